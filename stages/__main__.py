@@ -1,0 +1,124 @@
+"""Look at stages and weights files, and convert published ones.
+
+python -m stages                                     all stages and the shipped weights
+python -m stages FILE                                a weights file's card
+python -m stages import PUBLISHED.pth --stage dncnn [OPTION=VALUE ...] -o FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from stages.profile import count_macs, count_parameters
+from stages.registry import STAGES, config_from
+from stages.stage import StageConfig
+from stages.weights import (
+    Card,
+    WeightsError,
+    load_state,
+    read_card,
+    read_published,
+    save_weights,
+    shipped_weights,
+)
+
+_FRAME = (360, 640)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; return its exit code."""
+    try:
+        if not arguments:
+            print_tables()
+        elif arguments[0] == "import":
+            import_published(arguments[1:])
+        elif len(arguments) == 1 and not arguments[0].startswith("-"):
+            print_card(Path(arguments[0]))
+        else:
+            print(__doc__)
+            return 0 if arguments[0] in ("-h", "--help") else 2
+    except WeightsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def print_tables() -> None:
+    """Print every stage with its defaults, then the shipped weights with their figures."""
+    console = Console()
+    stages = Table(
+        "stage", "parameters", "GMACs at 640x360", "halo", "multiple of", "scale", title="Stages, by default"
+    )
+    for tag, config_type in STAGES.items():
+        stages.add_row(tag, *_measure(config_type(stage=tag)))
+    console.print(stages)
+    weights = Table("weights", "stage", "parameters", "GMACs", "halo", "scale", "trained for", "figures")
+    for name, path in shipped_weights().items():
+        card = read_card(path)
+        parameters, gmacs, halo, _, scale = _measure(config_from(card))
+        figures = "\n".join(f"{protocol}: {value:.2f}" for protocol, value in card.metrics.items())
+        weights.add_row(name, card.config["stage"], parameters, gmacs, halo, scale, card.trained_for, figures)
+    if weights.row_count:
+        weights.title = "Shipped weights"
+        console.print(weights)
+
+
+def _measure(config: StageConfig) -> tuple[str, str, str, str, str]:
+    stage = config.build()
+    halo = "whole image" if stage.halo is None else str(stage.halo)
+    return (
+        f"{count_parameters(stage):,}",
+        f"{count_macs(config, *_FRAME) / 1e9:.1f}",
+        halo,
+        str(stage.multiple_of),
+        f"x{stage.scale}",
+    )
+
+
+def print_card(path: Path) -> None:
+    """Print what a weights file says of itself, as YAML."""
+    card = read_card(path)
+    print(yaml.safe_dump(card.model_dump(), sort_keys=False, allow_unicode=True, width=110), end="")
+
+
+def import_published(arguments: list[str]) -> None:
+    """Convert a published state_dict into a weights file, without running any code in it."""
+    parser = argparse.ArgumentParser(prog="python -m stages import", description=import_published.__doc__)
+    parser.add_argument("published", type=Path, metavar="PUBLISHED.pth")
+    parser.add_argument("--stage", required=True, choices=sorted(STAGES))
+    parser.add_argument("options", nargs="*", metavar="OPTION=VALUE", help="architecture, as in a chain: depth=17")
+    parser.add_argument("--trained-for", default="", help="one line for the card")
+    parser.add_argument("--origin", default="", help="who published it, under which licence")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.safetensors")
+    given = parser.parse_intermixed_args(arguments)
+    values = {"stage": given.stage, **dict(_parse_option(option) for option in given.options)}
+    config = config_from(Card(config=values))
+    stage = config.build()
+    load_state(stage, read_published(given.published), str(given.published))
+    card = Card(
+        config={"stage": given.stage, **config.architecture()},
+        trained_for=given.trained_for,
+        origin=given.origin or f"imported from {given.published.name}",
+        code_version=version("restorechain"),
+    )
+    save_weights(given.output, stage, card)
+    print(given.output)
+
+
+def _parse_option(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise WeightsError(f"got {text!r}, expected OPTION=VALUE such as depth=17")
+    return name, yaml.safe_load(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,49 @@
+"""The table of all stages: one line each. Adding a network is one file, one test and one line here."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from stages.dncnn import DnCNNConfig
+from stages.edsr import EDSRConfig
+from stages.stage import Stage, StageConfig
+from stages.unet import UNetConfig
+from stages.unsharp_mask import UnsharpMaskConfig
+from stages.weights import Card, WeightsError, load_weights, read_card
+
+AnyStageConfig = Annotated[
+    DnCNNConfig
+    | EDSRConfig
+    | UNetConfig
+    | UnsharpMaskConfig,
+    Field(discriminator="stage"),
+]  # fmt: skip
+
+STAGES: dict[str, type[StageConfig]] = {
+    config.model_fields["stage"].default: config
+    for config in AnyStageConfig.__origin__.__args__  # type: ignore[attr-defined]
+}
+
+
+def config_from(card: Card) -> StageConfig:
+    """Turn a card's stage back into its types.
+
+    Raises:
+        WeightsError: if this version has no such stage or option.
+    """
+    try:
+        return TypeAdapter(AnyStageConfig).validate_python(card.config)
+    except ValidationError as error:
+        raise WeightsError(f"the card's stage is not one of this version: {error}") from error
+
+
+def load_stage(path: Path) -> Stage:
+    """Build the stage that a weights file describes, ready to run.
+
+    Raises:
+        WeightsError: if the file is no weights file of this version.
+    """
+    stage = config_from(read_card(path)).build()
+    load_weights(stage, path)
+    return stage.eval().fuse()

@@ -1,0 +1,59 @@
+"""The contract between a stage and everything that runs or trains it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+
+class Stage(nn.Module):
+    """One step of a chain: an RGB image in, a better one out.
+
+    ``forward`` takes ``(B, 3, H, W)``, sRGB-encoded floats in ``[0, 1]``, with H and W multiples of
+    ``multiple_of``, and returns the same ``scale`` times larger. It does not pad to sizes, crop, clamp or check:
+    the pipeline does that once, for all stages.
+
+    Attributes:
+        scale: Output pixels per input pixel and axis.
+        multiple_of: What H and W must divide by.
+        halo: Radius, in input pixels, of everything that one output pixel depends on; None where it is the whole
+            image. Tiles that overlap by it are seam-free.
+    """
+
+    scale: int = 1
+    multiple_of: int = 1
+    halo: int | None = 0
+
+    def fuse(self) -> Stage:
+        """Fold, in place, what only training needs (batch norm); the outputs in eval mode stay the same."""
+        return self
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the restored image, ``(B, 3, scale * H, scale * W)``, not clamped."""
+        raise TypeError(f"{type(self).__name__} has no forward")
+
+
+class StageConfig(BaseModel, ABC):
+    """What a chain's YAML says of one stage; the only place where defaults live."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    stage: str
+    strength: float = Field(1.0, ge=0, le=1, description="blend of output (1) and input (0, bicubically upscaled)")
+
+    @abstractmethod
+    def build(self) -> Stage:
+        """Build the module, with random weights where it has any."""
+
+    def architecture(self) -> dict[str, Any]:
+        """Return the module's keyword arguments: what a weights file must agree with."""
+        return self.model_dump(exclude={"stage", "strength", "weights"})
+
+
+class LearnedStageConfig(StageConfig, ABC):
+    """A stage that has to be trained before it is of use."""
+
+    weights: str | None = Field(None, description="a shipped name, or the path of a weights file relative to the YAML")

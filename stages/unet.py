@@ -1,0 +1,103 @@
+"""U-Net: Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI 2015.
+https://arxiv.org/abs/1505.04597
+
+    block(w) ------------------------ skip ------------------------- block(w) -> 1x1 conv -> + image
+       pool  block(2w) ------------- skip ------------- block(2w)  up
+                pool   ...                          up
+                          block(2^(levels - 1) w)
+
+Changed for restoration: convolutions keep the size, the output is added to the image (global residual, starting
+from zero), and each block may add its input (``residual``), which is what lets a short training get anywhere.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from stages.layers import conv3x3, finer_halo, zero_init
+from stages.stage import LearnedStageConfig, Stage
+
+_BLOCK_HALO = 2
+
+
+class Block(nn.Module):
+    """Two convolutions with ReLU; with ``residual``, plus the input (projected where the width changes)."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, residual: bool) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(in_channels, out_channels)
+        self.conv2 = conv3x3(out_channels, out_channels)
+        self.project: nn.Module | None = None
+        if residual:
+            same = in_channels == out_channels
+            self.project = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, kernel_size=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map ``(B, in_channels, H, W)`` to ``(B, out_channels, H, W)``."""
+        result = self.conv2(F.relu(self.conv1(features)))
+        if self.project is None:
+            return F.relu(result)
+        return result + self.project(features)
+
+
+class UNet(Stage):
+    """Encoder and decoder joined by skips, predicting what to add to the image.
+
+    Args:
+        width: Channels of the finest level; every level below doubles them.
+        levels: Resolutions, 5 in the paper.
+        unshuffle: Pixel-unshuffle factor at the input; 1 is the paper's network.
+        residual: Blocks add their input.
+    """
+
+    def __init__(self, *, width: int, levels: int, unshuffle: int, residual: bool) -> None:
+        super().__init__()
+        widths = [width * 2**level for level in range(levels)]
+        planes = 3 * unshuffle**2
+        self.unshuffle = unshuffle
+        self.multiple_of = unshuffle * 2 ** (levels - 1)
+        self.halo = finer_halo(_unet_halo(levels), unshuffle)
+        self.encoder = nn.ModuleList(
+            Block(before, after, residual=residual) for before, after in zip([planes, *widths], widths, strict=False)
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(2 * finer, finer, kernel_size=2, stride=2) for finer in reversed(widths[:-1])
+        )
+        self.decoder = nn.ModuleList(Block(2 * finer, finer, residual=residual) for finer in reversed(widths[:-1]))
+        self.tail = zero_init(nn.Conv2d(width, planes, kernel_size=1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the deblurred image, same shape."""
+        features = F.pixel_unshuffle(image, self.unshuffle)
+        skips: list[Tensor] = []
+        for level, block in enumerate(self.encoder):
+            features = block(F.max_pool2d(features, 2) if level else features)
+            skips.append(features)
+        skips.pop()
+        for up, block in zip(self.up, self.decoder, strict=True):
+            features = block(torch.cat([skips.pop(), up(features)], dim=1))
+        return image + F.pixel_shuffle(self.tail(features), self.unshuffle)
+
+
+def _unet_halo(levels: int) -> int:
+    """Radius of a U-Net at its own resolution: a block each way around the coarser U-Net inside it."""
+    if levels == 1:
+        return _BLOCK_HALO
+    return _BLOCK_HALO + finer_halo(_unet_halo(levels - 1), 2) + _BLOCK_HALO
+
+
+class UNetConfig(LearnedStageConfig):
+    """Options of ``stage: unet``."""
+
+    stage: Literal["unet"] = "unet"
+    width: int = Field(32, ge=1, description="channels of the finest level, doubled by every level below")
+    levels: int = Field(5, ge=1, description="resolutions")
+    unshuffle: Literal[1, 2, 4] = Field(1, description="work at 1/n of the size, on n x n planes")
+    residual: bool = Field(False, description="blocks add their input")
+
+    def build(self) -> UNet:
+        """Build the module."""
+        return UNet(**self.architecture())

@@ -1,0 +1,154 @@
+"""Weights files: safetensors that carry their own card, so that a file says what it is and what it is good for."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from stages.stage import Stage
+
+SHIPPED_FOLDER = Path(__file__).parent / "weights"
+_CARD_KEY = "restorechain.card"
+
+
+class WeightsError(Exception):
+    """A weights file that cannot be used; the text says why, to a user."""
+
+
+class Card(BaseModel):
+    """What a weights file says of itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: dict[str, Any] = Field(description="the stage's tag and architecture")
+    trained_for: str = Field("", description="the degradation it undoes")
+    data: str = Field("", description="what it was trained on")
+    steps: int = Field(0, ge=0, description="optimizer steps")
+    metrics: dict[str, float] = Field(default_factory=dict, description="figures, each named with its protocol")
+    origin: str = Field("restorechain", description="who trained it, under which licence")
+    code_version: str = Field("", description="version of the code that wrote the file")
+
+
+def shipped_weights() -> dict[str, Path]:
+    """Return the weights files that come with the package, by name."""
+    return {path.stem: path for path in sorted(SHIPPED_FOLDER.glob("*.safetensors"))}
+
+
+def resolve(weights: str, folder: Path) -> Path:
+    """Find a weights file by its shipped name or its path relative to ``folder``.
+
+    Raises:
+        WeightsError: if there is neither; the text lists the shipped names.
+    """
+    shipped = shipped_weights()
+    if weights in shipped:
+        return shipped[weights]
+    path = (folder / weights).resolve()
+    if path.is_file():
+        return path
+    close = difflib.get_close_matches(weights, shipped, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    names = ", ".join(shipped) or "none"
+    raise WeightsError(f"no weights {weights!r}: not a shipped name ({names}) and no file {path}.{hint}")
+
+
+def read_card(path: Path) -> Card:
+    """Read a weights file's card without its tensors.
+
+    Raises:
+        WeightsError: if the file is not safetensors or carries no valid card.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_CARD_KEY)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is not a safetensors file ({error})") from error
+    if text is None:
+        raise WeightsError(
+            f"{path} has no card, so nobody knows which network it is for; a published state_dict becomes a "
+            "weights file by `python -m stages import`"
+        )
+    try:
+        return Card.model_validate_json(text)
+    except ValidationError as error:
+        raise WeightsError(f"{path} has a card that this version cannot read: {error}") from error
+
+
+def save_weights(path: Path, stage: Stage, card: Card) -> None:
+    """Write a stage's weights and card; the file appears whole or not at all."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in stage.state_dict().items()}
+    content = save(tensors, metadata={_CARD_KEY: card.model_dump_json()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=path.suffix, delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def load_weights(stage: Stage, path: Path) -> None:
+    """Fill ``stage`` with the tensors of a weights file.
+
+    Raises:
+        WeightsError: if names or shapes differ; the text shows both sides.
+    """
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    load_state(stage, tensors, str(path))
+
+
+def load_state(stage: Stage, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Fill ``stage`` with named tensors, all of them and nothing else.
+
+    Raises:
+        WeightsError: if names or shapes differ; the text shows both sides.
+    """
+    have = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    want = {name: tuple(tensor.shape) for name, tensor in stage.state_dict().items()}
+    differences = [
+        f"{name}: file {have.get(name, 'nothing')}, network {want.get(name, 'nothing')}"
+        for name in sorted(have.keys() | want.keys())
+        if have.get(name) != want.get(name)
+    ]
+    if differences:
+        shown = "\n  ".join(differences[:8])
+        rest = f"\n  ... and {len(differences) - 8} more" if len(differences) > 8 else ""
+        raise WeightsError(
+            f"{source} does not fit this {type(stage).__name__} (tensor: file, network):\n  {shown}{rest}"
+        )
+    stage.load_state_dict(dict(tensors))
+
+
+def read_published(path: Path) -> dict[str, Tensor]:
+    """Read a published ``.pth`` state_dict without running any code in it.
+
+    Training frameworks wrap the tensors in a dict under ``params``, ``params_ema`` or ``state_dict``.
+
+    Raises:
+        WeightsError: if the file holds anything but tensors.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises many types on hostile or broken files
+        raise WeightsError(f"{path} is not a file of plain tensors: {json.dumps(str(error)[:300])}") from error
+    for wrapper in ("params_ema", "params", "state_dict"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise WeightsError(f"{path} holds {type(content).__name__}, expected a state_dict of tensors")
+    return dict(content)

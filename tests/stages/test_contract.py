@@ -1,0 +1,141 @@
+"""What every stage promises, held over all of them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stages.dncnn import DnCNNConfig
+from stages.edsr import EDSRConfig
+from stages.registry import STAGES, config_from, load_stage
+from stages.stage import Stage, StageConfig
+from stages.unet import UNetConfig
+from stages.unsharp_mask import UnsharpMaskConfig
+from stages.weights import Card, read_card, save_weights
+
+SMALL_CONFIGS: dict[str, StageConfig] = {
+    "dncnn": DnCNNConfig(depth=4, width=6),
+    "dncnn-gray": DnCNNConfig(depth=4, width=6, channels=1, batch_norm=False),
+    "dncnn-half-skips": DnCNNConfig(depth=6, width=6, unshuffle=2, skips=True, batch_norm=False),
+    "edsr-x2": EDSRConfig(depth=2, width=6),
+    "edsr-x3": EDSRConfig(depth=1, width=6, scale=3),
+    "edsr-x4": EDSRConfig(depth=1, width=6, scale=4, res_scale=0.1),
+    "edsr-direct": EDSRConfig(depth=1, width=6, upsampler="direct", bicubic_skip=True),
+    "unet": UNetConfig(width=4, levels=3),
+    "unet-half-residual": UNetConfig(width=4, levels=2, unshuffle=2, residual=True),
+    "unsharp_mask": UnsharpMaskConfig(sigma=1.2, amount=0.7),
+}
+
+
+@pytest.fixture(params=SMALL_CONFIGS.values(), ids=SMALL_CONFIGS.keys())
+def config(request: pytest.FixtureRequest) -> StageConfig:
+    return request.param
+
+
+@pytest.fixture
+def stage(config: StageConfig) -> Stage:
+    """The stage in eval mode with weights, statistics of batch norm included, that nothing can hide behind."""
+    torch.manual_seed(0)
+    stage = config.build().eval()
+    for module in stage.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+    for parameter in stage.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    return stage
+
+
+def side_of(stage: Stage) -> int:
+    """A size that holds the halo on both sides of a grid cell."""
+    return (2 * stage.halo // stage.multiple_of + 3) * stage.multiple_of
+
+
+def test_every_stage_of_the_table_is_tested_here() -> None:
+    assert {config.stage for config in SMALL_CONFIGS.values()} == set(STAGES)
+
+
+def test_output_is_scale_times_larger(stage: Stage) -> None:
+    height, width = 3 * stage.multiple_of, 5 * stage.multiple_of
+    result = stage(torch.rand(2, 3, height, width))
+    assert result.shape == (2, 3, stage.scale * height, stage.scale * width)
+
+
+def test_batch_equals_single_images(stage: Stage) -> None:
+    images = torch.rand(3, 3, side_of(stage), side_of(stage))
+    together = stage(images)
+    for index in range(3):
+        torch.testing.assert_close(together[index], stage(images[index : index + 1])[0], atol=1e-5, rtol=1e-4)
+
+
+def test_halo_covers_the_gradient(stage: Stage) -> None:
+    """Nothing beyond the halo moves an output pixel, wherever in its grid cell that pixel lies."""
+    assert reach_of_gradient(stage) <= stage.halo
+
+
+def test_halo_is_no_larger_than_what_the_architecture_reaches(stage: Stage) -> None:
+    """A NaN travels along every path, so its spread is the reach of the architecture itself."""
+    assert reach_of_nan(stage.double()) == stage.halo
+
+
+def reach_of_gradient(stage: Stage) -> int:
+    side = side_of(stage)
+    reach = 0
+    for phase in range(stage.multiple_of):
+        image = torch.rand(1, 3, side, side, requires_grad=True)
+        pixel = side // 2 // stage.multiple_of * stage.multiple_of + phase
+        row = slice(pixel * stage.scale, (pixel + 1) * stage.scale)
+        stage(image)[..., row, row].sum().backward()
+        reach = max(reach, spread(image.grad.abs().sum(dim=(0, 1)) > 0, pixel))
+    return reach
+
+
+def reach_of_nan(stage: Stage) -> int:
+    side = side_of(stage)
+    reach = 0
+    for phase in range(stage.multiple_of):
+        image = torch.rand(1, 3, side, side, dtype=torch.float64)
+        pixel = side // 2 // stage.multiple_of * stage.multiple_of + phase
+        image[..., pixel, pixel] = torch.nan
+        moved = stage(image).isnan().any(dim=1)[0]
+        cells = moved.view(side, stage.scale, side, stage.scale).any(dim=3).any(dim=1)
+        reach = max(reach, spread(cells, pixel))
+    return reach
+
+
+def spread(mask: Tensor, pixel: int) -> int:
+    """How far, in rows or columns, anything set lies from a pixel on the diagonal."""
+    return int((mask.nonzero() - pixel).abs().max())
+
+
+def test_bf16_stays_close_to_fp32(stage: Stage) -> None:
+    image = torch.rand(1, 3, side_of(stage), side_of(stage))
+    exact = stage(image)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = stage(image).float()
+    assert (rough - exact).abs().max() <= 0.03 * max(1.0, exact.abs().max().item())
+
+
+def test_fusing_changes_nothing(stage: Stage) -> None:
+    image = torch.rand(1, 3, side_of(stage), side_of(stage))
+    before = stage(image)
+    fused = stage.fuse()
+    torch.testing.assert_close(fused(image), before, atol=1e-5, rtol=1e-4)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
+
+
+def test_weights_file_gives_the_stage_back(stage: Stage, config: StageConfig, tmp_path: Path) -> None:
+    card = Card(config={"stage": config.stage, **config.architecture()})
+    save_weights(tmp_path / "w.safetensors", stage, card)
+    assert config_from(read_card(tmp_path / "w.safetensors")) == config.model_copy(update={"strength": 1.0})
+    image = torch.rand(1, 3, side_of(stage), side_of(stage))
+    loaded = load_stage(tmp_path / "w.safetensors")
+    torch.testing.assert_close(loaded(image), stage(image), atol=1e-5, rtol=1e-4)
+
+
+def test_config_is_frozen_and_knows_no_other_keys(config: StageConfig) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        config.strength = 0.5
+    with pytest.raises(ValueError, match="Extra inputs"):
+        type(config)(amonut=1)

@@ -1,0 +1,58 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from skimage.metrics import peak_signal_noise_ratio
+
+from stages.dncnn import DnCNNConfig
+from stages.profile import count_parameters
+from stages.weights import load_state, read_published
+
+
+def test_parameters_of_the_blind_colour_model() -> None:
+    """Zhang et al.: 20 convolutions of 64 channels, batch norm folded; 668,227 in the published file."""
+    assert count_parameters(DnCNNConfig(batch_norm=False).build()) == 668_227
+
+
+def test_a_gray_network_treats_colours_as_three_images() -> None:
+    stage = DnCNNConfig(channels=1, depth=3, width=4, batch_norm=False).build()
+    image = torch.rand(2, 3, 8, 8)
+    colours = [stage(image[:, index : index + 1]) for index in range(3)]
+    torch.testing.assert_close(stage(image), torch.cat(colours, dim=1))
+
+
+@pytest.mark.parametrize("wrong", [{"depth": 7, "batch_norm": False}, {"depth": 8}])
+def test_skips_need_pairs_of_layers_without_batch_norm(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValidationError, match="skips: true goes with batch_norm: false and an even depth"):
+        DnCNNConfig(skips=True, **wrong)
+
+
+def test_skips_start_as_the_identity() -> None:
+    image = torch.rand(1, 3, 8, 8)
+    stage = DnCNNConfig(skips=True, depth=6, width=4, unshuffle=2, batch_norm=False).build()
+    assert torch.equal(stage(image), image)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_published_gray_model_reaches_its_published_psnr(shared_data) -> None:
+    """KAIR's DnCNN for sigma 25 on BSD68: published 29.23 dB."""
+    stage = DnCNNConfig(channels=1, depth=17, batch_norm=False).build().eval()
+    published = shared_data / "published" / "dncnn_gray_sigma25_kair.pth"
+    load_state(stage, read_published(published), str(published))
+    figures = []
+    for path in sorted((shared_data / "test" / "CBSD68").glob("*.jpg")):
+        clean = matlab_gray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB))
+        noisy = clean / 255 + np.random.default_rng(0).normal(0, 25 / 255, clean.shape)
+        with torch.inference_mode():
+            restored = stage(torch.from_numpy(noisy).float()[None, None])[0, 0]
+        rounded = restored.clamp(0, 1).mul(255).round().numpy().astype(np.uint8)
+        figures.append(peak_signal_noise_ratio(clean, rounded))
+    assert len(figures) == 68
+    assert np.mean(figures) == pytest.approx(29.23, abs=0.03)
+
+
+def matlab_gray(rgb: np.ndarray) -> np.ndarray:
+    """MATLAB's rgb2gray, whose weights are not quite OpenCV's."""
+    return (rgb @ np.array([0.298936, 0.587043, 0.114021])).round().astype(np.uint8)

@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stages.layers import bicubic_upscale, coarser_halo, finer_halo
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_bicubic_equals_pillow(scale: int) -> None:
+    """Pillow's bicubic is the field's kernel, a = -0.5."""
+    image = np.random.default_rng(0).random((13, 17), dtype=np.float32)
+    expected = Image.fromarray(image).resize((17 * scale, 13 * scale), Image.Resampling.BICUBIC)
+    result = bicubic_upscale(torch.from_numpy(image)[None, None], scale)[0, 0]
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+def test_bicubic_by_one_is_the_image_itself() -> None:
+    image = torch.rand(1, 3, 4, 4)
+    assert bicubic_upscale(image, 1) is image
+
+
+def test_halo_on_other_grids() -> None:
+    assert finer_halo(0, 2) == 1
+    assert finer_halo(3, 2) == 7
+    assert coarser_halo(1, 2) == 1
+    assert coarser_halo(4, 2) == 2

@@ -1,0 +1,103 @@
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from stages.dncnn import DnCNNConfig
+from stages.registry import config_from, load_stage
+from stages.weights import (
+    Card,
+    WeightsError,
+    load_weights,
+    read_card,
+    read_published,
+    resolve,
+    save_weights,
+    shipped_weights,
+)
+
+CONFIG = DnCNNConfig(depth=3, width=4)
+CARD = Card(config={"stage": "dncnn", **CONFIG.architecture()}, trained_for="noise", steps=7, metrics={"PSNR": 30.5})
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.safetensors"
+    save_weights(path, CONFIG.build(), CARD)
+    return path
+
+
+def test_card_comes_back(file: Path) -> None:
+    assert read_card(file) == CARD
+
+
+def test_a_failed_write_leaves_the_old_file_alone(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = file.read_bytes()
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        save_weights(file, CONFIG.build(), CARD)
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_mismatch_names_both_sides(file: Path) -> None:
+    with pytest.raises(WeightsError, match=r"model.0.weight: file \(4, 3, 3, 3\), network \(8, 3, 3, 3\)"):
+        load_weights(DnCNNConfig(depth=3, width=8).build(), file)
+    with pytest.raises(WeightsError, match=r"model.5.weight: file nothing, network"):
+        load_weights(DnCNNConfig(depth=4, width=4).build(), file)
+
+
+def test_resolve_knows_shipped_names_and_relative_paths(file: Path) -> None:
+    assert resolve("small.safetensors", file.parent) == file
+    for name, path in shipped_weights().items():
+        assert resolve(name, file.parent) == path
+
+
+def test_resolve_lists_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="Did you mean 'dncnn_color_blind'") as caught:
+        resolve("dncnn_colour_blind", tmp_path)
+    assert "edsr_x2" in str(caught.value)
+
+
+def test_files_without_card_or_of_another_format_are_refused(tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "bare.safetensors")
+    with pytest.raises(WeightsError, match="has no card"):
+        read_card(tmp_path / "bare.safetensors")
+    (tmp_path / "text.safetensors").write_text("not weights")
+    with pytest.raises(WeightsError, match="not a safetensors file"):
+        read_card(tmp_path / "text.safetensors")
+
+
+def test_a_card_of_an_unknown_stage_is_refused() -> None:
+    with pytest.raises(WeightsError, match="not one of this version"):
+        config_from(Card(config={"stage": "dncnn", "unknown": 1}))
+
+
+class Hostile:
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (Path("hostile-code-ran"),))
+
+
+def test_published_files_run_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hostile.pth").write_bytes(pickle.dumps({"params": Hostile()}))
+    with pytest.raises(WeightsError, match="not a file of plain tensors"):
+        read_published(tmp_path / "hostile.pth")
+    assert not (tmp_path / "hostile-code-ran").exists()
+
+
+@pytest.mark.parametrize("wrapper", [None, "params", "params_ema", "state_dict"])
+def test_published_wrappers_are_opened(tmp_path: Path, wrapper: str | None) -> None:
+    tensors = {"weight": torch.ones(2)}
+    torch.save({wrapper: tensors} if wrapper else tensors, tmp_path / "published.pth")
+    assert torch.equal(read_published(tmp_path / "published.pth")["weight"], torch.ones(2))
+
+
+@pytest.mark.parametrize("name", shipped_weights())
+def test_shipped_weights_load_and_tell_their_figures(name: str) -> None:
+    path = shipped_weights()[name]
+    stage = load_stage(path)
+    assert all(parameter.isfinite().all() for parameter in stage.parameters())
+    assert read_card(path).metrics
