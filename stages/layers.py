@@ -1,5 +1,8 @@
 """Pieces that two or more stages share."""
 
+from functools import lru_cache
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -30,18 +33,41 @@ class ResidualBlock(nn.Module):
         return features + self.body(features) * self.res_scale
 
 
-def bicubic_upscale(image: Tensor, scale: int) -> Tensor:
-    """Enlarge ``(B, C, H, W)`` by an integer factor with the field's bicubic kernel (Keys, a = -0.5).
+BICUBIC_HALO = 2
 
-    ``antialias`` is what selects a = -0.5 in torch (a = -0.75 without); when enlarging it smooths nothing.
-    One output pixel depends on input pixels at most ``BICUBIC_HALO`` away.
+
+def bicubic_upscale(image: Tensor, scale: int) -> Tensor:
+    """Enlarge ``(B, C, H, W)`` by an integer factor with the field's bicubic kernel (Keys, a = -0.5), in float32.
+
+    Each of the ``scale x scale`` pixels that a pixel becomes is a fixed filter around it (``BICUBIC_HALO``), so
+    that a part of an image gives the very pixels of the whole; interpolation at float coordinates does not. Borders
+    repeat the outermost pixels.
     """
     if scale == 1:
         return image
-    return F.interpolate(image, scale_factor=scale, mode="bicubic", antialias=True)
+    batch, _, height, width = image.shape
+    filters = _bicubic_filters(scale).to(image.device)
+    planes = F.pad(image.reshape(-1, 1, height, width).float(), (BICUBIC_HALO,) * 4, mode="replicate")
+    with torch.autocast(image.device.type, enabled=False):
+        rows = F.conv2d(planes, filters.view(scale, 1, -1, 1))
+        pixels = F.conv2d(rows.reshape(-1, 1, height, width + 2 * BICUBIC_HALO), filters.view(scale, 1, 1, -1))
+    return F.pixel_shuffle(pixels.view(batch, -1, height, width), scale)
 
 
-BICUBIC_HALO = 2
+def keys_kernel(distance: Tensor) -> Tensor:
+    """Cubic convolution kernel of Keys (1981) with a = -0.5, zero from a distance of 2."""
+    x = distance.abs()
+    near = 1.5 * x**3 - 2.5 * x**2 + 1
+    far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    return torch.where(x <= 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
+
+
+@lru_cache(maxsize=8)
+def _bicubic_filters(scale: int) -> Tensor:
+    """Return the ``(scale, 5)`` filters along one axis, one for each place in the enlarged pixel."""
+    places = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5
+    taps = torch.arange(-BICUBIC_HALO, BICUBIC_HALO + 1)
+    return keys_kernel(taps - places[:, None]).float()
 
 
 def finer_halo(halo: int, factor: int) -> int:

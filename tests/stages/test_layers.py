@@ -8,11 +8,27 @@ from stages.layers import bicubic_upscale, coarser_halo, finer_halo
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_bicubic_equals_pillow(scale: int) -> None:
-    """Pillow's bicubic is the field's kernel, a = -0.5."""
+    """Pillow's bicubic is the field's kernel, a = -0.5; only the border is treated in another way."""
     image = np.random.default_rng(0).random((13, 17), dtype=np.float32)
     expected = Image.fromarray(image).resize((17 * scale, 13 * scale), Image.Resampling.BICUBIC)
     result = bicubic_upscale(torch.from_numpy(image)[None, None], scale)[0, 0]
-    np.testing.assert_allclose(result, expected, atol=1e-5)
+    inner = slice(2 * scale, -2 * scale)
+    np.testing.assert_allclose(result[inner, inner], np.asarray(expected)[inner, inner], atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_part_enlarges_to_a_part_of_the_whole(scale: int) -> None:
+    image = torch.rand(1, 3, 8, 3000)
+    whole = bicubic_upscale(image, scale)
+    part = bicubic_upscale(image[..., 2900:], scale)
+    torch.testing.assert_close(part[..., 2 * scale :], whole[..., 2902 * scale :], atol=1e-6, rtol=0)
+
+
+def test_half_precision_around_it_costs_nothing() -> None:
+    image = torch.rand(1, 3, 6, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = bicubic_upscale(image, 2)
+    assert torch.equal(inside, bicubic_upscale(image, 2))
 
 
 def test_bicubic_by_one_is_the_image_itself() -> None:
