@@ -1,0 +1,33 @@
+"""Everything that can go wrong and is told to a user, without a traceback.
+
+RestorationError
+├── ConfigError          a YAML file or an option is wrong; nothing was started   (exit code 2)
+├── ImageError
+│   ├── RefusedImage     a file that is understood, but must not or cannot be restored   (status refused)
+│   └── BrokenImage      a file that cannot be read or written   (status failed)
+└── OutOfMemory          not even the smallest tile fits   (status failed)
+"""
+
+
+class RestorationError(Exception):
+    """Base of all errors whose text alone is enough for a user."""
+
+
+class ConfigError(RestorationError):
+    """A YAML file or an option is wrong; the text holds one line per mistake."""
+
+
+class ImageError(RestorationError):
+    """One file could not be restored; the rest of the batch goes on."""
+
+
+class RefusedImage(ImageError):  # noqa: N818  (a status, not a fault of the program)
+    """A file that is understood, but must not or cannot be restored."""
+
+
+class BrokenImage(ImageError):  # noqa: N818
+    """A file that cannot be read or written."""
+
+
+class OutOfMemory(RestorationError):  # noqa: N818
+    """Not even the smallest tile fits into memory."""

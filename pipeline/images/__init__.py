@@ -1,0 +1,19 @@
+"""Image files <-> pixels with nothing lost: orientation, alpha, gray, 16 bit, ICC, EXIF, XMP, IPTC.
+
+Safe to call from several threads.
+"""
+
+from pipeline.images.formats import FORMATS
+from pipeline.images.picture import Picture
+from pipeline.images.reader import PIXEL_LIMIT, read_picture
+from pipeline.images.writer import check_target, write_picture
+
+__all__ = ["PIXEL_LIMIT", "READABLE", "WRITABLE", "Picture", "check_target", "read_picture", "write_picture"]
+
+WRITABLE = frozenset(FORMATS)
+
+# HEIC is among them so that it is refused by name instead of being passed over; the reader says why.
+READABLE = WRITABLE | {
+    *(".apng", ".bmp", ".dib", ".gif", ".heic", ".heif", ".j2k"),
+    *(".jp2", ".mpo", ".pbm", ".pfm", ".pgm", ".pnm", ".ppm"),
+}

@@ -1,0 +1,122 @@
+"""What an image file is, told by its first bytes and its header: never by its name, which may lie.
+
+Nothing here decodes pixels, so hostile files are refused before they cost memory.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+_SIGNATURES = {
+    "jpeg": rb"\xff\xd8\xff",
+    "png": rb"\x89PNG\r\n\x1a\n",
+    "gif": rb"GIF8[79]a",
+    "webp": rb"RIFF....WEBP",
+    "tiff": rb"II[*+]\0|MM\0[*+]",
+    "avis": rb"....ftypavis",
+    "heic": rb"....ftyphe[iv][csmx]",
+    "heif": rb"....ftyp(avif|mif[12]|msf1|miaf)",
+    "bmp": rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
+    "pnm": rb"P[1-6]\s",
+    "pfm": rb"P[Ff]\s",
+    "jp2": rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
+    "ico": rb"\0\0[\1\2]\0.\0",
+    "psd": rb"8BPS\0[\1\2]",
+    "pdf": rb"%PDF-",
+}
+
+
+_BLANK = rb"(?:\s|#[^\n]*\n)+"
+
+
+class Header(NamedTuple):
+    """Size in pixels; ``maximum`` is the value of white where the file chooses it (PNM)."""
+
+    width: int
+    height: int
+    maximum: int | None = None
+
+
+def kind_of(head: bytes) -> str | None:
+    """Name the kind of a file that begins with ``head``; None if it is none of those known here."""
+    return next((kind for kind, signature in _SIGNATURES.items() if re.match(signature, head, re.DOTALL)), None)
+
+
+def raw_header(kind: str, head: bytes) -> Header | None:
+    """Read the header of a BMP, PNM, PFM or JPEG 2000 file; None if it is damaged.
+
+    OpenCV decodes these, and has no call that stops after the header.
+    """
+    if kind == "bmp":
+        return _bmp_header(head)
+    return _jp2_header(head) if kind == "jp2" else _pnm_header(head)
+
+
+def _bmp_header(head: bytes) -> Header | None:
+    if len(head) < 26:
+        return None
+    width, height = struct.unpack_from("<HH" if head[14] == 12 else "<ii", head, 18)
+    return Header(width, abs(height))  # negative: rows from top to bottom
+
+
+def _pnm_header(head: bytes) -> Header | None:
+    found = re.match(rb"P(.)" + _BLANK + rb"(\d{1,9})" + _BLANK + rb"(\d{1,9})\s", head)
+    if found is None:
+        return None
+    width, height = int(found[2]), int(found[3])
+    if found[1] not in b"2356":
+        return Header(width, height)
+    white = re.match(rb"(?:\s|#[^\n]*\n)*(\d{1,5})\s", head[found.end() :])
+    return Header(width, height, int(white[1])) if white and int(white[1]) else None
+
+
+def _jp2_header(head: bytes) -> Header | None:
+    if found := re.search(rb"ihdr(.{4})(.{4})", head, re.DOTALL):
+        return Header(int.from_bytes(found[2], "big"), int.from_bytes(found[1], "big"))
+    if found := re.search(rb"\xff\x51.{4}(.{4})(.{4})", head, re.DOTALL):
+        return Header(int.from_bytes(found[1], "big"), int.from_bytes(found[2], "big"))
+    return None
+
+
+def is_animated_png(path: Path) -> bool:
+    """Tell whether a PNG is an APNG; libvips would take its first frame for the whole."""
+    with path.open("rb") as file:
+        file.seek(8)
+        for name, _ in _png_chunks(file):
+            if name in (b"acTL", b"IDAT"):
+                return name == b"acTL"
+    return False
+
+
+def second_picture(path: Path) -> str | None:
+    """Name what a JPEG holds besides its first picture if anything."""
+    with path.open("rb") as file:
+        file.seek(2)
+        segments = list(_jpeg_segments(file))
+    if any(b"hdrgm:" in data or b"urn:iso:std:iso:ts:21496" in data for data in segments):
+        return "HDR gain map"
+    if any(data.startswith(b"MPF\0") for data in segments):
+        return "second picture (MPO: another view, or a gain map)"
+    return None
+
+
+def _png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Yield (name, length of its data) of each chunk from where the file stands."""
+    while len(header := file.read(8)) == 8:
+        length, name = struct.unpack(">I4s", header)
+        yield name, length
+        file.seek(length + 4, 1)
+
+
+def _jpeg_segments(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the data of each application segment before the first scan."""
+    while len(header := file.read(4)) == 4:
+        marker, code, length = struct.unpack(">BBH", header)
+        if marker != 0xFF or code == 0xDA or length < 2:
+            return
+        if 0xE1 <= code <= 0xEF:
+            yield file.read(length - 2)
+        else:
+            file.seek(length - 2, 1)

@@ -1,0 +1,21 @@
+"""What all uses of libvips share: its setup, and its errors in words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyvips
+
+from pipeline.errors import ImageError
+
+# A cached operation would return the pixels that a file had before it was written anew.
+pyvips.cache_set_max(0)
+
+
+@contextmanager
+def vips_errors_as(kind: type[ImageError], what: str) -> Iterator[None]:
+    """Tell an error of libvips in one line: ``what`` and the reason, which its log repeats."""
+    try:
+        yield
+    except pyvips.Error as error:
+        lines = [line.strip() for line in error.detail.splitlines() if line.strip()]
+        raise kind(f"{what} ({lines[0]})" if lines else what) from None

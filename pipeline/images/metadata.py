@@ -1,0 +1,144 @@
+"""What travels with the pixels of a photo: ICC profile, EXIF, XMP, IPTC, PNG texts, resolution.
+
+Everything is carried as it came, but for what would be wrong beside new pixels: the orientation (the pixels
+are upright now), the thumbnail of the old picture and its size in pixels.
+"""
+
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyvips
+
+# A longer text is no caption: hostile PNG files inflate a few bytes to megabytes.
+_LONGEST_TEXT = 65_536
+
+_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)([1-8])")
+
+_BLOB, _TEXT = pyvips.GValue.blob_type, pyvips.GValue.gstr_type
+
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_IPTC_RESOURCE = 0x0404
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Metadata of one picture, as plain data.
+
+    Args:
+        icc: The colour profile.
+        exif: The block as it was in the file: with the old orientation, size and thumbnail.
+        exif_has_size: Whether it tells the size in its first directory too, as Photoshop does.
+        xmp: The packet, its orientation already reset.
+        iptc: The bare IPTC-IIM records, without the wrapping that JPEG puts around them.
+        png_texts: By the name that libvips gives them.
+        resolution: Pixels per millimetre, horizontal and vertical; of a file that tells none, any value.
+        resolution_unit: ``in`` or ``cm``, as the file had it.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    exif_has_size: bool = False
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    png_texts: Mapping[str, str] = field(default_factory=dict)
+    resolution: tuple[float, float] = (1.0, 1.0)
+    resolution_unit: str = "in"
+
+
+def orientation_of(image: pyvips.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; that of the XMP where there is none (PNG files)."""
+    if image.get_typeof("orientation"):
+        value = image.get("orientation")
+        return value if 1 <= value <= 8 else 1
+    found = _XMP_ORIENTATION.search(_get(image, "xmp-data") or b"")
+    return int(found[2]) if found else 1
+
+
+def collect(image: pyvips.Image) -> tuple[Metadata, tuple[str, ...]]:
+    """Take the metadata off an image; also returns notes on what is left behind."""
+    texts = {name: image.get(name) for name in image.get_fields() if name.startswith("png-comment-")}
+    too_long = {name for name, text in texts.items() if len(text) > _LONGEST_TEXT}
+    xmp = _get(image, "xmp-data")
+    metadata = Metadata(
+        icc=_get(image, "icc-profile-data"),
+        exif=_get(image, "exif-data"),
+        exif_has_size=bool(image.get_typeof("exif-ifd0-ImageWidth")),
+        xmp=None if xmp is None else _XMP_ORIENTATION.sub(rb"\g<1>1", xmp),
+        iptc=_bare_iptc(_get(image, "iptc-data")),
+        png_texts={name: text for name, text in texts.items() if name not in too_long},
+        resolution=(image.xres, image.yres),
+        resolution_unit=_get(image, "resolution-unit") or "in",
+    )
+    return metadata, tuple(f"a PNG text of {len(texts[name])} characters is not carried" for name in sorted(too_long))
+
+
+def attach(image: pyvips.Image, metadata: Metadata) -> pyvips.Image:
+    """Return the image with the metadata on it, marked as upright; IPTC in the wrapping of JPEG."""
+    horizontal, vertical = metadata.resolution
+    image = image.copy(xres=horizontal, yres=vertical)
+    image.set_type(_TEXT, "resolution-unit", metadata.resolution_unit)
+    for name, block in (("icc-profile-data", metadata.icc), ("xmp-data", metadata.xmp)):
+        if block is not None:
+            image.set_type(_BLOB, name, block)
+    for name, text in metadata.png_texts.items():
+        image.set_type(_TEXT, name, text)
+    if metadata.iptc is not None:
+        image.set_type(_BLOB, "iptc-data", _wrapped_iptc(metadata.iptc))
+    if metadata.exif is not None:
+        _attach_exif(image, metadata.exif, metadata.exif_has_size)
+    return image
+
+
+def _attach_exif(image: pyvips.Image, block: bytes, has_size: bool) -> None:
+    """Set EXIF with what libvips is to change in it; PixelXDimension and PixelYDimension it knows itself."""
+    image.set_type(_BLOB, "exif-data", block)
+    image.set_type(_BLOB, "jpeg-thumbnail-data", b"")  # without it, that in the block would be kept
+    image.set_type(pyvips.GValue.gint_type, "orientation", 1)
+    if has_size:
+        image.set_type(_TEXT, "exif-ifd0-ImageWidth", str(image.width))
+        image.set_type(_TEXT, "exif-ifd0-ImageLength", str(image.height))
+
+
+def blocks(metadata: Metadata) -> set[str]:
+    """Name what there is, as in ``Format.metadata``."""
+    found = {
+        "EXIF": metadata.exif,
+        "XMP": metadata.xmp,
+        "IPTC": metadata.iptc,
+        "PNG text": metadata.png_texts,
+    }
+    return {name for name, block in found.items() if block}
+
+
+def _get(image: pyvips.Image, name: str) -> Any:
+    return image.get(name) if image.get_typeof(name) else None
+
+
+def _bare_iptc(data: bytes | None) -> bytes | None:
+    """Return the IPTC records out of the Photoshop resources of a JPEG; those of a TIFF are bare already.
+
+    The other resources are a thumbnail of the old picture and settings of its layout.
+    """
+    if data is None or not data.startswith(_PHOTOSHOP):
+        return data
+    position = len(_PHOTOSHOP)
+    while data[position : position + 4] == b"8BIM" and position + 12 <= len(data):
+        (resource,) = struct.unpack_from(">H", data, position + 4)
+        start = position + 6 + _even(1 + data[position + 6])
+        length = int.from_bytes(data[start : start + 4], "big")
+        if resource == _IPTC_RESOURCE:
+            return data[start + 4 : start + 4 + length] or None
+        position = start + 4 + _even(length)
+    return None
+
+
+def _wrapped_iptc(records: bytes) -> bytes:
+    head = struct.pack(">4sHHI", b"8BIM", _IPTC_RESOURCE, 0, len(records))
+    return _PHOTOSHOP + head + records + b"\0" * (len(records) % 2)
+
+
+def _even(length: int) -> int:
+    return length + length % 2

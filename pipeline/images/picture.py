@@ -1,0 +1,38 @@
+"""A still picture in memory: pixels, alpha apart, and what travels with them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pipeline.images.metadata import Metadata
+
+Pixels = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One still picture.
+
+    Args:
+        pixels: Upright; ``(H, W, 3)`` RGB or ``(H, W)`` gray; uint8, uint16, or float32 in [0, 1]. In the
+            encoding of the file: its ICC profile, among the metadata, tells what the numbers mean.
+        alpha: ``(H, W)``, same dtype, not multiplied into the pixels; None for an opaque picture.
+        metadata: What is carried to the output.
+        notes: What was converted or left behind, for the report.
+    """
+
+    pixels: Pixels
+    alpha: Pixels | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def transparent(self) -> bool:
+        """Whether alpha hides anything; many an opaque picture is stored with one."""
+        return self.alpha is not None and bool((self.alpha != white(self.pixels.dtype)).any())
+
+
+def white(dtype: np.dtype[Any]) -> int:
+    """Return the value that stands for 1.0."""
+    return 1 if dtype.kind == "f" else int(np.iinfo(dtype).max)

@@ -1,0 +1,187 @@
+"""Files -> pixels. libvips reads; OpenCV reads the few formats that it lacks."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyvips
+
+from pipeline.errors import BrokenImage, RefusedImage
+from pipeline.images.kinds import Header, is_animated_png, kind_of, raw_header, second_picture
+from pipeline.images.libvips import vips_errors_as
+from pipeline.images.metadata import Metadata, collect, orientation_of
+from pipeline.images.picture import Picture, Pixels, white
+from pipeline.images.tiff_lab import open_tiff_lab
+from pipeline.images.tiff_metadata import read_tiff_metadata
+
+# Above the largest single shots of phones and medium format (200 megapixels): 2 GiB with alpha and 16 bits.
+# The header of a file of a few bytes can claim any size.
+PIXEL_LIMIT = 2**28
+
+_HEAD_BYTES = 4096
+
+_LOADERS = {
+    "jpeg": pyvips.Image.jpegload,  # not the loader that libvips would pick: for gain maps that is another
+    "png": pyvips.Image.pngload,
+    "gif": pyvips.Image.gifload,
+    "webp": pyvips.Image.webpload,
+    "tiff": pyvips.Image.tiffload,
+    "heif": pyvips.Image.heifload,
+}
+_REFUSED = {
+    "avis": "is an animated AVIF, expected a still picture; restore its frames one by one",
+    "heic": "is HEIC, for which no decoder is included; convert it to JPEG, PNG or AVIF first",
+    "ico": "is a Windows icon, which cannot be read; convert it to PNG first",
+    "psd": "is a Photoshop document, which cannot be read; export it as TIFF first",
+    "pdf": "is a PDF document, which cannot be read; export its pictures as PNG or TIFF first",
+}
+_CONVERTED = {"cmyk": "CMYK", "lab": "Lab", "labs": "Lab", "labq": "Lab"}
+
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def read_picture(path: Path) -> Picture:
+    """Read one still picture; the content tells the format, not the suffix.
+
+    Raises:
+        RefusedImage: for animations, several pages, too many pixels, and kinds that are not restored.
+        BrokenImage: for what is no image, is damaged or cut off; never half a picture.
+    """
+    try:
+        if not path.is_file():
+            raise BrokenImage("is not a file, or a link to nothing")
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+        if not head:
+            raise BrokenImage("is empty")
+        kind = kind_of(head)
+        if kind is None:
+            raise BrokenImage(f"is not an image of a known kind, it begins with {head[:16]!r}")
+        if kind in _REFUSED:
+            raise RefusedImage(_REFUSED[kind])
+        return _read_by_libvips(path, kind) if kind in _LOADERS else _read_by_opencv(path, kind, head)
+    except OSError as error:
+        raise BrokenImage(f"cannot be read: {error.strerror or error}") from error
+
+
+def _read_by_opencv(path: Path, kind: str, head: bytes) -> Picture:
+    header = raw_header(kind, head)
+    if header is None:
+        raise BrokenImage(f"has a damaged {kind.upper()} header")
+    _check_size(header.width, header.height)
+    try:
+        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise BrokenImage(f"is damaged or cut off: this {kind.upper()} file cannot be decoded")
+    if pixels.ndim == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+    notes = ("the metadata of a JPEG 2000 file is not carried",) if kind == "jp2" else ()
+    return _picture(np.atleast_3d(_stretched(pixels, header)), Metadata(), notes)
+
+
+def _stretched(pixels: Pixels, header: Header) -> Pixels:
+    """Scale the odd maxima of PNM (100, 1023) to the full range, which OpenCV leaves to its caller."""
+    full = white(pixels.dtype)
+    if header.maximum in (None, full):
+        return pixels
+    return np.minimum(np.rint(pixels * (full / header.maximum)), full).astype(pixels.dtype)
+
+
+def _read_by_libvips(path: Path, kind: str) -> Picture:
+    with vips_errors_as(BrokenImage, "is damaged, cut off, or of a rare kind"):
+        image = _open(path, kind)
+        _check_size(image.width, image.height)
+        _check_still(path, kind, image)
+        image, converted = _to_srgb(image)
+        metadata, left_behind = collect(image)
+        if kind == "tiff":
+            exif, iptc = read_tiff_metadata(path)
+            metadata = replace(metadata, exif=exif, iptc=iptc)
+        orientation = orientation_of(image)
+        pixels = image.numpy().reshape(image.height, image.width, image.bands)
+    notes = converted + left_behind
+    if kind == "jpeg" and (second := second_picture(path)):
+        notes += (f"the {second} that the file holds beside its picture is not carried",)
+    return _picture(_upright(pixels, orientation), metadata, notes)
+
+
+def _open(path: Path, kind: str) -> pyvips.Image:
+    """Open a file as far as its header; with these options a damaged file fails when it is decoded."""
+    try:
+        return _LOADERS[kind](os.fsencode(path), access="sequential", fail_on="error")
+    except pyvips.Error as error:
+        if "bad labq format" not in error.detail:
+            raise
+        return open_tiff_lab(path, fail_on="error")
+
+
+def _to_srgb(image: pyvips.Image) -> tuple[pyvips.Image, tuple[str, ...]]:
+    """Convert CMYK, by its profile or a usual one, and Lab; all others stay in their own encoding."""
+    space = _CONVERTED.get(image.interpretation)
+    if space is None:
+        return image, ()
+    depth = 16 if image.format in ("ushort", "short") else 8
+    if space == "CMYK":
+        converted = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth, intent="relative")
+    else:
+        converted = image.icc_export(output_profile="srgb", depth=depth, intent="relative")
+    return converted, (f"{space} converted to sRGB",)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > PIXEL_LIMIT:
+        raise RefusedImage(
+            f"claims {width} x {height} = {width * height / 1e6:.0f} megapixels, expected at most "
+            f"{PIXEL_LIMIT / 1e6:.0f}; if it is no decompression bomb, cut it into parts"
+        )
+    if width < 1 or height < 1:
+        raise BrokenImage(f"claims {width} x {height} pixels")
+
+
+def _check_still(path: Path, kind: str, image: pyvips.Image) -> None:
+    if kind == "png" and is_animated_png(path):
+        raise RefusedImage("is an animated PNG, expected a still picture; restore its frames one by one")
+    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
+    if pages > 1:
+        what = f"holds {pages} pictures" if kind in ("tiff", "heif") else f"is an animation of {pages} frames"
+        raise RefusedImage(f"{what}, expected a still picture; save them one by one and restore those")
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Undo an EXIF orientation; 5 to 8 exchange width and height."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+def _picture(pixels: Pixels, metadata: Metadata, notes: tuple[str, ...]) -> Picture:
+    """Take alpha off ``(H, W, 1..4)``, and check what is left."""
+    bands = pixels.shape[2]
+    if pixels.dtype.name not in ("uint8", "uint16", "float32", "float64") or bands > 4:
+        raise RefusedImage(
+            f"holds {bands} channels of {pixels.dtype}, expected gray or RGB, with or without alpha, in 8 or 16 bit"
+        )
+    if pixels.dtype.kind == "f":
+        pixels = _in_range(pixels)
+    alpha = np.ascontiguousarray(pixels[..., -1]) if bands in (2, 4) else None
+    colours = pixels[..., 0] if bands < 3 else pixels[..., :3]
+    return Picture(np.ascontiguousarray(colours), alpha, metadata, notes)
+
+
+def _in_range(pixels: Pixels) -> Pixels:
+    """Return floats as float32; which scale others than those in [0, 1] are on, nothing in the file tells."""
+    low, high = pixels.min(), pixels.max()
+    if not (low >= 0 and high <= 1):
+        raise RefusedImage(
+            f"holds floats from {low:g} to {high:g}, expected 0 to 1 in the brightness curve of a display; "
+            "scale or tone-map them first"
+        )
+    return pixels.astype(np.float32, copy=False)

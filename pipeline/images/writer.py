@@ -1,0 +1,135 @@
+"""Pixels -> files: the whole file is there in the end, or none."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyvips
+
+from pipeline.errors import BrokenImage, RefusedImage
+from pipeline.images.formats import FORMATS, Format
+from pipeline.images.libvips import vips_errors_as
+from pipeline.images.metadata import Metadata, attach, blocks
+from pipeline.images.picture import Picture, Pixels, white
+from pipeline.images.tiff_metadata import append_tiff_metadata
+
+_LARGEST_TIFF = 3 * 2**30  # offsets in a classic TIFF end at 4 GiB; noise may grow under compression
+
+
+def write_picture(path: Path, picture: Picture) -> tuple[str, ...]:
+    """Write a picture in the format that the suffix names, by way of a temporary file in the same folder.
+
+    Returns:
+        Notes on what the format cannot hold: bits, blocks of metadata.
+
+    Raises:
+        RefusedImage: if the format cannot hold the picture, see ``check_target``.
+        BrokenImage: if the file cannot be written; what stood there before still does.
+    """
+    check_target(path, picture)
+    target = FORMATS[path.suffix.lower()]
+    fitted, notes = _fit(picture, target)
+    image = attach(_as_vips(fitted), picture.metadata)
+    # Else libvips would make up EXIF for a file that had none.
+    options = target.options if picture.metadata.exif else {**target.options, "keep": "xmp:iptc:icc:other"}
+    with _replacing(path) as temporary, vips_errors_as(BrokenImage, "cannot be written"):
+        if target.saver == "tiffsave":
+            return notes + _save_tiff(image, temporary, picture.metadata, options)
+        getattr(image, target.saver)(os.fsencode(temporary), **options)
+    return notes
+
+
+def check_target(path: Path, picture: Picture, scale: int = 1) -> None:
+    """Raise RefusedImage if the format of ``path`` cannot hold the picture, enlarged ``scale`` times.
+
+    To be called before the work is done that would be lost.
+    """
+    target = FORMATS.get(path.suffix.lower())
+    if target is None:
+        raise RefusedImage(f"{path.suffix!r} cannot be written, expected one of {', '.join(sorted(FORMATS))}")
+    height, width = (side * scale for side in picture.pixels.shape[:2])
+    if max(height, width) > target.longest:
+        raise RefusedImage(
+            f"the result has {width} x {height} pixels, "
+            f"and {target.name} holds at most {target.longest} a side; use --ext png"
+        )
+    if not target.alpha and picture.transparent:
+        raise RefusedImage(
+            f"is transparent, which {target.name} cannot hold, expected .png, .webp, .tif or .avif; use --ext png"
+        )
+
+
+def _save_tiff(image: pyvips.Image, path: Path, metadata: Metadata, options: Mapping[str, Any]) -> tuple[str, ...]:
+    predictor = "float" if image.format == "float" else "horizontal"
+    bytes_each = {"uchar": 1, "ushort": 2, "float": 4}[image.format]
+    large = image.width * image.height * image.bands * bytes_each > _LARGEST_TIFF
+    if metadata.iptc:
+        image.remove("iptc-data")  # libvips would write the first quarter of it
+    image.tiffsave(os.fsencode(path), predictor=predictor, bigtiff=large, **options)
+    if large and (metadata.exif or metadata.iptc):
+        return ("EXIF and IPTC are not carried into a BigTIFF file",)
+    if metadata.exif or metadata.iptc:
+        append_tiff_metadata(path, metadata.exif, metadata.iptc, image.width, image.height)
+    return ()
+
+
+def _fit(picture: Picture, target: Format) -> tuple[Picture, tuple[str, ...]]:
+    """Reduce what the format cannot hold, and tell it."""
+    notes = []
+    dtype = picture.pixels.dtype
+    if target.bits < 32 and dtype.kind == "f":
+        dtype = np.dtype(np.uint16)
+    if target.bits == 8:
+        dtype = np.dtype(np.uint8)
+    if dtype != picture.pixels.dtype or (dtype == np.uint16 and target.bits < 16):
+        came = "floats" if picture.pixels.dtype.kind == "f" else f"{8 * picture.pixels.dtype.itemsize} bit"
+        notes.append(f"{came} reduced to {min(target.bits, 8 * dtype.itemsize)} bit, the most {target.name} holds")
+    if lost := blocks(picture.metadata) - target.metadata:
+        notes.append(f"{', '.join(sorted(lost))} is not carried into {target.name} files")
+    alpha = picture.alpha if target.alpha else None
+    fitted = replace(
+        picture,
+        pixels=_quantised(picture.pixels, dtype),
+        alpha=None if alpha is None else _quantised(alpha, dtype),
+    )
+    return fitted, tuple(notes)
+
+
+def _quantised(pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:
+    """Convert with rounding; no copy where nothing changes."""
+    if pixels.dtype == dtype:
+        return pixels
+    scaled = pixels.astype(np.float32) * (white(dtype) / white(pixels.dtype))
+    return np.rint(scaled).clip(0, white(dtype)).astype(dtype)
+
+
+def _as_vips(picture: Picture) -> pyvips.Image:
+    """Wrap the pixels, and alpha as the last band, without copying them."""
+    names = {"uint8": ("b-w", "srgb"), "uint16": ("grey16", "rgb16"), "float32": ("b-w", "scrgb")}
+    gray, colour = names[picture.pixels.dtype.name]
+    image = pyvips.Image.new_from_array(np.ascontiguousarray(picture.pixels))
+    if picture.alpha is not None:
+        image = image.bandjoin(pyvips.Image.new_from_array(np.ascontiguousarray(picture.alpha)))
+    return image.copy(interpretation=gray if picture.pixels.ndim == 2 else colour)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Hand out a temporary path beside ``path``, which takes its place once it is safe on the disk.
+
+    Its name follows from that of ``path``: what a killed run leaves behind, the next one writes over.
+    """
+    temporary = path.with_name(f".{path.stem}.writing{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise BrokenImage(f"cannot be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
