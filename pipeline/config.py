@@ -1,0 +1,161 @@
+"""A chain's YAML as types: which stages, in which order, with which options and weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import ConfigError
+from pipeline.yaml_config import check, did_you_mean
+from pipeline.yaml_document import Mistake, YamlDocument, read_document
+from stages.registry import STAGES, AnyStageConfig
+from stages.stage import LearnedStageConfig
+from stages.weights import WeightsError, read_card, resolve, shipped_weights
+
+
+class ChainConfig(BaseModel):
+    """The stages of a chain, in the order in which they run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stages: tuple[AnyStageConfig, ...] = Field(min_length=1, description="the steps, first to last")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the stages: their tags, numbered from the second of a kind (``dncnn``, ``dncnn_2``)."""
+        met: Counter[str] = Counter()
+        names = []
+        for stage in self.stages:
+            met[stage.stage] += 1
+            names.append(stage.stage if met[stage.stage] == 1 else f"{stage.stage}_{met[stage.stage]}")
+        return tuple(names)
+
+    def with_strengths(self, strengths: Mapping[str, float]) -> ChainConfig:
+        """Return the chain with the strengths of the named stages replaced.
+
+        Raises:
+            ConfigError: for a name that the chain does not have or a strength outside 0 to 1.
+        """
+        mistakes = [
+            f"--strength: the chain has no stage {name!r}{did_you_mean(name, self.names)} "
+            f"Its stages: {', '.join(self.names)}"
+            for name in strengths
+            if name not in self.names
+        ] + [
+            f"--strength: {name}: got {strength}, expected a number from 0 to 1"
+            for name, strength in strengths.items()
+            if not 0 <= strength <= 1
+        ]
+        if mistakes:
+            raise ConfigError("\n".join(mistakes))
+        return ChainConfig(
+            stages=tuple(
+                stage.model_copy(update={"strength": float(strengths.get(name, stage.strength))})
+                for name, stage in zip(self.names, self.stages, strict=True)
+            )
+        )
+
+    def weights_hashes(self) -> dict[str, str]:
+        """Return the SHA-256 of every weights file, by stage name."""
+        return {
+            name: sha256_of(Path(stage.weights))
+            for name, stage in zip(self.names, self.stages, strict=True)
+            if isinstance(stage, LearnedStageConfig) and stage.weights is not None
+        }
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 that changes with every option and every weight that changes pixels.
+
+        Where the weights lie does not count, only their bytes; neither do precision and tile size, whose
+        results agree within a tested bound.
+        """
+        options = [stage.model_dump(mode="json", exclude={"weights"}) for stage in self.stages]
+        content = json.dumps([options, self.weights_hashes()], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def load_chain_config(path: Path) -> ChainConfig:
+    """Read a chain and find its weights.
+
+    ``weights`` become absolute paths. Architecture options that the YAML leaves out are taken from the card
+    of the weights.
+
+    Raises:
+        ConfigError: with one line per mistake, those of the weights included.
+    """
+    document = read_document(path)
+    data, weights_mistakes = _with_weights(document)
+    config, mistakes = check(document, data, ChainConfig)
+    told = {mistake.location for mistake in mistakes}
+    mistakes = mistakes + [mistake for mistake in weights_mistakes if mistake.location not in told]
+    if config is None or mistakes:
+        raise document.error(mistakes)
+    return config
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's SHA-256 without holding the file in memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _with_weights(document: YamlDocument) -> tuple[dict[str, Any], list[Mistake]]:
+    """Return the document's content with all weights resolved, and what is wrong with the weights."""
+    entries = document.data.get("stages")
+    if not isinstance(entries, list):
+        return document.data, []
+    filled: list[Any] = list(entries)
+    mistakes: list[Mistake] = []
+    for index, entry in enumerate(entries):
+        if isinstance(entry, dict):
+            filled[index], wrong = _fill_from_card(entry, document.path.parent)
+            mistakes += [document.mistake(("stages", index, key), text) for key, text in wrong.items()]
+    return {**document.data, "stages": filled}, mistakes
+
+
+def _fill_from_card(entry: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Complete one stage of the YAML from its weights' card; mistakes are returned by key.
+
+    Wrong types are left alone: the validation that follows tells them.
+    """
+    tag, weights = entry.get("stage"), entry.get("weights")
+    stage = STAGES.get(tag) if isinstance(tag, str) else None
+    if stage is None or not issubclass(stage, LearnedStageConfig):
+        return entry, {}
+    if weights is None:
+        shipped = ", ".join(shipped_weights()) or "none"
+        text = f"missing; {tag} has to be trained: expected a shipped name ({shipped}) or a path"
+        return entry, {"weights": text}
+    if not isinstance(weights, str):
+        return entry, {}
+    try:
+        path = resolve(weights, folder)
+        trained = _trained_options(stage, str(tag), path)
+    except WeightsError as error:
+        return entry, {"weights": " ".join(str(error).split())}
+    differing = {
+        key: f"got {entry[key]!r}, but the weights {path.name} were trained with {value!r}; leave the key out"
+        for key, value in trained.items()
+        if key in entry and entry[key] != value
+    }
+    return {**trained, **entry, "weights": str(path)}, differing
+
+
+def _trained_options(stage: type[LearnedStageConfig], tag: str, path: Path) -> dict[str, Any]:
+    """Read from a weights file which architecture it was trained with."""
+    card = read_card(path)
+    came = card.config.get("stage")
+    if came != tag:
+        raise WeightsError(f"{path} holds weights of stage {came!r}, expected {tag!r}")
+    try:
+        return stage.model_validate(card.config).architecture()
+    except ValidationError as error:
+        options = ", ".join(str(detail["loc"][-1]) for detail in error.errors() if detail["loc"])
+        text = f"{path} has a card with options that {tag} does not take: {options}"
+        raise WeightsError(text) from error
