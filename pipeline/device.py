@@ -1,0 +1,107 @@
+"""Where a chain runs and in which precision: names from the command line to torch's contexts."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.errors import ConfigError
+
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+_HALF_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device of a name: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best there is.
+
+    Raises:
+        ConfigError: for a name that means nothing or a device that is not there.
+    """
+    there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    if name == "auto":
+        name = next((best for best in ("cuda:0", "mps") if best in there), "cpu")
+    if name == "cuda":
+        name = "cuda:0"
+    if name not in there:
+        here = ", ".join(there)
+        raise ConfigError(f"--device: got {name!r}, expected auto or what this machine has: {here}")
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device, dtype: np.dtype[Any]) -> str:
+    """Return the precision for pixels of a dtype; ``auto`` is fp16 on a GPU for 8-bit pixels, else fp32.
+
+    Half precision holds 11 bits: enough for 8, but it would take their depth from 16-bit and float pixels.
+    """
+    if name != "auto":
+        return name
+    return "fp16" if device.type != "cpu" and dtype == np.uint8 else "fp32"
+
+
+@contextmanager
+def computing(device: torch.device, precision: str) -> Iterator[None]:
+    """Compute on a device in a precision, without gradients.
+
+    Half precision is autocast's, so that what is added to the image is added in fp32. fp32 means fp32: TF32,
+    which torch otherwise lets cuDNN's convolutions use, has no more bits than fp16.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        if device.type == "cuda":
+            stack.enter_context(torch.cuda.device(device))
+            stack.enter_context(_cudnn(allow_tf32=precision != "fp32"))
+        half = _HALF_DTYPES.get(precision)
+        stack.enter_context(torch.autocast(device.type, dtype=half, enabled=half is not None))
+        yield
+
+
+def _cudnn(*, allow_tf32: bool) -> AbstractContextManager[None]:
+    cudnn = torch.backends.cudnn
+    return cudnn.flags(
+        enabled=cudnn.enabled,
+        benchmark=cudnn.benchmark,
+        deterministic=cudnn.deterministic,
+        allow_tf32=allow_tf32,
+    )
+
+
+class Stopwatch:
+    """Adds up seconds by name. On a GPU it marks its queue instead of waiting for it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._laps: list[tuple[str, Any, Any]] = []
+
+    @contextmanager
+    def lap(self, name: str) -> Iterator[None]:
+        """Count what is done inside."""
+        start = self._now()
+        yield
+        self._laps.append((name, start, self._now()))
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds of every name so far."""
+        totals: dict[str, float] = defaultdict(float)
+        for name, start, stop in self._laps:
+            totals[name] += self._between(start, stop)
+        return dict(totals)
+
+    def _now(self) -> Any:
+        if self._device.type == "cpu":
+            return time.perf_counter()
+        mark = getattr(torch, self._device.type).Event(enable_timing=True)
+        mark.record()
+        return mark
+
+    def _between(self, start: Any, stop: Any) -> float:
+        if self._device.type == "cpu":
+            return stop - start
+        stop.synchronize()
+        return start.elapsed_time(stop) / 1000

@@ -1,0 +1,167 @@
+"""Tiles without seams, by arithmetic on whole pixels.
+
+A chain is worked backwards: to make an output tile, the last stage needs the tile's pixels at its own input
+size and ``halo`` pixels around them; that is what the stage before it must make; and so on to the image. So only
+the first stage runs on the tile and everything that ever reaches it, the last on little more than the tile.
+
+    image     [........................]     given to stage 1
+    stage 1        [..............]          made by it, the rest cropped; given to stage 2
+    stage 2             [....]               the tile
+
+Regions are in coordinates of the whole image at each size and are aligned there, so that every pooling or
+unshuffling grid lies where it lies in the whole image; and they end where the image ends, so that a stage
+meets the same border.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+
+class Footprint(NamedTuple):
+    """What a stage asks of its input: see ``stages.stage.Stage`` for the three words."""
+
+    scale: int
+    multiple_of: int
+    halo: int | None
+
+
+class Span(NamedTuple):
+    """Rows or columns ``start`` to ``stop``, the last one excluded."""
+
+    start: int
+    stop: int
+
+    def scaled(self, scale: int) -> Span:
+        """Return the same part of an image that is ``scale`` times larger."""
+        return Span(self.start * scale, self.stop * scale)
+
+    @property
+    def length(self) -> int:
+        """Number of rows or columns."""
+        return self.stop - self.start
+
+    def within(self, outer: Span) -> slice:
+        """Return where this span lies in an array that holds ``outer``."""
+        return slice(self.start - outer.start, self.stop - outer.start)
+
+
+class Region(NamedTuple):
+    """A rectangle of pixels."""
+
+    rows: Span
+    columns: Span
+
+    def scaled(self, scale: int) -> Region:
+        """Return the same part of an image that is ``scale`` times larger."""
+        return Region(self.rows.scaled(scale), self.columns.scaled(scale))
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return self.rows.length * self.columns.length
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Return the index of this region in an array of the whole image."""
+        return slice(*self.rows), slice(*self.columns)
+
+    def within(self, outer: Region) -> tuple[slice, slice]:
+        """Return where this region lies in an array that holds ``outer``."""
+        return self.rows.within(outer.rows), self.columns.within(outer.columns)
+
+
+def total_scale(footprints: Sequence[Footprint]) -> int:
+    """Return the output pixels per input pixel and axis of a whole chain."""
+    return math.prod(footprint.scale for footprint in footprints)
+
+
+def scales_before(footprints: Sequence[Footprint]) -> list[int]:
+    """Return how much larger than the image each stage's input is."""
+    return [total_scale(footprints[:index]) for index in range(len(footprints))]
+
+
+def scales_after(footprints: Sequence[Footprint]) -> list[int]:
+    """Return how much larger than the image each stage's output is."""
+    return [total_scale(footprints[: index + 1]) for index in range(len(footprints))]
+
+
+def total_multiple_of(footprints: Sequence[Footprint]) -> int:
+    """Return what the image's size must divide by so that every stage's input divides by what that asks."""
+    return math.lcm(
+        *(
+            footprint.multiple_of // math.gcd(footprint.multiple_of, scale)
+            for footprint, scale in zip(footprints, scales_before(footprints), strict=True)
+        )
+    )
+
+
+def total_halo(footprints: Sequence[Footprint]) -> int | None:
+    """Return the radius, in pixels of the image, that reaches one output pixel; None where that is all of it.
+
+    Alignment to ``multiple_of`` is not part of it: a grid in the image reaches a little further on one side.
+    """
+    total = 0
+    for footprint, scale in zip(footprints, scales_before(footprints), strict=True):
+        if footprint.halo is None:
+            return None
+        total += -(-footprint.halo // scale)
+    return total
+
+
+def padded_size(length: int, footprints: Sequence[Footprint]) -> int:
+    """Return an image's height or width as the chain is given it."""
+    return round_up(length, total_multiple_of(footprints))
+
+
+def split(height: int, width: int, tile: int) -> Iterator[Region]:
+    """Cut an image into squares of ``tile`` pixels, less at the right and the bottom; 0 leaves it whole."""
+    for rows in _split(height, tile or height):
+        for columns in _split(width, tile or width):
+            yield Region(rows, columns)
+
+
+def needed_regions(tile: Region, footprints: Sequence[Footprint], height: int, width: int) -> list[Region]:
+    """Work a chain backwards from a tile.
+
+    Args:
+        tile: The part of the image that is to be restored, in pixels of the image.
+        footprints: The chain's stages, first to last.
+        height: Of the image, not padded.
+        width: Of the image, not padded.
+
+    Returns:
+        For each stage the region of its own input that it must be given, then the region of the output. The
+        first may reach beyond the image's right and bottom, by less than the chain's ``multiple_of``.
+    """
+    rows = _needed_spans(tile.rows, footprints, padded_size(height, footprints))
+    columns = _needed_spans(tile.columns, footprints, padded_size(width, footprints))
+    return [Region(*spans) for spans in zip(rows, columns, strict=True)]
+
+
+def _split(length: int, tile: int) -> list[Span]:
+    return [Span(start, min(start + tile, length)) for start in range(0, length, tile)]
+
+
+def _needed_spans(tile: Span, footprints: Sequence[Footprint], length: int) -> list[Span]:
+    spans = [tile.scaled(total_scale(footprints))]
+    for footprint, scale in zip(reversed(footprints), reversed(scales_before(footprints)), strict=True):
+        spans.append(_needed_span(spans[-1], footprint, length * scale))
+    return spans[::-1]
+
+
+def _needed_span(made: Span, footprint: Footprint, length: int) -> Span:
+    """Return what a stage must be given of an input ``length`` long, to make ``made`` of its output."""
+    if footprint.halo is None:
+        return Span(0, length)
+    start = made.start // footprint.scale - footprint.halo
+    stop = -(-made.stop // footprint.scale) + footprint.halo
+    aligned_start = start // footprint.multiple_of * footprint.multiple_of
+    return Span(max(0, aligned_start), min(length, round_up(stop, footprint.multiple_of)))
+
+
+def round_up(length: int, multiple: int) -> int:
+    """Return the smallest multiple that is not less than ``length``."""
+    return -(-length // multiple) * multiple

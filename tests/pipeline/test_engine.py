@@ -1,0 +1,360 @@
+"""Restoring pixels: seam-free tiles, precisions, retreat from full memory.
+
+All weights are random, because a network's zero-initialised last layer would hide every mistake.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline.chain import Chain
+from pipeline.config import ChainConfig
+from pipeline.engine import Engine
+from pipeline.errors import ConfigError, OutOfMemory, RestorationError
+from stages.dncnn import DnCNNConfig
+from stages.edsr import EDSRConfig
+from stages.layers import bicubic_upscale
+from stages.stage import Stage, StageConfig
+from stages.unet import UNetConfig
+from stages.unsharp_mask import UnsharpMaskConfig
+
+DNCNN = DnCNNConfig(depth=4, width=8)
+DNCNN_AT_HALF_SIZE = DnCNNConfig(depth=4, width=8, unshuffle=2)
+UNET = UNetConfig(width=4, levels=3)
+UNET_AT_HALF_SIZE = UNetConfig(width=4, levels=4, unshuffle=2, residual=True)
+EDSR_X2 = EDSRConfig(scale=2, width=8, depth=2, upsampler="direct", bicubic_skip=True)
+EDSR_X3 = EDSRConfig(scale=3, width=8, depth=2)
+UNSHARP = UnsharpMaskConfig()
+
+CHAINS = {
+    "dncnn": [DNCNN],
+    "dncnn at half size": [DNCNN_AT_HALF_SIZE],
+    "unet": [UNET],
+    "edsr x2": [EDSR_X2],
+    "edsr x3": [EDSR_X3],
+    "unsharp mask": [UNSHARP],
+    "enlarge, then a network with a grid": [EDSR_X3, DNCNN_AT_HALF_SIZE, UNSHARP],
+    "blended": [UNET.model_copy(update={"strength": 0.5}), EDSR_X2.model_copy(update={"strength": 0.3})],
+    "nothing but bicubic": [EDSR_X2.model_copy(update={"strength": 0.0}), UNSHARP],
+    "default": [DNCNN_AT_HALF_SIZE, UNET_AT_HALF_SIZE, EDSR_X2, UNSHARP],
+}
+
+
+class Stub(Stage):
+    """A stage that halves the image's values; tests override what it does."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image / 2
+
+
+class StubConfig(StageConfig):
+    stage: Literal["stub"] = "stub"
+
+    def build(self) -> Stage:
+        return Stub()
+
+
+def chain_of(*configs: StageConfig) -> Chain:
+    """Build a chain with random weights, strong enough that every layer shows."""
+    chain = Chain.build(ChainConfig(stages=tuple(configs)))
+    for stage in chain.stages:
+        for module in stage.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, a=1)
+                module.weight.data *= 0.7
+    return chain
+
+
+def stub_chain(stage: Stage) -> Chain:
+    return Chain(ChainConfig.model_construct(stages=(StubConfig(),)), [stage])
+
+
+def picture(height: int = 93, width: int = 71, dtype: str = "uint8", channels: int = 3) -> np.ndarray:
+    values = np.random.default_rng(0).random((height, width, channels)).squeeze(2 if channels == 1 else ())
+    return values.astype(dtype) if dtype == "float32" else (values * np.iinfo(dtype).max).astype(dtype)
+
+
+def difference(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.abs(first.astype(np.float64) - second).max())
+
+
+@pytest.mark.parametrize("tile", [16, 37, 64])
+@pytest.mark.parametrize("name", CHAINS)
+def test_tiles_leave_no_trace(name, tile):
+    chain, image = chain_of(*CHAINS[name]), picture(dtype="float32")
+    whole = Engine(chain, device="cpu", tile=0).run(image)
+    tiled = Engine(chain, device="cpu", tile=tile).run(image)
+    assert (whole.tile, tiled.tile) == (0, tile)
+    assert whole.pixels.shape == (93 * chain.scale, 71 * chain.scale, 3)
+    assert difference(tiled.pixels, whole.pixels) <= 1e-5
+
+
+@pytest.mark.parametrize("size", [(20, 500), (500, 20)])
+def test_tiles_leave_no_trace_where_the_image_is_larger_than_the_halo(size):
+    chain, image = chain_of(*CHAINS["default"]), picture(*size, "float32")
+    assert chain.halo < 150
+    whole = Engine(chain, device="cpu", tile=0).run(image)
+    tiled = Engine(chain, device="cpu", tile=50).run(image)
+    assert difference(tiled.pixels, whole.pixels) <= 1e-5
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (7, 3)])
+def test_any_size_is_restored(size):
+    chain = chain_of(*CHAINS["default"])
+    result = Engine(chain, device="cpu").run(picture(*size))
+    assert result.pixels.shape == (2 * size[0], 2 * size[1], 3)
+
+
+def test_padding_is_replicated():
+    chain = chain_of(UNET)
+    image = picture(13, 10, "float32")
+    padded = np.pad(image, ((0, 3), (0, 2), (0, 0)), mode="edge")
+    expected = Engine(chain, device="cpu").run(padded).pixels[:13, :10]
+    assert difference(Engine(chain, device="cpu").run(image).pixels, expected) <= 1e-6
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_strength_zero_returns_the_very_pixels(dtype, channels):
+    off = [config.model_copy(update={"strength": 0.0}) for config in (DNCNN, UNET, UNSHARP)]
+    chain = chain_of(*off)
+    image = picture(256, 256, dtype, channels)
+    image.flat[: 256 * 256] = np.arange(256 * 256, dtype=dtype)
+    assert (Engine(chain, device="cpu", tile=100).run(image).pixels == image).all()
+
+
+def test_strength_zero_enlarges_bicubically():
+    image = picture(20, 30, "float32")
+    chain = chain_of(EDSR_X2.model_copy(update={"strength": 0.0}))
+    expected = bicubic_upscale(torch.from_numpy(image).permute(2, 0, 1)[None], 2).clamp(0, 1)
+    result = Engine(chain, device="cpu").run(image).pixels
+    assert difference(result, expected[0].permute(1, 2, 0).numpy()) <= 1e-6
+
+
+def test_strength_zero_does_not_run_the_network():
+    class Untouchable(Stub):
+        def forward(self, image: Tensor) -> Tensor:
+            raise AssertionError
+
+    config = ChainConfig.model_construct(stages=(StubConfig(strength=0.0),))
+    Engine(Chain(config, [Untouchable()]), device="cpu").run(picture())
+
+
+def test_strength_blends_output_and_input():
+    image = picture(dtype="float32")
+    config = ChainConfig.model_construct(stages=(StubConfig(strength=0.4),))
+    result = Engine(Chain(config, [Stub()]), device="cpu").run(image).pixels
+    assert difference(result, 0.4 * image / 2 + 0.6 * image) <= 1e-6
+
+
+def test_every_stage_is_given_an_image():
+    class Loud(Stub):
+        def forward(self, image: Tensor) -> Tensor:
+            return 3 * image - 1
+
+    class Checking(Stub):
+        def forward(self, image: Tensor) -> Tensor:
+            assert image.min() >= 0
+            assert image.max() <= 1
+            return image
+
+    config = ChainConfig.model_construct(stages=(StubConfig(), StubConfig()))
+    Engine(Chain(config, [Loud(), Checking()]), device="cpu").run(picture())
+
+
+def test_integers_are_rounded_not_cut():
+    image = np.full((4, 4, 3), 101, np.uint8)
+    result = Engine(stub_chain(Stub()), device="cpu").run(image).pixels
+    assert result[0, 0, 0] in (50, 51)
+
+    class Brighter(Stub):
+        def forward(self, image: Tensor) -> Tensor:
+            return image + 0.9 / 255
+
+    assert (Engine(stub_chain(Brighter()), device="cpu").run(image).pixels == 102).all()
+
+
+def test_sixteen_bits_keep_their_depth():
+    class Faint(Stub):
+        def forward(self, image: Tensor) -> Tensor:
+            return image + 3 / 65535
+
+    image = np.arange(40000, 40600, dtype=np.uint16).reshape(20, 30)
+    result = Engine(stub_chain(Faint()), device="cpu").run(image).pixels
+    assert result.dtype == np.uint16
+    assert (result == image + 3).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_dtype_and_channels_stay(dtype, channels):
+    image = picture(20, 24, dtype, channels)
+    result = Engine(chain_of(*CHAINS["default"]), device="cpu").run(image, keep_stages=True)
+    for pixels in [result.pixels, *result.stages.values()]:
+        assert pixels.dtype == image.dtype
+        assert pixels.ndim == image.ndim
+
+
+@pytest.mark.parametrize("tile", [0, 32])
+def test_stages_are_kept(tile):
+    chain, image = chain_of(*CHAINS["default"]), picture(dtype="float32")
+    result = Engine(chain, device="cpu", tile=tile).run(image, keep_stages=True)
+    assert tuple(result.stages) == tuple(result.seconds) == chain.names
+    assert [pixels.shape[0] for pixels in result.stages.values()] == [93, 93, 186, 186]
+    assert result.stages["unsharp_mask"] is result.pixels
+
+
+def test_a_kept_stage_is_what_the_chain_up_to_it_makes():
+    chain, image = chain_of(*CHAINS["default"]), picture(96, 80, "float32")
+    shorter = Chain(ChainConfig(stages=chain.config.stages[:3]), chain.stages[:3])
+    kept = Engine(chain, device="cpu", tile=32).run(image, keep_stages=True).stages["edsr"]
+    assert difference(kept, Engine(shorter, device="cpu").run(image).pixels) <= 1e-5
+
+
+def test_stages_are_not_kept_unasked():
+    assert Engine(stub_chain(Stub()), device="cpu").run(picture()).stages == {}
+
+
+def test_bf16_is_close_to_fp32():
+    chain, image = chain_of(*CHAINS["default"]), picture()
+    exact = Engine(chain, device="cpu").run(image)
+    half = Engine(chain, device="cpu", precision="bf16").run(image)
+    assert (exact.precision, half.precision) == ("fp32", "bf16")
+    assert 0 < np.abs(half.pixels.astype(int) - exact.pixels).mean() < 2
+    assert half.fp32_retries == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("dtype", "precision", "bound"), [("uint8", "fp16", 2), ("uint16", "fp32", 2)])
+def test_a_gpu_agrees_with_the_cpu(dtype, precision, bound):
+    chain, image = chain_of(*CHAINS["default"]), picture(dtype=dtype)
+    exact = Engine(chain, device="cpu").run(image)
+    result = Engine(chain, device="cuda", tile=48).run(image, keep_stages=True)
+    assert (result.device, result.precision) == ("cuda:0", precision)
+    assert tuple(result.seconds) == chain.names
+    assert np.abs(result.pixels.astype(int) - exact.pixels).mean() < bound
+
+
+class NotFiniteInHalf(Stub):
+    def forward(self, image: Tensor) -> Tensor:
+        bad = torch.is_autocast_enabled("cpu") and image.shape[-1] == 32
+        return image / 2 + (torch.inf if bad else 0)
+
+
+def test_a_tile_that_half_precision_cannot_hold_is_run_again_in_fp32():
+    chain, image = stub_chain(NotFiniteInHalf()), picture(64, 40)
+    result = Engine(chain, device="cpu", precision="bf16", tile=32).run(image)
+    assert result.fp32_retries == 2
+    assert (result.pixels == Engine(chain, device="cpu").run(image).pixels).all()
+
+
+def test_what_fp32_cannot_hold_either_is_an_error():
+    class Broken(Stub):
+        def forward(self, image: Tensor) -> Tensor:
+            return image * torch.nan
+
+    with pytest.raises(RestorationError, match="'stub' made values that are not finite"):
+        Engine(stub_chain(Broken()), device="cpu", precision="bf16").run(picture())
+
+
+class Hungry(Stub):
+    """Runs out of memory above a number of pixels."""
+
+    def __init__(self, limit: int, error: Exception) -> None:
+        super().__init__()
+        self.limit = limit
+        self.error = error
+        self.sizes: list[int] = []
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.sizes.append(image.shape[-1])
+        if image.shape[-1] * image.shape[-2] > self.limit:
+            raise self.error
+        return image / 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+        MemoryError(),
+    ],
+)
+def test_full_memory_halves_the_tile(error):
+    image = picture(300, 200)
+    stage = Hungry(100 * 100, error)
+    engine = Engine(stub_chain(stage), device="cpu", tile=0)
+    result = engine.run(image)
+    assert (result.pixels == Engine(stub_chain(Stub()), device="cpu").run(image).pixels).all()
+    assert (result.tile, result.memory_retreats) == (96, 2)
+
+
+def test_a_tile_that_did_not_fit_is_not_tried_again():
+    engine = Engine(stub_chain(Hungry(100 * 100, MemoryError())), device="cpu", tile=0)
+    engine.run(picture(300, 200))
+    again = engine.run(picture(300, 200))
+    assert (again.tile, again.memory_retreats) == (96, 0)
+
+
+@pytest.mark.parametrize("tile", [0, "auto"])
+def test_nothing_smaller_than_64_px_is_tried(tile):
+    stage = Hungry(0, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
+    with pytest.raises(OutOfMemory, match=r"tiles of 64 px do not fit.*Tried to allocate 2 GiB"):
+        Engine(stub_chain(stage), device="cpu", tile=tile).run(picture(300, 200))
+    assert min(stage.sizes) == 64
+
+
+def test_other_errors_pass():
+    with pytest.raises(RuntimeError, match="sizes of tensors"):
+        Engine(stub_chain(Hungry(0, RuntimeError("sizes of tensors"))), device="cpu", tile=0).run(picture())
+
+
+class Dimmer(Stub):
+    """Depends on every pixel."""
+
+    halo = None
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image * image.mean()
+
+
+def test_a_stage_without_halo_sees_the_whole_image():
+    chain, image = stub_chain(Dimmer()), picture(dtype="float32")
+    result = Engine(chain, device="cpu", tile=16).run(image)
+    assert result.tile == 0
+    assert difference(result.pixels, image * image.mean()) <= 1e-6
+
+
+def test_full_memory_names_the_stage_that_cannot_be_tiled():
+    stage = Hungry(0, MemoryError())
+    stage.halo = None
+    with pytest.raises(OutOfMemory, match="stub needs the whole image"):
+        Engine(stub_chain(stage), device="cpu").run(picture(300, 200))
+    assert stage.sizes == [200]
+
+
+def test_floats_are_clamped():
+    image = np.array([[-1.0, 0.5, 7.0]])
+    result = Engine(stub_chain(Stub()), device="cpu").run(image).pixels
+    assert result.dtype == np.float32
+    assert result.tolist() == [[0.0, 0.25, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ({"device": "gpu"}, "--device: got 'gpu', expected auto or what this machine has: cpu"),
+        ({"precision": "fp8"}, "--precision: got 'fp8', expected one of auto, fp32, fp16, bf16"),
+        ({"tile": -1}, "--tile: got -1, expected pixels, 0 for the whole image, or auto"),
+    ],
+)
+def test_unknown_options_are_refused(option, text):
+    with pytest.raises(ConfigError, match=text):
+        Engine(stub_chain(Stub()), **option)

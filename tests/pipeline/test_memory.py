@@ -1,0 +1,98 @@
+import math
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline.memory import (
+    SHARE_OF_FREE,
+    bytes_per_pixel,
+    free_memory,
+    half_of,
+    is_out_of_memory,
+    largest_tile,
+)
+from pipeline.tiling import Footprint
+from stages.stage import Stage
+
+CPU = torch.device("cpu")
+CHAIN = [Footprint(1, 2, 20), Footprint(2, 1, 5)]
+COSTS = [100.0, 500.0]
+
+
+def test_a_stage_takes_its_input_and_what_lives_beside_it():
+    class TwoLayers(Stage):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(nn.Conv2d(3, 32, 1), nn.ReLU(inplace=True), nn.Conv2d(32, 64, 1))
+
+        def forward(self, image: Tensor) -> Tensor:
+            return self.layers(image)
+
+    assert bytes_per_pixel(TwoLayers(), CPU) == 4 * (3 + 32 + 64)
+
+
+def test_a_stage_that_does_not_fit_at_all_takes_infinitely_much():
+    class Endless(Stage):
+        def forward(self, image: Tensor) -> Tensor:
+            return image.new_empty(2**60)
+
+    assert bytes_per_pixel(Endless(), CPU) == math.inf
+
+
+def test_a_small_image_is_restored_whole():
+    assert largest_tile(480, 640, CHAIN, COSTS, 10 * 2**30) >= 640
+
+
+def test_the_tile_grows_with_the_memory_not_with_the_image():
+    tiles = [largest_tile(4000, 6000, CHAIN, COSTS, mebibytes * 2**20) for mebibytes in (50, 100, 400, 1600)]
+    assert tiles == sorted(set(tiles))
+    assert largest_tile(40000, 60000, CHAIN, COSTS, 400 * 2**20) == tiles[2]
+
+
+def test_the_hungriest_stage_stays_within_its_share_of_the_memory():
+    available = 400 * 2**20
+    tile = largest_tile(4000, 6000, CHAIN, COSTS, available)
+    assert 500 * (tile + 10) ** 2 <= available * SHARE_OF_FREE < 500 * (tile + 10 + 32) ** 2
+
+
+def test_where_nothing_fits_the_smallest_tile_is_tried():
+    assert largest_tile(4000, 6000, CHAIN, COSTS, 1000) == 64
+
+
+def test_halves_end_at_64():
+    tile: int | None = 6000
+    tiles = []
+    while (tile := half_of(tile)) is not None:
+        tiles.append(tile)
+    assert tiles == [3008, 1504, 768, 384, 192, 96, 64]
+
+
+def test_real_exhaustion_is_recognised():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60)
+    assert is_out_of_memory(caught.value)
+    assert not is_out_of_memory(RuntimeError("sizes of tensors must match"))
+
+
+def test_some_memory_is_free():
+    assert 0 < free_memory(CPU) < 2**50
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep freed memory")
+def test_freed_memory_is_not_faulted_in_again():
+    script = """
+import resource, numpy, pipeline.memory
+pipeline.memory.keep_freed_memory()
+def faults_of_one_tensor():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    numpy.ones(2**24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(faults_of_one_tensor(), faults_of_one_tensor())
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    first, second = map(int, result.stdout.split())
+    assert second < first / 100
