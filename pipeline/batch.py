@@ -1,0 +1,236 @@
+"""Many files through one chain: the next is read and the last is written while the current one is computed.
+
+    reader thread: hash, skip, decode -> main thread: compute -> writer thread: encode, record, rename
+
+Nothing half-written is ever seen, and no output is there that the report does not know: the picture is
+written into a hidden folder beside its place, its record is appended to the report, and only then it is moved
+there. A kill in between leaves a record of an output that is not there, which the next run takes for not done.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.config import ChainConfig, sha256_of
+from pipeline.discover import Job
+from pipeline.errors import BrokenImage, RefusedImage, RestorationError
+from pipeline.overlap import ahead, worker
+from pipeline.report import Record, Report, Status
+
+if TYPE_CHECKING:
+    from pipeline.engine import Engine, Restoration
+    from pipeline.images import Picture
+
+
+@dataclass(frozen=True)
+class Work:
+    """A job on its way; whatever has a status other than pending only passes through."""
+
+    job: Job
+    record: Record
+    picture: Picture | None = None
+    restoration: Restoration | None = None
+
+
+class Batch:
+    """Restores files and reports on each.
+
+    Args:
+        config: The chain; its fingerprint decides what is already finished.
+        output: The folder of the results.
+        report: What was done before, and where this run is recorded.
+        make_engine: Called once, for the first file that has to be computed.
+        overwrite: Redo what is finished, and replace files that no earlier run has made.
+        save_stages: Write the picture after every stage to ``OUTPUT.stages/1_dncnn.png`` beside the output.
+    """
+
+    def __init__(
+        self,
+        config: ChainConfig,
+        output: Path,
+        report: Report,
+        make_engine: Callable[[], Engine],
+        *,
+        overwrite: bool = False,
+        save_stages: bool = False,
+    ) -> None:
+        self.output = output
+        self.report = report
+        self.overwrite = overwrite
+        self.names = config.names if save_stages else ()
+        self.chain = config.fingerprint()
+        self.weights = config.weights_hashes()
+        self._make_engine = make_engine
+        self._engine: Engine | None = None
+
+    def run(self, jobs: Iterable[Job], tell: Callable[[Record], None]) -> None:
+        """Restore all files in their order; a bad one is told and the rest goes on.
+
+        Args:
+            jobs: What to do; taken one by one, so that memory does not grow with their number.
+            tell: Called with every record as soon as it is final, from the writer's thread.
+
+        Raises:
+            ConfigError: if the engine cannot be made.
+            OSError: if the report cannot be written.
+        """
+
+        def finish(work: Work) -> None:
+            tell(self._finish(work))
+
+        with worker() as reader, worker() as writer:
+            loaded = ahead(reader, self._load, jobs)
+            for _ in ahead(writer, finish, map(self._restore, loaded)):
+                pass
+
+    def _load(self, job: Job) -> Work:
+        output = None if job.target is None else job.target.relative_to(self.output).as_posix()
+        record = Record(str(job.source), output, chain=self.chain, weights=self.weights)
+        return _step(self._read, Work(job, record))
+
+    def _restore(self, work: Work) -> Work:
+        if work.record.status == "pending" and self._engine is None:
+            self._engine = self._make_engine()
+        return _step(self._compute, work)
+
+    def _finish(self, work: Work) -> Record:
+        record = _step(self._write, work).record
+        if record.status != "done":  # what is done was recorded before it got its name
+            self.report.append(record)
+        return record
+
+    def _read(self, work: Work) -> Work:
+        source, target = work.job.source, work.job.target
+        if target is None and not work.job.named:
+            return replace(work, record=replace(work.record, status="ignored"))
+        if target is None:
+            raise RefusedImage(f"{source.suffix!r} is not the suffix of an image that can be read")
+        shutil.rmtree(_partial(target), ignore_errors=True)  # left by a kill
+        if not source.is_file():
+            raise BrokenImage("is not a file, or a link to nothing")
+        record = self._compare(replace(work.record, input_sha256=sha256_of(source)), target)
+        if record.status != "pending":
+            return replace(work, record=record)
+
+        from pipeline.images import read_picture
+
+        picture = read_picture(source)
+        height, width = picture.pixels.shape[:2]
+        record = replace(record, notes=picture.notes, input_size=(width, height))
+        return replace(work, record=record, picture=picture)
+
+    def _compare(self, record: Record, target: Path) -> Record:
+        """Skip a target that is finished already; refuse one that somebody else has made."""
+        if self.overwrite or not os.path.lexists(target):
+            return record
+        came = sha256_of(target) if target.is_file() else ""
+        output, source = str(record.output), str(record.input_sha256)
+        if not self.report.made(output, came):
+            raise RefusedImage(
+                f"{target} is there already, and {self.report.path} does not know its content; "
+                "move it away, or replace it by --overwrite"
+            )
+        finished = self.report.finished(output, came, input_sha256=source, chain=self.chain)
+        if finished and all(path.exists() for path in self._stage_paths(target)):
+            return replace(record, status="skipped", output_sha256=came)
+        return record
+
+    def _compute(self, work: Work) -> Work:
+        from pipeline.images import check_target
+
+        assert self._engine is not None
+        assert work.picture is not None
+        assert work.job.target is not None
+        check_target(work.job.target, work.picture, self._engine.chain.scale)
+        restoration = self._engine.run(work.picture.pixels, keep_stages=bool(self.names))
+        record = replace(
+            work.record,
+            stage_seconds={name: round(seconds, 3) for name, seconds in restoration.seconds.items()},
+            tile=restoration.tile,
+            device=restoration.device,
+            precision=restoration.precision,
+            fp32_retries=restoration.fp32_retries,
+            memory_retreats=restoration.memory_retreats,
+        )
+        return replace(work, record=record, restoration=restoration)
+
+    def _write(self, work: Work) -> Work:
+        from pipeline.alpha import restored_like
+        from pipeline.images import write_picture
+
+        assert work.picture is not None
+        assert work.restoration is not None
+        assert work.job.target is not None
+        started, target = time.perf_counter(), work.job.target
+        with _temporary_folder(target) as folder:
+            self._write_stages(work.picture, work.restoration, folder, target)
+            temporary = folder / target.name
+            notes = write_picture(temporary, restored_like(work.picture, work.restoration.pixels))
+            height, width = work.restoration.pixels.shape[:2]
+            record = replace(
+                work.record,
+                status="done",
+                notes=work.record.notes + notes,
+                seconds=round(work.record.seconds + time.perf_counter() - started, 3),
+                output_sha256=sha256_of(temporary),
+                output_size=(width, height),
+            )
+            self.report.append(record)
+            temporary.replace(target)
+        return Work(work.job, record)
+
+    def _write_stages(self, picture: Picture, restoration: Restoration, folder: Path, target: Path) -> None:
+        from pipeline.alpha import restored_like
+        from pipeline.images import write_picture
+
+        for name, path in zip(self.names, self._stage_paths(target), strict=True):
+            path.parent.mkdir(exist_ok=True)
+            write_picture(folder / path.name, restored_like(picture, restoration.stages[name]))
+            (folder / path.name).replace(path)
+
+    def _stage_paths(self, target: Path) -> list[Path]:
+        folder = target.with_name(f"{target.name}.stages")
+        return [folder / f"{number}_{name}.png" for number, name in enumerate(self.names, start=1)]
+
+
+def _step(step: Callable[[Work], Work], work: Work) -> Work:
+    """Take a pending job one step further; an exception of any kind ends this job only."""
+    if work.record.status != "pending":
+        return work
+    started = time.perf_counter()
+    try:
+        work = step(work)
+    except Exception as error:
+        status: Status = "refused" if isinstance(error, RefusedImage) else "failed"
+        work = Work(work.job, replace(work.record, status=status, error=_one_line(error)))
+    if work.record.status == "done":  # its record is written already
+        return work
+    seconds = round(work.record.seconds + time.perf_counter() - started, 3)
+    return replace(work, record=replace(work.record, seconds=seconds))
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, RestorationError) else f"{type(error).__name__}: {text}"
+
+
+def _partial(target: Path) -> Path:
+    """Return the folder in which a result comes into being: hidden, beside it, and found again after a kill."""
+    return target.with_name(f".{target.name}.partial")
+
+
+@contextmanager
+def _temporary_folder(target: Path) -> Iterator[Path]:
+    folder = _partial(target)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

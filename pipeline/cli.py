@@ -1,0 +1,232 @@
+"""The command line: options in, restored folders and readable errors out.
+
+Exit codes: 0 all done; 1 some inputs failed or were refused; 2 wrong use or config, nothing was started; 130
+interrupted, finished files stay. Heavy imports stand inside functions, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from pipeline.errors import ConfigError, RestorationError
+from pipeline.progress import Tally, printable, progress_bar
+
+if TYPE_CHECKING:
+    from pipeline.batch import Batch
+    from pipeline.config import ChainConfig
+    from pipeline.discover import Job
+    from pipeline.engine import Engine
+
+DEFAULT_CHAIN = Path(__file__).resolve().parent.parent / "configs" / "restore_x2.yaml"
+_RESULT, _COMPUTING, _REPORTING = "What is written", "How it is computed", "What is told"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+_out = Console(highlight=False, markup=False, soft_wrap=True)
+_errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+class Precision(StrEnum):
+    """Number format of the networks."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    FP16 = "fp16"
+    BF16 = "bf16"
+
+
+@app.command(no_args_is_help=True)
+def restore(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="INPUT...", help="Images, folders (with all below them) and globs.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FOLDER", help="Where the results go; the inputs' tree is kept."),
+    ] = None,
+    chain: Annotated[
+        Path,
+        typer.Option(
+            "-c",
+            "--chain",
+            metavar="YAML",
+            help="The stages, in order.",
+            show_default="configs/restore_x2.yaml",
+        ),
+    ] = DEFAULT_CHAIN,
+    strength: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STAGE=NUMBER",
+            help="Blend a stage's output (1) with its input (0), e.g. dncnn=0.5. Repeatable.",
+        ),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only check the chain (--check YAML, or -c) and show its stages."),
+    ] = False,
+    ext: Annotated[
+        str | None,
+        typer.Option(
+            help="File type of the results: png, jpg, webp, tif ... By default each input's own, or png.",
+            rich_help_panel=_RESULT,
+        ),
+    ] = None,
+    suffix: Annotated[
+        str, typer.Option(help="Added to names: photo.jpg -> photoSUFFIX.jpg.", rich_help_panel=_RESULT)
+    ] = "",
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Redo finished files and replace files that are not ours.",
+            rich_help_panel=_RESULT,
+        ),
+    ] = False,
+    save_stages: Annotated[
+        bool,
+        typer.Option(
+            "--save-stages",
+            help="Also write the picture after every stage, to RESULT.stages/1_dncnn.png ...",
+            rich_help_panel=_RESULT,
+        ),
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_COMPUTING)] = "auto",
+    precision: Annotated[
+        Precision,
+        typer.Option(help="auto: half on a GPU, fp32 on a CPU.", rich_help_panel=_COMPUTING),
+    ] = Precision.AUTO,
+    tile: Annotated[
+        str,
+        typer.Option(
+            metavar="PIXELS|auto|0",
+            help="Side of the tiles in input pixels; 0: the whole image at once; auto: what memory allows.",
+            rich_help_panel=_COMPUTING,
+        ),
+    ] = "auto",
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="One JSON line per input; also what tells the next run which files are finished.",
+            show_default="OUTPUT/restoration.jsonl",
+            rich_help_panel=_REPORTING,
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only errors.", rich_help_panel=_REPORTING)] = False,
+) -> None:
+    """Restore images by a chain of stages: denoise, deblur, enlarge, sharpen, or whatever the YAML says.
+
+    Run it again to go on after an interruption, or for files that were added: what is finished is skipped.
+    """
+    with _explained():
+        strengths = dict(map(_parse_strength, strength or []))
+        if check:
+            from pipeline.check import check_chains
+
+            for line in check_chains([Path(text) for text in inputs] if inputs else [chain], strengths):
+                _out.print(line)
+            return
+        if not inputs or output is None:
+            raise ConfigError("expected INPUT... and -o FOLDER, such as: run_pipeline.py photos -o restored")
+
+        from pipeline.batch import Batch
+        from pipeline.config import load_chain_config
+        from pipeline.discover import plan
+        from pipeline.report import Report
+
+        engine_options = {"device": device, "precision": precision.value, "tile": _parse_tile(tile)}
+        config = load_chain_config(chain).with_strengths(strengths)
+        jobs = plan(inputs, output, ext=ext, suffix=suffix)
+        with closing(Report(report or output / "restoration.jsonl")) as ledger:
+            batch = Batch(
+                config,
+                output,
+                ledger,
+                partial(_make_engine, config, engine_options),
+                overwrite=overwrite,
+                save_stages=save_stages,
+            )
+            sys.exit(_run(batch, jobs, quiet=quiet))
+
+
+def main() -> None:
+    """Run the command line, as ``restorechain`` and ``run_pipeline.py`` do."""
+    app()
+
+
+def _run(batch: Batch, jobs: list[Job], *, quiet: bool) -> int:
+    """Restore all jobs, tell what became of them and return the exit code."""
+    tally = Tally()
+    interrupted = False
+    try:
+        with progress_bar(_out, len(jobs), tally, quiet=quiet) as tell:
+            batch.run(jobs, tell)
+    except KeyboardInterrupt:
+        interrupted = True
+    for record in tally.problems:
+        _say_error(f"{record.status}: {record.input}: {record.error}")
+    if interrupted:
+        told = tally.counts.total()
+        _say_error(f"interrupted after {told} of {len(jobs)} inputs; the same command goes on with the others")
+        return 130
+    if not quiet:
+        _out.print(tally.summary())
+    return 1 if tally.problems else 0
+
+
+def _make_engine(config: ChainConfig, options: dict[str, Any]) -> Engine:
+    from pipeline.chain import Chain
+    from pipeline.engine import Engine
+    from pipeline.memory import keep_freed_memory
+
+    keep_freed_memory()
+    return Engine(Chain.build(config), **options)
+
+
+def _parse_tile(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal():
+        raise ConfigError(f"--tile: got {text!r}, expected a number of pixels, 0 for none, or auto")
+    return int(text)
+
+
+def _parse_strength(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    try:
+        return name, float(number)
+    except ValueError as error:
+        raise ConfigError(f"--strength: got {text!r}, expected STAGE=NUMBER, such as dncnn=0.5") from error
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn every exception into a readable line and an exit code; users never see a traceback."""
+    try:
+        yield
+    except ConfigError as error:
+        _say_error(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _say_error("interrupted before anything was started")
+        sys.exit(130)
+    except (RestorationError, OSError) as error:
+        _say_error(str(error))
+        sys.exit(1)
+    except Exception as error:
+        _say_error(f"internal error, please report it: {type(error).__name__}: {error}")
+        sys.exit(1)
+
+
+def _say_error(text: str) -> None:
+    _errors.print(printable(text), style="red")

@@ -1,0 +1,146 @@
+"""From what a user typed to a list of files and where each result goes; nothing is read or written yet."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import ConfigError
+from pipeline.images import READABLE, WRITABLE
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input.
+
+    Attributes:
+        source: The file, as the user would write it.
+        target: Where the restored picture goes; None for what is no image by its suffix.
+        named: The user gave this very file; otherwise it was met in a folder.
+    """
+
+    source: Path
+    target: Path | None
+    named: bool
+
+
+def plan(inputs: Sequence[str], output: Path, *, ext: str | None = None, suffix: str = "") -> list[Job]:
+    """List the files behind ``inputs`` and their targets in the folder ``output``.
+
+    Folders are searched with all folders below them, and their tree is kept. Hidden files and folders are
+    left out, and so is ``output`` itself where it lies inside of an input.
+
+    Args:
+        inputs: Files, folders and glob patterns.
+        output: The folder for the results; need not exist.
+        ext: Suffix of all results (``png``); without it each keeps its own, or gets ``.png`` if that cannot
+            be written.
+        suffix: Put behind the name's stem (``photo_x2.jpg``).
+
+    Raises:
+        ConfigError: with one line per mistake: an input that is not there, two that share a target, a target
+            that is itself an input.
+    """
+    mistakes = list(_wrong_options(output, ext, suffix))
+    jobs: dict[tuple[str, Path | None], Job] = {}  # the same file met twice is one job
+    for text in inputs:
+        found = list(_find(text, output))
+        if not found:
+            mistakes.append(_nothing_found(text, output))
+        for source, relative, named in found:
+            target = output / _target_name(relative, ext, suffix) if _is_readable(source) else None
+            jobs.setdefault((os.path.realpath(source), target), Job(source, target, named))
+    mistakes += _clashes(list(jobs.values()))
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return list(jobs.values())
+
+
+def _wrong_options(output: Path, ext: str | None, suffix: str) -> Iterator[str]:
+    if output.exists() and not output.is_dir():
+        yield f"--output: {output} is a file, expected a folder"
+    elif output.suffix.lower() in READABLE and not output.exists():
+        yield f"--output: got the file name {output}, expected a folder; file names follow the inputs'"
+    if ext is not None and _dotted(ext) not in WRITABLE:
+        yield f"--ext: got {ext!r}, expected one of {', '.join(sorted(name[1:] for name in WRITABLE))}"
+    if Path(f"name{suffix}").name != f"name{suffix}":
+        yield f"--suffix: got {suffix!r}, expected a part of a file name, such as _x2"
+
+
+def _find(text: str, output: Path) -> Iterator[tuple[Path, Path, bool]]:
+    """Yield ``(file, its place below the output, named)`` for one input."""
+    path = Path(text)
+    if path.is_dir():
+        yield from ((file, file.relative_to(path), False) for file in _walk(path, output))
+    elif path.exists():
+        yield path, Path(path.name), True
+    elif glob.has_magic(text):
+        for match in sorted(glob.glob(text, recursive=True)):  # noqa: PTH207  (pathlib takes no absolute patterns)
+            if match != text:
+                yield from _find(match, output)
+
+
+def _nothing_found(text: str, output: Path) -> str:
+    if os.path.realpath(text) == os.path.realpath(output):
+        return f"--output: {output} is also an input, expected another folder"
+    if Path(text).is_dir():
+        return f"{text}: no file in this folder, expected images"
+    return f"{text}: no such file, and nothing matches it; expected files, folders or globs"
+
+
+def _walk(folder: Path, output: Path) -> Iterator[Path]:
+    """Yield all files below a folder in a stable order; each real folder once, so that links cannot loop."""
+    entered = {os.path.realpath(output)}
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=_cannot_list):
+        real = os.path.realpath(parent)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in sorted(files) if not name.startswith("."))
+
+
+def _cannot_list(error: OSError) -> None:
+    raise ConfigError(f"{error.filename}: the folder cannot be listed ({error.strerror})") from error
+
+
+def _target_name(relative: Path, ext: str | None, suffix: str) -> Path:
+    return relative.with_name(f"{relative.stem}{suffix}{_dotted(ext) if ext else _own_suffix(relative)}")
+
+
+def _own_suffix(path: Path) -> str:
+    """Keep a suffix that can be written; otherwise take the nearest that loses nothing."""
+    if path.suffix.lower() in WRITABLE:
+        return path.suffix
+    return ".tif" if path.suffix.lower() == ".pfm" else ".png"  # PNG holds no floats
+
+
+def _clashes(jobs: list[Job]) -> Iterator[str]:
+    """Tell targets that would be written twice, and targets that are inputs.
+
+    Refused rather than renamed: a name that depends on which other files are there would change between runs.
+    """
+    sources = {os.path.realpath(job.source) for job in jobs}
+    by_target: dict[Path, list[Job]] = defaultdict(list)
+    for job in jobs:
+        if job.target is not None:
+            by_target[job.target].append(job)
+    for target, group in by_target.items():
+        names = " and ".join(str(job.source) for job in group)
+        if len(group) > 1:
+            yield f"{names} would both be written to {target}; restore them into different folders"
+        elif os.path.realpath(target) in sources:
+            yield f"{names} would be written over the input {target}; use another --output or a --suffix"
+
+
+def _is_readable(path: Path) -> bool:
+    return path.suffix.lower() in READABLE
+
+
+def _dotted(ext: str) -> str:
+    return "." + ext.lower().removeprefix(".")

@@ -1,0 +1,78 @@
+"""What a batch shows while it runs and says when it ends."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipeline.report import Record
+
+_ORDER = ("done", "skipped", "failed", "refused", "ignored")
+
+
+class Tally:
+    """Counts what became of the inputs, and keeps those that a user has to hear of."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.problems: list[Record] = []
+        self.megapixels = 0.0
+        self._started = time.perf_counter()
+
+    def add(self, record: Record) -> None:
+        """Count one input."""
+        self.counts[record.status] += 1
+        if record.status in ("failed", "refused"):
+            self.problems.append(record)
+        if record.status == "done" and record.input_size is not None:
+            self.megapixels += record.input_size[0] * record.input_size[1] / 1e6
+
+    def speed(self) -> str:
+        """Return the megapixels of input restored in a second, over the whole run."""
+        return f"{self.megapixels / self.seconds():.2f} MP/s"
+
+    def seconds(self) -> float:
+        """Return the seconds since the start."""
+        return time.perf_counter() - self._started
+
+    def summary(self) -> str:
+        """Return one line: ``14 inputs: 12 done, 2 skipped in 8.1 s (0.43 MP/s)``."""
+        counts = ", ".join(f"{self.counts[status]} {status}" for status in _ORDER if self.counts[status])
+        speed = f" ({self.speed()})" if self.counts["done"] else ""
+        return f"{self.counts.total()} inputs: {counts} in {self.seconds():.1f} s{speed}"
+
+
+@contextmanager
+def progress_bar(console: Console, total: int, tally: Tally, *, quiet: bool) -> Iterator[Callable[[Record], None]]:
+    """Show a bar with files, megapixels of input a second and time left; yield what to tell records to."""
+    bar = Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("images"),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        TextColumn("{task.fields[last]}", markup=False),
+        console=console,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+        speed_estimate_period=3600,  # a large picture takes minutes on a CPU
+    )
+    task = bar.add_task("", total=total, speed="", last="")
+
+    def tell(record: Record) -> None:
+        tally.add(record)
+        bar.update(task, advance=1, speed=tally.speed(), last=printable(record.input))
+
+    with bar:
+        yield tell
+
+
+def printable(text: str) -> str:
+    """Return a file's name as a terminal can show it; names need not be valid Unicode."""
+    return text.encode("utf-8", "replace").decode()

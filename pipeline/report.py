@@ -1,0 +1,122 @@
+"""The report of a batch: one JSON line per input, only ever appended to; the next run learns from it.
+
+A run that was killed leaves at most one torn line; reading passes over it and writing starts a new one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.errors import ConfigError
+
+Status = Literal["pending", "done", "skipped", "failed", "refused", "ignored"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What became of one input.
+
+    Attributes:
+        input: The file as the user gave it.
+        output: The result, relative to the output folder, so that the folder can be moved with its report.
+        seconds: Time spent on this input: reading, computing and writing, without waiting for others.
+        stage_seconds: Computing time by stage.
+        tile: Side of the tiles in pixels; 0 for the whole image at once.
+        chain: Fingerprint of all options and weights that change pixels.
+        weights: SHA-256 of the weights files by stage.
+        fp32_retries: How often a result in half precision was not finite and was computed again.
+        memory_retreats: How often memory ran out and the tile was halved.
+        input_size: Width and height in pixels.
+    """
+
+    input: str
+    output: str | None
+    status: Status = "pending"
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    tile: int | None = None
+    precision: str | None = None
+    device: str | None = None
+    chain: str = ""
+    weights: dict[str, str] = field(default_factory=dict)
+    fp32_retries: int = 0
+    memory_retreats: int = 0
+    input_sha256: str | None = None
+    output_sha256: str | None = None
+    input_size: tuple[int, int] | None = None
+    output_size: tuple[int, int] | None = None
+
+    def line(self) -> bytes:
+        """Return the record as one line of JSON."""
+        return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
+
+
+class Report:
+    """A report file: what earlier runs have finished, and a place for this run's records.
+
+    Raises:
+        ConfigError: if the path cannot be a report.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: io.FileIO | None = None
+        # (output, its hash) -> the (input hash, chain) pairs that it was made from.
+        self._origins: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+        for record in _read_done(path):
+            made = (str(record.get("output")), str(record.get("output_sha256")))
+            self._origins[made].add((str(record.get("input_sha256")), str(record.get("chain"))))
+
+    def made(self, output: str, output_sha256: str) -> bool:
+        """Tell whether an output with these very bytes was written by an earlier run."""
+        return (output, output_sha256) in self._origins
+
+    def finished(self, output: str, output_sha256: str, *, input_sha256: str, chain: str) -> bool:
+        """Tell whether these very bytes are what this input becomes by this chain."""
+        return (input_sha256, chain) in self._origins.get((output, output_sha256), set())
+
+    def append(self, record: Record) -> None:
+        """Write one line at once; what is done is on the disk before this returns."""
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = io.FileIO(self.path, "a+")
+        self._file.write(self._newline_if_torn() + record.line())
+        if record.status == "done":
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file, if anything was written."""
+        if self._file is not None:
+            self._file.close()
+
+    def _newline_if_torn(self) -> bytes:
+        assert self._file is not None
+        if self._file.seek(0, os.SEEK_END) == 0:
+            return b""
+        self._file.seek(-1, os.SEEK_END)
+        return b"" if self._file.read(1) == b"\n" else b"\n"
+
+
+def _read_done(path: Path) -> Iterator[dict[str, Any]]:
+    if path.is_dir():
+        raise ConfigError(f"--report: {path} is a folder, expected a file")
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                record = json.loads(line)
+            except ValueError:  # torn, or not ours
+                continue
+            if isinstance(record, dict) and record.get("status") == "done":
+                yield record
