@@ -1,0 +1,53 @@
+"""A small training set: photographs' stand-ins with structure at every scale."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from train.config import TrainingConfig
+
+
+def write_image(path: Path, seed: int, size: tuple[int, int] = (48, 56)) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    image = sum(
+        cv2.resize(generator.normal(0, 20, (n, n, 3)), size[::-1], interpolation=cv2.INTER_CUBIC) for n in (2, 4, 8, 16)
+    )
+    pixels = np.clip(image + 128, 0, 255).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), pixels[..., ::-1])
+    return pixels
+
+
+@pytest.fixture
+def sharp_folder(tmp_path: Path) -> Path:
+    for index in range(6):
+        write_image(tmp_path / "photos" / f"{index}.png", index)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def pair_folder(tmp_path: Path) -> Path:
+    for scene in ("a", "b"):
+        for index in range(2):
+            clean = write_image(tmp_path / "pairs" / scene / "sharp" / f"{index}.png", index)
+            blurred = cv2.GaussianBlur(clean, (0, 0), 1.5)
+            (tmp_path / "pairs" / scene / "blur").mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / "pairs" / scene / "blur" / f"{index}.png"), blurred[..., ::-1])
+    return tmp_path / "pairs"
+
+
+@pytest.fixture
+def config() -> TrainingConfig:
+    return TrainingConfig.model_validate(
+        {
+            "stage": {"stage": "dncnn", "depth": 4, "width": 8, "skips": True, "batch_norm": False},
+            "trained_for": "noise of sigma 25",
+            "degradation": [{"kind": "gaussian_noise", "sigma": [25.0, 25.0]}],
+            "data": {"crop": 16, "batch": 4, "validation_crop": 32, "held_out": 3},
+            "rate": 0.01,
+            "ema": 0.9,
+            "steps_per_epoch": 8,
+        }
+    )

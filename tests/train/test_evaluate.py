@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.chain import Chain
+from stages.edsr import EDSRConfig
+from train import evaluate
+from train.recipe import Downscale
+
+
+def test_psnr_of_known_errors() -> None:
+    clean = torch.zeros(1, 3, 8, 8)
+    assert evaluate.psnr_rgb(clean + 0.1, clean) == pytest.approx(20)
+    assert evaluate.psnr_y(clean + 0.1, clean, border=1) == pytest.approx(20 - 20 * np.log10(219 / 255), abs=1e-3)
+
+
+def test_border_is_left_out_of_psnr_y() -> None:
+    clean = torch.rand(1, 3, 12, 12)
+    wrong_border = clean.clone()
+    wrong_border[..., :2, :] = 0
+    wrong_border[..., 5, 5] += 0.1
+    assert evaluate.psnr_y(wrong_border, clean, border=2) > evaluate.psnr_y(wrong_border, clean, border=1)
+
+
+def test_any_size_is_restored_whole() -> None:
+    stage = EDSRConfig(depth=1, width=4, upsampler="direct", bicubic_skip=True).build()
+    stage.multiple_of = 8
+    assert evaluate.restorer(stage)(torch.rand(1, 3, 13, 9)).shape == (1, 3, 26, 18)
+
+
+def test_judge_counts_what_got_better() -> None:
+    clean = torch.full((1, 3, 4, 4), 100 / 255)
+    samples = iter([(clean + 0.1, clean), (clean, clean + 0.2)])
+    figure = evaluate.judge("p", "w", samples, torch.clone, lambda image: image - 0.04, evaluate.psnr_rgb)
+    assert figure.better == 0.5
+    assert figure.nothing == pytest.approx((20 + 13.979) / 2, abs=1e-3)
+
+
+def test_main_writes_the_page(sharp_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sharp_folder.rename(tmp_path / "Set14")
+    chain_file = tmp_path / "chain.yaml"
+    chain_file.write_text("stages:\n  - {stage: unsharp_mask, amount: 0.0}\n")
+    page = tmp_path / "quality.md"
+    for folder in ("CBSD68",):
+        (tmp_path / folder).symlink_to(tmp_path / "Set14")
+    arguments = ["--data", str(tmp_path), "--only", "chain", "--weights", str(chain_file), "-o", str(page)]
+    monkeypatch.setattr("sys.argv", ["evaluate", *arguments])
+    monkeypatch.setattr(evaluate, "enlarger", lambda scale: torch.nn.UpsamplingNearest2d(scale_factor=2))
+    monkeypatch.setattr(Chain, "restore", lambda self, image: image.repeat(2, axis=0).repeat(2, axis=1))
+    assert evaluate.main() == 0
+    assert "| Set14, x2 down, noise sigma 10, PSNR RGB | chain |" in page.read_text()
+
+
+def test_missing_test_sets_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    chain_file = tmp_path / "chain.yaml"
+    chain_file.write_text("stages:\n  - {stage: unsharp_mask}\n")
+    arguments = ["--data", str(tmp_path / "none"), "--only", "chain", "--weights", str(chain_file)]
+    monkeypatch.setattr("sys.argv", ["evaluate", *arguments])
+    assert evaluate.main() == 2
+    assert "none" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_bicubic_reaches_its_published_psnr(shared_data: Path) -> None:
+    """Set5 x2, MATLAB bicubic both ways: 33.66 dB in the literature."""
+    samples = evaluate.degraded_images([shared_data / "test" / "Set5"], [Downscale(factor=2)])
+    figure = evaluate.judge(
+        "Set5",
+        "none",
+        samples,
+        evaluate.enlarger(2),
+        evaluate.enlarger(2),
+        lambda restored, clean: evaluate.psnr_y(restored, clean, border=2),
+    )
+    assert figure.nothing == pytest.approx(33.67, abs=0.02)

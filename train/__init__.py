@@ -1,0 +1,1 @@
+"""Training, one stage at a time, alone or inside a chain."""

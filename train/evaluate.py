@@ -1,0 +1,238 @@
+"""Rerun the standard protocols: ``python -m train.evaluate --data DIR [-o docs/quality.md]``.
+
+DIR holds the field's test sets by their usual names: CBSD68, Set5, Set14, and pairs/NAME/{blur,sharp}.
+Results are clipped and rounded to 8 bit before they are judged; PSNR is the mean over images, in dB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from rich.table import Table
+from skimage.metrics import peak_signal_noise_ratio
+from torch import Generator, Tensor
+
+from pipeline.chain import Chain
+from stages.layers import bicubic_upscale
+from stages.registry import load_stage
+from stages.stage import Stage
+from stages.weights import WeightsError, resolve
+from train import degradations, recipe
+from train.data import find_files, read_rgb
+
+MILD_BLUR: recipe.Recipe = [
+    recipe.Blur(weights=[1.0, 1.0, 1.0, 0.0, 0.0]),
+    recipe.GaussianNoise(sigma=[2.0, 2.0]),
+    recipe.Quantise(),
+]
+SMALL_NOISY: recipe.Recipe = [
+    recipe.Downscale(factor=2),
+    recipe.GaussianNoise(sigma=[10.0, 10.0]),
+    recipe.Quantise(),
+]
+SHAKEN_SMALL_NOISY: recipe.Recipe = [recipe.Blur(weights=[0.0, 0.0, 1.0, 0.0, 0.0]), *SMALL_NOISY]
+
+Restore = Callable[[Tensor], Tensor]
+Sample = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One protocol's outcome: PSNR of doing nothing and of the result, and the share of images made better."""
+
+    protocol: str
+    weights: str
+    nothing: float
+    restored: float
+    better: float
+
+
+def judge(
+    protocol: str, weights: str, samples: Iterator[Sample], nothing: Restore, restore: Restore, score: Callable
+) -> Figure:
+    """Score ``nothing(degraded)`` and ``restore(degraded)`` against clean for every sample."""
+    before, after = [], []
+    for degraded, clean in samples:
+        before.append(score(nothing(degraded), clean))
+        after.append(score(degradations.quantise(restore(degraded)), clean))
+    better = np.mean([new > old for old, new in zip(before, after, strict=True)])
+    return Figure(protocol, weights, float(np.mean(before)), float(np.mean(after)), float(better))
+
+
+def denoising(data: Path, weights: str) -> Iterator[Figure]:
+    """CBSD68 with white Gaussian noise, as float (the papers' protocol), and clipped to 8 bit (what files hold)."""
+    restore = restorer(load_stage(resolve(weights, Path())))
+    for sigma in (15.0, 25.0, 50.0):
+        noise = recipe.GaussianNoise(sigma=[sigma, sigma])
+        for name, steps in (("", []), (", clipped to 8 bit", [recipe.Quantise()])):
+            samples = degraded_images([data / "CBSD68"], [noise, *steps])
+            protocol = f"CBSD68, noise sigma {sigma:.0f}{name}, PSNR RGB"
+            yield judge(protocol, weights, samples, torch.clone, restore, psnr_rgb)
+
+
+def super_resolution(data: Path, weights: str) -> Iterator[Figure]:
+    """Set5 and Set14 reduced by MATLAB's bicubic; PSNR on Y (BT.601), as many border pixels cut as the scale."""
+    stage = load_stage(resolve(weights, Path()))
+    scale = stage.scale
+
+    def score(restored: Tensor, clean: Tensor) -> float:
+        return psnr_y(restored, clean, border=scale)
+
+    for name in ("Set5", "Set14"):
+        samples = degraded_images([data / name], [recipe.Downscale(factor=scale)])  # type: ignore[arg-type]
+        protocol = f"{name} x{scale}, MATLAB bicubic, PSNR-Y"
+        yield judge(protocol, weights, samples, enlarger(scale), restorer(stage), score)
+
+
+def deblurring(data: Path, weights: str) -> Iterator[Figure]:
+    """Real pairs, whole frames; and photos blurred mildly (Gaussian, defocus, shake; noise sigma 2)."""
+    restore = restorer(load_stage(resolve(weights, Path())))
+    for name in ("gopro_flower_1280x720", "gopro_test_760x427", "reds_320x180"):
+        samples = pairs(data / "pairs" / name)
+        yield judge(f"pairs {name}, PSNR RGB", weights, samples, torch.clone, restore, psnr_rgb)
+    samples = degraded_images([data / "CBSD68", data / "Set14"], MILD_BLUR)
+    yield judge("CBSD68 + Set14, mild blur, PSNR RGB", weights, samples, torch.clone, restore, psnr_rgb)
+
+
+def chain(data: Path, file: str) -> Iterator[Figure]:
+    """The whole chain against bicubic upscaling: photos made small and noisy, and shaken before that."""
+    loaded = Chain.load(file)
+
+    def restore(image: Tensor) -> Tensor:
+        pixels = image[0].permute(1, 2, 0).mul(255).round().to(torch.uint8).numpy()
+        return to_tensor(loaded.restore(pixels))
+
+    sets: list[tuple[str, list[str], recipe.Recipe]] = [
+        ("Set14, x2 down, noise sigma 10", ["Set14"], SMALL_NOISY),
+        ("CBSD68 + Set14, shake, x2 down, noise sigma 10", ["CBSD68", "Set14"], SHAKEN_SMALL_NOISY),
+    ]
+    for name, folders, steps in sets:
+        samples = degraded_images([data / folder for folder in folders], steps)
+        yield judge(f"{name}, PSNR RGB", Path(file).stem, samples, enlarger(loaded.scale), restore, psnr_rgb)
+
+
+def degraded_images(folders: list[Path], steps: recipe.Recipe) -> Iterator[Sample]:
+    """Yield every image degraded, image n with seed n; clean sizes are cut to even ones."""
+    for seed, path in zip(count(), find_files(folders).clean, strict=False):
+        clean = to_tensor(read_rgb(path))
+        clean = clean[..., : clean.shape[-2] // 2 * 2, : clean.shape[-1] // 2 * 2]
+        yield recipe.degrade(clean, steps, Generator().manual_seed(seed)), clean
+
+
+def pairs(folder: Path) -> Iterator[Sample]:
+    """Yield every pair below a folder."""
+    for degraded, clean in find_files([folder]).pairs:
+        yield to_tensor(read_rgb(degraded)), to_tensor(read_rgb(clean))
+
+
+def restorer(stage: Stage) -> Restore:
+    """Run one stage on an image of any size, in float32."""
+
+    def restore(image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        fill = (0, -width % stage.multiple_of, 0, -height % stage.multiple_of)
+        with torch.inference_mode():
+            result = stage(F.pad(image, fill, mode="replicate"))
+        return result[..., : height * stage.scale, : width * stage.scale]
+
+    return restore
+
+
+def enlarger(scale: int) -> Restore:
+    """Enlarge by bicubic interpolation, what users have without us."""
+    return lambda image: degradations.quantise(bicubic_upscale(image, scale))
+
+
+def psnr_rgb(restored: Tensor, clean: Tensor) -> float:
+    """PSNR over all three channels, in dB."""
+    return peak_signal_noise_ratio(clean.numpy(), restored.numpy(), data_range=1.0)
+
+
+def psnr_y(restored: Tensor, clean: Tensor, border: int) -> float:
+    """PSNR over the luma of BT.601, without the outermost ``border`` pixels, in dB."""
+    coefficients = torch.tensor([65.481, 128.553, 24.966]).view(1, 3, 1, 1) / 255
+
+    def luma(image: Tensor) -> np.ndarray:
+        return (image * coefficients).sum(dim=1)[..., border:-border, border:-border].numpy()
+
+    return peak_signal_noise_ratio(luma(clean), luma(restored), data_range=1.0)
+
+
+def to_tensor(pixels: np.ndarray) -> Tensor:
+    """Turn ``(H, W, 3)`` uint8 into ``(1, 3, H, W)`` in ``[0, 1]``."""
+    return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).float() / 255
+
+
+PROTOCOLS: dict[str, tuple[Callable[[Path, str], Iterator[Figure]], str]] = {
+    "denoising": (denoising, "dncnn_color_blind"),
+    "deblurring": (deblurring, "unet_deblur"),
+    "super_resolution": (super_resolution, "edsr_x2"),
+    "chain": (chain, str(Path(__file__).parents[1] / "configs" / "restore_x2.yaml")),
+}
+
+
+def main() -> int:
+    """Run the command line; return its exit code."""
+    options = build_parser().parse_args()
+    if options.weights and len(options.only) != 1:
+        print("--weights goes with --only and one protocol", file=sys.stderr)
+        return 2
+    figures: list[Figure] = []
+    try:
+        for name in options.only or PROTOCOLS:
+            protocol, default = PROTOCOLS[name]
+            figures.extend(protocol(options.data, options.weights or default))
+    except (WeightsError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print_figures(figures)
+    if options.output:
+        options.output.write_text(as_markdown(figures), encoding="utf-8")
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser."""
+    parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of test sets")
+    parser.add_argument("--only", nargs="+", choices=list(PROTOCOLS), default=[], help="some protocols")
+    parser.add_argument("--weights", help="other weights (or chain) than the shipped ones")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.md", help="write the table there")
+    return parser
+
+
+_COLUMNS = ("protocol", "weights", "doing nothing", "restored", "gain", "images better")
+
+
+def _cells(figure: Figure) -> tuple[str, ...]:
+    gain = figure.restored - figure.nothing
+    numbers = f"{figure.nothing:.2f}", f"{figure.restored:.2f}", f"{gain:+.2f}", f"{figure.better:.0%}"
+    return figure.protocol, figure.weights, *numbers
+
+
+def print_figures(figures: list[Figure]) -> None:
+    """Print the table."""
+    table = Table(*_COLUMNS)
+    for figure in figures:
+        table.add_row(*_cells(figure))
+    Console().print(table)
+
+
+def as_markdown(figures: list[Figure]) -> str:
+    """Format the table as the page docs/quality.md."""
+    rows = [_COLUMNS, ("---",) * len(_COLUMNS), *(_cells(figure) for figure in figures)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"# Quality of the shipped weights\n\nWritten by `python -m train.evaluate`.\n\n{table}\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
