@@ -12,8 +12,8 @@ __all__ = ["PIXEL_LIMIT", "READABLE", "WRITABLE", "Picture", "check_target", "re
 
 WRITABLE = frozenset(FORMATS)
 
-# HEIC is among them so that it is refused by name instead of being passed over; the reader says why.
+# HEIC and icons are among them so that they are refused by name instead of being passed over; the reader says why.
 READABLE = WRITABLE | {
-    *(".apng", ".bmp", ".dib", ".gif", ".heic", ".heif", ".j2k"),
+    *(".apng", ".bmp", ".dib", ".gif", ".heic", ".heif", ".ico", ".j2k"),
     *(".jp2", ".mpo", ".pbm", ".pfm", ".pgm", ".pnm", ".ppm"),
 }
