@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 
 from pipeline.config import ChainConfig, sha256_of
 from pipeline.discover import Job
-from pipeline.errors import BrokenImage, RefusedImage, RestorationError
+from pipeline.errors import BrokenImage, RefusedImage, one_line
 from pipeline.overlap import ahead, worker
 from pipeline.report import Record, Report, Status
 
 if TYPE_CHECKING:
     from pipeline.engine import Engine, Restoration
+    from pipeline.evaluate import Judge
     from pipeline.images import Picture
 
 
@@ -49,6 +50,9 @@ class Batch:
         make_engine: Called once, for the first file that has to be computed.
         overwrite: Redo what is finished, and replace files that no earlier run has made.
         save_stages: Write the picture after every stage to ``OUTPUT.stages/1_dncnn.png`` beside the output.
+        judge: Tells how near the results come to references. What is finished, but not judged by the reference
+            that is there now, is restored again; a reference that is missing or does not fit is recorded, and
+            the input is restored all the same.
     """
 
     def __init__(
@@ -60,11 +64,13 @@ class Batch:
         *,
         overwrite: bool = False,
         save_stages: bool = False,
+        judge: Judge | None = None,
     ) -> None:
         self.output = output
         self.report = report
         self.overwrite = overwrite
         self.names = config.names if save_stages else ()
+        self.judge = judge
         self.chain = config.fingerprint()
         self.weights = config.weights_hashes()
         self._make_engine = make_engine
@@ -115,7 +121,8 @@ class Batch:
         shutil.rmtree(_partial(target), ignore_errors=True)  # left by a kill
         if not source.is_file():
             raise BrokenImage("is not a file, or a link to nothing")
-        record = self._compare(replace(work.record, input_sha256=sha256_of(source)), target)
+        quality = None if self.judge is None else self.judge.find(work.job.relative)
+        record = self._compare(replace(work.record, input_sha256=sha256_of(source), quality=quality), target)
         if record.status != "pending":
             return replace(work, record=record)
 
@@ -138,9 +145,13 @@ class Batch:
                 "move it away, or replace it by --overwrite"
             )
         finished = self.report.finished(output, came, input_sha256=source, chain=self.chain)
-        if finished and all(path.exists() for path in self._stage_paths(target)):
-            return replace(record, status="skipped", output_sha256=came)
-        return record
+        if not finished or not all(path.exists() for path in self._stage_paths(target)):
+            return record
+        skipped = replace(record, status="skipped", output_sha256=came)
+        if record.quality is None or record.quality.error is not None:
+            return skipped
+        figures = self.report.figures(skipped)
+        return replace(skipped, quality=replace(record.quality, figures=figures)) if figures else record
 
     def _compute(self, work: Work) -> Work:
         from pipeline.images import check_target
@@ -149,7 +160,10 @@ class Batch:
         assert work.picture is not None
         assert work.job.target is not None
         check_target(work.job.target, work.picture, self._engine.chain.scale)
-        restoration = self._engine.run(work.picture.pixels, keep_stages=bool(self.names))
+        pixels, quality = work.picture.pixels, work.record.quality
+        restoration = self._engine.run(pixels, keep_stages=bool(self.names) or self.judge is not None)
+        if self.judge is not None and quality is not None:
+            quality = self.judge.judge(quality, self._engine, pixels, restoration.stages)
         record = replace(
             work.record,
             stage_seconds={name: round(seconds, 3) for name, seconds in restoration.seconds.items()},
@@ -158,6 +172,7 @@ class Batch:
             precision=restoration.precision,
             fp32_retries=restoration.fp32_retries,
             memory_retreats=restoration.memory_retreats,
+            quality=quality,
         )
         return replace(work, record=record, restoration=restoration)
 
@@ -209,16 +224,11 @@ def _step(step: Callable[[Work], Work], work: Work) -> Work:
         work = step(work)
     except Exception as error:
         status: Status = "refused" if isinstance(error, RefusedImage) else "failed"
-        work = Work(work.job, replace(work.record, status=status, error=_one_line(error)))
+        work = Work(work.job, replace(work.record, status=status, error=one_line(error)))
     if work.record.status == "done":  # its record is written already
         return work
     seconds = round(work.record.seconds + time.perf_counter() - started, 3)
     return replace(work, record=replace(work.record, seconds=seconds))
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, RestorationError) else f"{type(error).__name__}: {text}"
 
 
 def _partial(target: Path) -> Path:

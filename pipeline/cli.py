@@ -1,7 +1,8 @@
 """The command line: options in, restored folders and readable errors out.
 
-Exit codes: 0 all done; 1 some inputs failed or were refused; 2 wrong use or config, nothing was started; 130
-interrupted, finished files stay. Heavy imports stand inside functions, so that ``--help`` answers at once.
+Exit codes: 0 all done; 1 some inputs failed, were refused or could not be judged; 2 wrong use or config, nothing
+was started; 130 interrupted, finished files stay. Heavy imports stand inside functions, so that ``--help`` answers
+at once.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pipeline.config import ChainConfig
     from pipeline.discover import Job
     from pipeline.engine import Engine
+    from pipeline.evaluate import Judge
+    from pipeline.report import Record
 
 DEFAULT_CHAIN = Path(__file__).resolve().parent.parent / "configs" / "restore_x2.yaml"
 _RESULT, _COMPUTING, _REPORTING = "What is written", "How it is computed", "What is told"
@@ -100,6 +103,15 @@ def restore(
             rich_help_panel=_RESULT,
         ),
     ] = False,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="What the results should be, by the inputs' tree and names: tells PSNR and SSIM after every stage "
+            "and without it, and writes OUTPUT/metrics.csv. Takes as many times longer as there are stages.",
+            rich_help_panel=_REPORTING,
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_COMPUTING)] = "auto",
     precision: Annotated[
         Precision,
@@ -155,6 +167,7 @@ def restore(
                 partial(_make_engine, config, engine_options),
                 overwrite=overwrite,
                 save_stages=save_stages,
+                judge=_make_judge(reference),
             )
             sys.exit(_run(batch, jobs, quiet=quiet))
 
@@ -175,13 +188,25 @@ def _run(batch: Batch, jobs: list[Job], *, quiet: bool) -> int:
         interrupted = True
     for record in tally.problems:
         _say_error(f"{record.status}: {record.input}: {record.error}")
+    for record in tally.unjudged:
+        _say_error(f"not judged: {record.input}: {record.quality and record.quality.error}")
+    if tally.judged:
+        _tell_figures(batch.output / "metrics.csv", tally.judged, quiet=quiet)
     if interrupted:
         told = tally.counts.total()
         _say_error(f"interrupted after {told} of {len(jobs)} inputs; the same command goes on with the others")
         return 130
     if not quiet:
         _out.print(tally.summary())
-    return 1 if tally.problems else 0
+    return 1 if tally.problems or tally.unjudged else 0
+
+
+def _tell_figures(path: Path, judged: list[Record], *, quiet: bool) -> None:
+    from pipeline.figures import as_table, write_csv
+
+    write_csv(path, judged)
+    if not quiet:
+        _out.print(as_table(judged), soft_wrap=False)
 
 
 def _make_engine(config: ChainConfig, options: dict[str, Any]) -> Engine:
@@ -191,6 +216,15 @@ def _make_engine(config: ChainConfig, options: dict[str, Any]) -> Engine:
 
     keep_freed_memory()
     return Engine(Chain.build(config), **options)
+
+
+def _make_judge(folder: Path | None) -> Judge | None:
+    if folder is None:
+        return None
+
+    from pipeline.evaluate import Judge
+
+    return Judge(folder)
 
 
 def _parse_tile(text: str) -> int | Literal["auto"]:

@@ -19,11 +19,13 @@ class Job:
 
     Attributes:
         source: The file, as the user would write it.
+        relative: Its place below the folder that was given; the bare name of a file that was given itself.
         target: Where the restored picture goes; None for what is no image by its suffix.
         named: The user gave this very file; otherwise it was met in a folder.
     """
 
     source: Path
+    relative: Path
     target: Path | None
     named: bool
 
@@ -53,7 +55,7 @@ def plan(inputs: Sequence[str], output: Path, *, ext: str | None = None, suffix:
             mistakes.append(_nothing_found(text, output))
         for source, relative, named in found:
             target = output / _target_name(relative, ext, suffix) if _is_readable(source) else None
-            jobs.setdefault((os.path.realpath(source), target), Job(source, target, named))
+            jobs.setdefault((os.path.realpath(source), target), Job(source, relative, target, named))
     mistakes += _clashes(list(jobs.values()))
     if mistakes:
         raise ConfigError("\n".join(mistakes))

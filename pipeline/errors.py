@@ -31,3 +31,9 @@ class BrokenImage(ImageError):  # noqa: N818
 
 class OutOfMemory(RestorationError):  # noqa: N818
     """Not even the smallest tile fits into memory."""
+
+
+def one_line(error: Exception) -> str:
+    """Return what a report says of an error; those that nobody foresaw are named by their type."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, RestorationError) else f"{type(error).__name__}: {text}"

@@ -16,11 +16,19 @@ _ORDER = ("done", "skipped", "failed", "refused", "ignored")
 
 
 class Tally:
-    """Counts what became of the inputs, and keeps those that a user has to hear of."""
+    """Counts what became of the inputs, and keeps those that a user has to hear of.
+
+    Attributes:
+        problems: What could not be restored.
+        judged: What was compared with a reference.
+        unjudged: What was restored, but could not be compared.
+    """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.problems: list[Record] = []
+        self.judged: list[Record] = []
+        self.unjudged: list[Record] = []
         self.megapixels = 0.0
         self._started = time.perf_counter()
 
@@ -29,6 +37,8 @@ class Tally:
         self.counts[record.status] += 1
         if record.status in ("failed", "refused"):
             self.problems.append(record)
+        elif record.quality is not None:
+            (self.judged if record.quality.figures else self.unjudged).append(record)
         if record.status == "done" and record.input_size is not None:
             self.megapixels += record.input_size[0] * record.input_size[1] / 1e6
 

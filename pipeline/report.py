@@ -18,6 +18,24 @@ from typing import Any, Literal
 from pipeline.errors import ConfigError
 
 Status = Literal["pending", "done", "skipped", "failed", "refused", "ignored"]
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How near an input's pictures come to its reference.
+
+    Attributes:
+        reference: The file; None where there is not exactly one.
+        figures: By picture (``bicubic``, ``after STAGE``, ``without STAGE``): ``psnr_rgb`` and ``psnr_y`` in dB,
+            100 for equal pictures, and ``ssim_y``. Empty until they are judged.
+        error: Why they cannot be judged; the restoration is not affected by it.
+    """
+
+    reference: str | None = None
+    reference_sha256: str | None = None
+    figures: dict[str, Figures] = field(default_factory=dict)
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -27,7 +45,7 @@ class Record:
     Attributes:
         input: The file as the user gave it.
         output: The result, relative to the output folder, so that the folder can be moved with its report.
-        seconds: Time spent on this input: reading, computing and writing, without waiting for others.
+        seconds: Time spent on this input: reading, computing, judging and writing, without waiting for others.
         stage_seconds: Computing time by stage.
         tile: Side of the tiles in pixels; 0 for the whole image at once.
         chain: Fingerprint of all options and weights that change pixels.
@@ -35,6 +53,7 @@ class Record:
         fp32_retries: How often a result in half precision was not finite and was computed again.
         memory_retreats: How often memory ran out and the tile was halved.
         input_size: Width and height in pixels.
+        quality: Absent where no references were given.
     """
 
     input: str
@@ -55,6 +74,7 @@ class Record:
     output_sha256: str | None = None
     input_size: tuple[int, int] | None = None
     output_size: tuple[int, int] | None = None
+    quality: Quality | None = None
 
     def line(self) -> bytes:
         """Return the record as one line of JSON."""
@@ -73,9 +93,16 @@ class Report:
         self._file: io.FileIO | None = None
         # (output, its hash) -> the (input hash, chain) pairs that it was made from.
         self._origins: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+        # What a picture was made from and judged by -> its figures.
+        self._figures: dict[tuple[str, ...], dict[str, Figures]] = {}
         for record in _read_done(path):
-            made = (str(record.get("output")), str(record.get("output_sha256")))
-            self._origins[made].add((str(record.get("input_sha256")), str(record.get("chain"))))
+            output, made, source, chain = (
+                str(record.get(key)) for key in ("output", "output_sha256", "input_sha256", "chain")
+            )
+            self._origins[output, made].add((source, chain))
+            quality = record.get("quality")
+            if isinstance(quality, dict) and quality.get("figures"):
+                self._figures[output, made, source, chain, quality["reference_sha256"]] = quality["figures"]
 
     def made(self, output: str, output_sha256: str) -> bool:
         """Tell whether an output with these very bytes was written by an earlier run."""
@@ -84,6 +111,12 @@ class Report:
     def finished(self, output: str, output_sha256: str, *, input_sha256: str, chain: str) -> bool:
         """Tell whether these very bytes are what this input becomes by this chain."""
         return (input_sha256, chain) in self._origins.get((output, output_sha256), set())
+
+    def figures(self, record: Record) -> dict[str, Figures]:
+        """Return what a finished record's pictures were judged to be by these very bytes of its reference."""
+        reference = None if record.quality is None else record.quality.reference_sha256
+        origin = (record.output, record.output_sha256, record.input_sha256, record.chain, reference)
+        return self._figures.get(tuple(map(str, origin)), {})
 
     def append(self, record: Record) -> None:
         """Write one line at once; what is done is on the disk before this returns."""

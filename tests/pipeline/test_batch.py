@@ -102,6 +102,7 @@ def test_the_report_tells_everything(tmp_path: Path) -> None:
         "output_sha256": sha256_of(tmp_path / "out/deep/a.png"),
         "input_size": [24, 16],
         "output_size": [48, 32],
+        "quality": None,
     }
 
 

@@ -1,6 +1,7 @@
 """The command line: exit codes, readable errors, and help that answers at once."""
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,6 +80,28 @@ def test_another_report_file(run: Run) -> None:
     assert not Path("restored/restoration.jsonl").exists()
 
 
+def test_references_are_told_as_table_and_csv(run: Run) -> None:
+    shutil.copytree("photos", "clean")
+    code, out, err = run(*RESTORE, "--reference", "clean")
+    assert (code, err) == (0, "")
+    assert re.search(r"photos/a.png +│ bicubic +│ +100.00 │ +100.00 │ +1.0000 ", out)
+    assert re.search(r"mean +│ bicubic ", out)
+    figures = Path("restored/metrics.csv").read_text()
+    assert figures.splitlines()[-1].startswith("mean,without unsharp_mask,")
+    assert "2 skipped" in run(*RESTORE, "--reference", "clean")[1]
+    assert Path("restored/metrics.csv").read_text() == figures
+    assert run(*RESTORE, "--reference", "clean", "--quiet") == (0, "", "")
+
+
+def test_what_cannot_be_judged_is_restored_and_told(run: Run) -> None:
+    shutil.copytree("photos", "clean")
+    Path("clean/b.jpg").unlink()
+    code, out, err = run(*RESTORE, "--reference", "clean")
+    assert (code, err) == (1, "not judged: photos/b.jpg: no reference, expected clean/b.* of a type that can be read\n")
+    assert " 2 done " in out
+    assert "b.jpg" not in Path("restored/metrics.csv").read_text()
+
+
 def test_strength_overwrite_names_and_stages(run: Run) -> None:
     options = ("--strength", "unsharp_mask=0.5", "--ext", "png", "--suffix", "_soft", "--save-stages")
     assert run(*RESTORE, *options)[0] == 0
@@ -122,6 +145,7 @@ def test_check_tells_the_mistakes_of_all_chains(run: Run) -> None:
         ((*RESTORE, "--device", "toaster"), "toaster"),
         ((*RESTORE, "--precision", "fp8"), "fp8"),
         ((*RESTORE, "--report", "photos"), "--report: photos is a folder, expected a file"),
+        ((*RESTORE, "--reference", "no"), "--reference: no is not a folder, expected one with the inputs' tree"),
         ((*RESTORE, "--ext", "exe"), "--ext: got 'exe', expected one of"),
         ((*RESTORE, "--nonsense"), "--nonsense"),
     ],

@@ -1,0 +1,60 @@
+"""The figures of a batch for people (a table) and for programs (CSV): each image's, and their mean."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from rich.table import Table
+
+from pipeline.progress import printable
+from pipeline.report import Figures, Record
+
+_COLUMNS = {"psnr_rgb": "PSNR RGB", "psnr_y": "PSNR-Y", "ssim_y": "SSIM-Y"}
+_HEADER = (
+    "All at the size of the reference, smaller pictures enlarged bicubically. PSNR in dB. Y is the luma of BT.601, "
+    "as many border pixels cut as the chain enlarges (none at scale 1). SSIM: Wang et al. 2004, 11x11 Gaussian window."
+)
+
+
+def write_csv(path: Path, judged: Sequence[Record]) -> None:
+    """Write a line for each picture of each image, then their means as those of the image ``mean``.
+
+    Takes its place only when it is whole.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.partial")
+    with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "picture", *_COLUMNS])
+        for image, pictures in _sections(judged):
+            writer.writerows([image, name, *(figures[column] for column in _COLUMNS)] for name, figures in pictures)
+    temporary.replace(path)
+
+
+def as_table(judged: Sequence[Record]) -> Table:
+    """Return the same lines as a table; the means, which matter most, stand last."""
+    table = Table(title=_HEADER, title_style="", title_justify="left")
+    for column in ("image", "picture", *_COLUMNS.values()):
+        table.add_column(column, overflow="fold", justify="left" if column in ("image", "picture") else "right")
+    for image, pictures in _sections(judged):
+        for index, (name, figures) in enumerate(pictures):
+            numbers = f"{figures['psnr_rgb']:.2f}", f"{figures['psnr_y']:.2f}", f"{figures['ssim_y']:.4f}"
+            table.add_row("" if index else printable(image), name, *numbers)
+        table.add_section()
+    return table
+
+
+def _sections(judged: Sequence[Record]) -> Iterator[tuple[str, list[tuple[str, Figures]]]]:
+    """Yield each image's pictures with their figures, and the means over all images at the end."""
+    by_image = [(record.input, record.quality.figures) for record in judged if record.quality is not None]
+    yield from ((image, list(figures.items())) for image, figures in by_image)
+    if by_image:
+        every = [figures for _, figures in by_image]
+        yield "mean", [(name, _mean([figures[name] for figures in every])) for name in every[0]]
+
+
+def _mean(figures: Sequence[Figures]) -> Figures:
+    return {column: round(fmean(one[column] for one in figures), 6) for column in _COLUMNS}

@@ -1,0 +1,209 @@
+"""References are found, pictures are judged at one size, and what cannot be judged is told and stops nothing."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.batch import Batch
+from pipeline.chain import Chain
+from pipeline.config import ChainConfig
+from pipeline.discover import plan
+from pipeline.engine import Engine
+from pipeline.errors import ConfigError
+from pipeline.evaluate import Judge
+from pipeline.figures import as_table, write_csv
+from pipeline.images import read_picture
+from pipeline.metrics import psnr_rgb, psnr_y, ssim_y
+from pipeline.pixels import to_tensor
+from pipeline.report import Quality, Record, Report
+from stages.edsr import EDSRConfig
+from stages.layers import bicubic_upscale
+from stages.unsharp_mask import UnsharpMaskConfig
+
+TWICE = ChainConfig(stages=(UnsharpMaskConfig(amount=0.3), EDSRConfig(width=2, depth=1)))
+SAME = ChainConfig(stages=(UnsharpMaskConfig(),))
+
+
+def paint(path: Path, height: int = 16, width: int = 24, *, seed: int = 0, gray: bool = False) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = (height, width) if gray else (height, width, 3)
+    cv2.imwrite(str(path), np.random.default_rng(seed).integers(0, 255, shape, np.uint8))
+    return path
+
+
+def paint_pair(folder: Path, name: str = "a.png", *, seed: int = 0) -> None:
+    paint(folder / "in" / name, seed=seed)
+    paint(folder / "clean" / name, 32, 48, seed=seed + 100)
+
+
+def restore(folder: Path, config: ChainConfig = TWICE, engine: Any = None, **options: Any) -> dict[str, Record]:
+    """Restore ``folder/in`` to ``folder/out`` and judge by ``folder/clean``; return what was told, by input name."""
+    report = Report(folder / "out" / "restoration.jsonl")
+    make_engine = engine or (lambda: Engine(Chain.build(config), device="cpu"))
+    batch = Batch(config, folder / "out", report, make_engine, judge=Judge(folder / "clean"), **options)
+    told: list[Record] = []
+    batch.run(plan([str(folder / "in")], folder / "out"), told.append)
+    report.close()
+    return {Path(record.input).name: record for record in told}
+
+
+def quality(record: Record) -> Quality:
+    assert record.quality is not None
+    return record.quality
+
+
+def no_engine() -> Any:
+    raise AssertionError("nothing is to be computed, so no network is to be built")
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+
+
+def test_a_reference_has_the_same_place_and_stem(tmp_path: Path) -> None:
+    touch(tmp_path, "deep/a.b.tif", "deep/a.txt", "a.b.png", "deep/a.JPG")
+    judge = Judge(tmp_path)
+    assert judge.find(Path("deep/a.b.png")).reference == str(tmp_path / "deep/a.b.tif")
+    assert judge.find(Path("deep/a.png")).reference == str(tmp_path / "deep/a.JPG")
+
+
+def test_a_missing_or_ambiguous_reference_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "a.jpg")
+    judge = Judge(tmp_path)
+    assert judge.find(Path("a.png")) == Quality(
+        error=f"{tmp_path}/a.jpg and {tmp_path}/a.png could be its reference; keep one of them"
+    )
+    assert judge.find(Path("no/b.png")) == Quality(
+        error=f"no reference, expected {tmp_path}/no/b.* of a type that can be read"
+    )
+
+
+def test_a_file_is_no_folder_of_references(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--reference: .*a\.png is not a folder"):
+        Judge(paint(tmp_path / "a.png"))
+
+
+def test_every_stage_and_the_chain_without_it_are_judged(tmp_path: Path) -> None:
+    paint_pair(tmp_path)
+    record = restore(tmp_path, save_stages=True)["a.png"]
+    figures = quality(record).figures
+    assert list(figures) == [
+        "bicubic",
+        "after unsharp_mask",
+        "after edsr",
+        "without unsharp_mask",
+        "without edsr",
+    ]
+    cpu = Engine(Chain.build(TWICE), device="cpu").device
+    clean = to_tensor(read_picture(tmp_path / "clean/a.png").pixels, cpu)
+    result = to_tensor(read_picture(tmp_path / "out/a.png").pixels, cpu)
+    assert figures["after edsr"] == pytest.approx(
+        {
+            "psnr_rgb": psnr_rgb(result, clean),
+            "psnr_y": psnr_y(result, clean, border=2),
+            "ssim_y": ssim_y(result, clean, border=2),
+        },
+        abs=1e-4,
+    )
+    early = to_tensor(read_picture(tmp_path / "out/a.png.stages/1_unsharp_mask.png").pixels, cpu)
+    enlarged = bicubic_upscale(early, 2).clamp(0, 1).mul(255).round() / 255
+    assert figures["after unsharp_mask"]["psnr_rgb"] == pytest.approx(psnr_rgb(enlarged, clean), abs=1e-3)
+    # Without the enlarging stage the others' picture is enlarged bicubically, which is just how it is judged.
+    assert figures["without edsr"]["psnr_rgb"] == pytest.approx(figures["after unsharp_mask"]["psnr_rgb"], abs=0.05)
+
+
+def test_a_stage_left_out_is_the_chain_at_strength_zero(tmp_path: Path) -> None:
+    paint_pair(tmp_path)
+    stages = Chain.build(TWICE).stages
+
+    def engine(**strengths: float) -> Engine:
+        return Engine(Chain(TWICE.with_strengths(strengths), stages), device="cpu")
+
+    whole = quality(restore(tmp_path, engine=engine)["a.png"]).figures
+    halved = restore(tmp_path, engine=lambda: engine(unsharp_mask=0.0), overwrite=True)["a.png"]
+    assert quality(halved).figures["after edsr"] == whole["without unsharp_mask"]
+    assert quality(halved).figures["bicubic"] == whole["bicubic"]
+
+
+def test_judging_does_not_change_the_result(tmp_path: Path) -> None:
+    paint_pair(tmp_path)
+    engine = Engine(Chain.build(TWICE), device="cpu")
+    expected = engine.run(read_picture(tmp_path / "in/a.png").pixels).pixels
+    record = restore(tmp_path, engine=lambda: engine)["a.png"]
+    assert np.array_equal(read_picture(tmp_path / "out/a.png").pixels, expected)
+    assert not (tmp_path / "out/a.png.stages").exists()
+    assert record.stage_seconds.keys() == {"unsharp_mask", "edsr"}
+
+
+def test_a_perfect_result_is_told_as_perfect(tmp_path: Path) -> None:
+    paint(tmp_path / "in/a.png", gray=True)
+    paint(tmp_path / "clean/a.png", gray=True)
+    figures = quality(restore(tmp_path, SAME)["a.png"]).figures
+    assert figures["bicubic"] == {"psnr_rgb": 100, "psnr_y": 100, "ssim_y": 1}
+    assert figures["without unsharp_mask"] == figures["bicubic"]
+    assert figures["after unsharp_mask"]["psnr_rgb"] < 40
+
+
+def test_bad_references_stop_nothing(tmp_path: Path) -> None:
+    for seed, name in enumerate(("broken.png", "good.png", "missing.png", "small.png")):
+        paint_pair(tmp_path, name, seed=seed)
+    (tmp_path / "clean/broken.png").write_bytes(b"no image")
+    (tmp_path / "clean/missing.png").unlink()
+    paint(tmp_path / "clean/small.png", 16, 24)
+    records = restore(tmp_path)
+    assert {record.status for record in records.values()} == {"done"}
+    errors = {name: quality(record).error for name, record in records.items()}
+    assert errors == {
+        "broken.png": f"the reference {tmp_path}/clean/broken.png is not an image of a known kind, "
+        "it begins with b'no image'",
+        "good.png": None,
+        "missing.png": f"no reference, expected {tmp_path}/clean/missing.* of a type that can be read",
+        "small.png": f"the reference {tmp_path}/clean/small.png is 24x16, expected 48x32, the size of the result; "
+        "the input is 24x16",
+    }
+    assert [name for name, record in records.items() if quality(record).figures] == ["good.png"]
+
+
+def test_what_is_judged_already_is_skipped_with_its_figures(tmp_path: Path) -> None:
+    paint_pair(tmp_path)
+    first = restore(tmp_path)["a.png"]
+    for _ in range(2):
+        again = restore(tmp_path, engine=no_engine)["a.png"]
+        assert (again.status, again.quality) == ("skipped", first.quality)
+
+
+def test_what_is_finished_but_not_judged_is_done_again(tmp_path: Path) -> None:
+    paint_pair(tmp_path)
+    reference = (tmp_path / "clean/a.png").rename(tmp_path / "later.png")
+    assert restore(tmp_path)["a.png"].status == "done"
+    assert restore(tmp_path, engine=no_engine)["a.png"].status == "skipped"  # there is nothing to judge it by
+    reference.rename(tmp_path / "clean/a.png")
+    record = restore(tmp_path)["a.png"]
+    assert record.status == "done"
+    paint(tmp_path / "clean/a.png", 32, 48, seed=7)
+    other = restore(tmp_path)["a.png"]
+    assert other.status == "done"
+    assert quality(other).figures != quality(record).figures
+
+
+def test_table_and_csv_hold_every_image_and_the_mean(tmp_path: Path) -> None:
+    def judged(name: str, psnr: float) -> Record:
+        figures = {"psnr_rgb": psnr, "psnr_y": psnr + 1, "ssim_y": psnr / 100}
+        return Record(name, name, "done", quality=Quality("r", "sha", {"bicubic": figures, "after edsr": figures}))
+
+    records = [judged("a,b.png", 20.0), judged(b"caf\xe9.png".decode("utf-8", "surrogateescape"), 30.0)]
+    write_csv(tmp_path / "out/metrics.csv", records)
+    with (tmp_path / "out/metrics.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["image", "picture", "psnr_rgb", "psnr_y", "ssim_y"]
+    assert rows[1] == ["a,b.png", "bicubic", "20.0", "21.0", "0.2"]
+    assert rows[-2:] == [["mean", "bicubic", "25.0", "26.0", "0.25"], ["mean", "after edsr", "25.0", "26.0", "0.25"]]
+    assert len(rows) == 1 + 2 * 3
+    assert as_table(records).row_count == 2 * 3
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["metrics.csv"]
