@@ -1,3 +1,6 @@
+from collections.abc import Callable
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,6 +19,15 @@ def test_noise_has_the_sigma_asked_for_and_is_not_clipped() -> None:
     assert noisy[0].eq(1).all()
     assert noisy[1].std().item() * 255 == pytest.approx(25, rel=0.02)
     assert noisy[1].max() > 1
+
+
+def test_photons_vary_by_their_number_and_the_reading_adds() -> None:
+    light = torch.full((2, 3, 200, 200), 0.25)
+    photons, read_noise = torch.tensor([100.0, 10000.0]), torch.tensor([5.0, 0.0])
+    noisy = degradations.add_poisson_gaussian_noise(light, photons, read_noise, seeded())
+    assert noisy.mean().item() == pytest.approx(0.25, abs=1e-3)
+    expected = ((0.25 * photons + read_noise**2) / photons**2).sqrt()
+    torch.testing.assert_close(noisy.std(dim=(1, 2, 3)), expected, rtol=0.02, atol=0)
 
 
 def test_quantise_keeps_what_a_file_keeps() -> None:
@@ -74,13 +86,111 @@ def test_linear_light_and_back() -> None:
     assert (back - image).abs().max() < 0.5 / 255
 
 
+def test_equal_kernels_everywhere_are_one_blur() -> None:
+    image = torch.rand(2, 3, 20, 17)
+    kernels = degradations.gaussian_kernels(torch.tensor([0.8, 1.5]), 9)
+    everywhere = kernels[:, None, None].expand(2, 3, 2, 9, 9)
+    torch.testing.assert_close(
+        degradations.varying_blur(image, everywhere), degradations.blur(image, kernels), atol=1e-5, rtol=0
+    )
+
+
+def test_a_varying_blur_is_each_kernel_at_its_place() -> None:
+    image = torch.rand(1, 3, 21, 21)
+    sharp, soft = degradations.gaussian_kernels(torch.tensor([0.1, 2.0]), 9)
+    result = degradations.varying_blur(image, torch.stack([sharp, soft]).view(1, 1, 2, 9, 9))
+    torch.testing.assert_close(result[..., 0], image[..., 0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(result[..., -1], degradations.blur(image, soft[None])[..., -1], atol=1e-5, rtol=0)
+
+
+def test_a_shake_without_rotation_is_a_blur_by_one_kernel() -> None:
+    image = torch.zeros(1, 3, 41, 61)
+    image[..., 12, 15] = image[..., 30, 45] = 1
+    result = degradations.shake(image, torch.tensor([9.0]), torch.zeros(1), seeded())
+    kernel = result[:, 0, 3:22, 6:25]
+    torch.testing.assert_close(degradations.blur(image, kernel), result, atol=1e-5, rtol=0)
+    rows, columns = torch.nonzero(kernel[0] > 1e-6, as_tuple=True)
+    assert 8 <= max(rows.max() - rows.min(), columns.max() - columns.min()) <= 11
+
+
+def test_rotation_blurs_along_circles_about_the_centre_and_most_in_the_corners() -> None:
+    image = torch.zeros(1, 1, 61, 61)
+    image[..., 30, 30] = image[..., 30, 50] = image[..., 50, 50] = 1
+    result = degradations.shake(image, torch.zeros(1), torch.tensor([9.0]), seeded())[0, 0]
+    assert result[30, 30] == pytest.approx(1, abs=1e-3)
+    side = torch.nonzero(result[:, 45:55] * (torch.arange(61) < 40)[:, None] > 1e-4)
+    assert 4 <= side[:, 0].max() - side[:, 0].min() + 1 <= 9
+    assert side[:, 1].max() - side[:, 1].min() <= 2
+    corner = torch.nonzero(result[40:, 40:] > 1e-4)
+    assert (corner.max(dim=0).values - corner.min(dim=0).values).tolist() == pytest.approx([6, 6], abs=2)
+
+
+@pytest.mark.parametrize("linear_light", [False, True])
+def test_averaged_frames_keep_what_stands_still(linear_light: bool) -> None:
+    still = torch.rand(2, 1, 3, 8, 8).clamp_min(0.01).expand(2, 5, 3, 8, 8)
+    averaged = degradations.average_frames(still, linear_light=linear_light)
+    torch.testing.assert_close(averaged, still[:, 0], atol=1e-5, rtol=0)
+
+
+def test_light_passing_by_is_brighter_where_light_is_averaged() -> None:
+    flash = torch.zeros(1, 4, 3, 2, 2)
+    flash[:, 0] = 1
+    assert degradations.average_frames(flash, linear_light=False).mean() == 0.25
+    assert degradations.average_frames(flash, linear_light=True).mean().item() == pytest.approx(0.25 ** (1 / 2.2))
+
+
+def photo(height: int, width: int) -> np.ndarray:
+    """Make smooth colours, edges and some texture, ``(H, W, 3)`` uint8."""
+    random = np.random.default_rng(0)
+    image = sum(cv2.resize(random.normal(0, 25, (n, n, 3)), (width, height)) for n in (3, 9, 30)) + 128
+    return cv2.rectangle(np.clip(image, 0, 255).astype(np.uint8), (20, 10), (45, 50), (200, 30, 90), -1)
+
+
+@pytest.mark.parametrize("half_chroma", [True, False], ids=["half", "full"])
+@pytest.mark.parametrize("quality", [10, 49, 75, 95])
+def test_jpeg_is_that_of_libjpeg(quality: int, half_chroma: bool) -> None:
+    pixels = photo(75, 93)
+    sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if half_chroma else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
+    expected = cv2.imdecode(cv2.imencode(".jpg", pixels[..., ::-1], options)[1], cv2.IMREAD_COLOR_RGB)
+    image = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+    result = degradations.compress_jpeg(image, torch.tensor([float(quality)]), half_chroma=half_chroma)
+    difference = np.abs(result[0].permute(1, 2, 0).numpy() * 255 - expected)
+    assert difference.mean() < 0.8
+    # A coefficient just between two steps falls to either side, which moves its whole block a little.
+    assert (difference > 2.5).mean() < 0.06
+
+
+def test_jpeg_takes_one_quality_an_image() -> None:
+    image = torch.rand(1, 3, 24, 24).expand(2, 3, 24, 24)
+    both = degradations.compress_jpeg(image, torch.tensor([20.0, 90.0]))
+    assert torch.equal(both[1:], degradations.compress_jpeg(image[1:], torch.tensor([90.0])))
+    error = (both - image).abs().mean(dim=(1, 2, 3))
+    assert error[0] > error[1] > 0
+
+
+DOWNSCALES = {
+    Image.Resampling.BICUBIC: degradations.bicubic_downscale,
+    Image.Resampling.LANCZOS: degradations.lanczos_downscale,
+    Image.Resampling.BOX: degradations.area_downscale,
+}
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_downscale_is_the_antialiased_bicubic_of_the_field(scale: int) -> None:
-    """Pillow's kernel is MATLAB's; only the border is treated in another way."""
+@pytest.mark.parametrize("method", DOWNSCALES, ids=lambda method: method.name)
+def test_downscale_is_the_antialiased_one_of_the_field(method: Image.Resampling, scale: int) -> None:
+    """Pillow's kernels are MATLAB's; only the border is treated in another way."""
     image = np.random.default_rng(0).random((24 * scale, 20 * scale), dtype=np.float32)
-    expected = np.asarray(Image.fromarray(image).resize((20, 24), Image.Resampling.BICUBIC))
-    result = degradations.bicubic_downscale(torch.from_numpy(image)[None, None], scale)[0, 0].numpy()
+    expected = np.asarray(Image.fromarray(image).resize((20, 24), method))
+    result = DOWNSCALES[method](torch.from_numpy(image)[None, None], scale)[0, 0].numpy()
     np.testing.assert_allclose(result[4:-4, 4:-4], expected[4:-4, 4:-4], atol=1e-5)
+
+
+def test_rounded_areas_are_those_of_opencv() -> None:
+    pixels = photo(32, 40)
+    result = degradations.area_downscale(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255, 4, rounded=True)
+    expected = cv2.resize(pixels, (10, 8), interpolation=cv2.INTER_AREA)
+    assert np.abs(result[0].permute(1, 2, 0).numpy() * 255 - expected).max() < 1.001  # ties
 
 
 def test_downscale_rounds_after_each_pass_rows_first() -> None:
@@ -90,6 +200,12 @@ def test_downscale_rounds_after_each_pass_rows_first() -> None:
     assert torch.equal(degradations.bicubic_downscale(image, 2, rounded=True), expected)
 
 
-def test_downscale_refuses_sizes_it_cannot_halve() -> None:
+@pytest.mark.parametrize("downscale", DOWNSCALES.values())
+def test_downscale_refuses_sizes_it_cannot_halve(downscale: Callable[[Tensor, int], Tensor]) -> None:
     with pytest.raises(ValueError, match="got 9 pixels, expected a multiple of 2"):
-        degradations.bicubic_downscale(torch.rand(1, 3, 8, 9), 2)
+        downscale(torch.rand(1, 3, 8, 9), 2)
+
+
+@pytest.mark.parametrize("downscale", DOWNSCALES.values())
+def test_images_smaller_than_the_kernel_keep_their_brightness(downscale: Callable[[Tensor, int], Tensor]) -> None:
+    torch.testing.assert_close(downscale(torch.full((1, 3, 4, 8), 0.3), 4), torch.full((1, 3, 1, 2), 0.3))

@@ -1,0 +1,33 @@
+"""What spoils photographs, as batched pure functions on whatever device the images are on.
+
+All take and return ``(B, C, H, W)`` floats in ``[0, 1]``; parameters are one value an image, ``(B,)``. Blur kernels
+are ``(B, K, K)`` with odd K and sum 1. The same generator state gives the same result.
+"""
+
+from train.degradations.blur import average_frames, blur, shake, varying_blur
+from train.degradations.encoding import from_linear_light, quantise, to_linear_light
+from train.degradations.jpeg import compress_jpeg
+from train.degradations.kernels import defocus_kernels, gaussian_kernels, kernel_size, shake_kernels
+from train.degradations.noise import add_gaussian_noise, add_poisson_gaussian_noise
+from train.degradations.resize import area_downscale, bicubic_downscale, downscale_matrix, lanczos_downscale
+
+__all__ = [
+    "add_gaussian_noise",
+    "add_poisson_gaussian_noise",
+    "area_downscale",
+    "average_frames",
+    "bicubic_downscale",
+    "blur",
+    "compress_jpeg",
+    "defocus_kernels",
+    "downscale_matrix",
+    "from_linear_light",
+    "gaussian_kernels",
+    "kernel_size",
+    "lanczos_downscale",
+    "quantise",
+    "shake",
+    "shake_kernels",
+    "to_linear_light",
+    "varying_blur",
+]
