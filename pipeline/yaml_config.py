@@ -50,11 +50,15 @@ def read_yaml(path: Path, model: type[M]) -> M:
 
 
 def check(document: YamlDocument, data: dict[str, Any], model: type[M]) -> tuple[M | None, list[Mistake]]:
-    """Validate a document's content, or what was made from it, and return the model and the mistakes."""
+    """Validate a document's content, or what was made from it, and return the model and the mistakes.
+
+    Validators find the document's folder, which paths are relative to, in their context as ``folder``.
+    """
     mistakes = list(document.duplicates)
     try:
         # By way of JSON, whose lists are valid for tuples even where pydantic is strict.
-        return model.model_validate_json(json.dumps(data, default=str)), mistakes
+        content = json.dumps(data, default=str)
+        return model.model_validate_json(content, context={"folder": document.path.parent}), mistakes
     except ValidationError as error:
         schema = model.model_json_schema()
         details = [detail for detail in error.errors() if not _follows(detail)]

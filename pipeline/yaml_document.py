@@ -88,6 +88,18 @@ def read_document(path: Path) -> YamlDocument:
         raise ConfigError(f"{path}: nested too deeply") from error
 
 
+def parse_value(text: str) -> Any:
+    """Parse one value as it would stand behind a key, such as ``1e-3`` or ``[0, 55]``.
+
+    Raises:
+        ConfigError: if it is not YAML.
+    """
+    try:
+        return _Loader(text).get_single_data()
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{text!r} is not YAML: {getattr(error, 'problem', None) or error}") from error
+
+
 class _Loader(yaml.SafeLoader):
     """The safe loader, but ``1e-4`` is a number (YAML 1.1 wants ``1.0e-4``) and all numbers are finite."""
 

@@ -8,12 +8,11 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, RestorationError
 from pipeline.memory import keep_freed_memory
-from pipeline.yaml_config import read_yaml
 from stages.weights import WeightsError
-from train.config import TrainingConfig
-from train.data import Files, find_files
+from train.config import TrainingConfig, read_training
+from train.layouts import Files, find_files, refuse_leakage
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "train"
 
@@ -23,12 +22,14 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     options = build_parser().parse_args()
     try:
-        config = read_yaml(options.config or CONFIGS / f"{options.stage}.yaml", TrainingConfig)
-        weights = train(config, options)
+        config = read_training(options.config or CONFIGS / f"{options.stage}.yaml", options.set)
+        train(config, options)
     except (ConfigError, WeightsError, FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(weights)
+    except RestorationError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 
@@ -40,19 +41,25 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("-c", "--config", type=Path, help="another training YAML for it")
     parser.add_argument(
         "--data", type=Path, nargs="+", action="extend", required=True, metavar="DIR",
-        help="folders of sharp images, and of pairs in blur/ and sharp/",
+        help="folders of sharp images, or of pairs in blur/ and sharp/, input/ and target/, noisy/ and clean/, lq/ "
+        "and gt/; GoPro, RealBlur, REDS, DIV2K, Flickr2K; list files of pairs; one image",
     )  # fmt: skip
     parser.add_argument(
         "--val", type=Path, nargs="+", action="extend", metavar="DIR",
-        help="folders to validate on; without it, a few files of --data are held out",
+        help="what to validate on, none of it in --data; without it, a few files of --data are held out",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, help="folder of the run (default: runs/STAGE)")
+    parser.add_argument("--out", type=Path, help="folder of the run, new without --resume (default: runs/STAGE)")
     parser.add_argument("--max-time", type=parse_time, metavar="HH:MM:SS", help="budget of time")
     parser.add_argument("--max-epochs", type=int, default=-1, help="budget of epochs")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
-    parser.add_argument("--init", type=Path, help="weights file to start from")
+    parser.add_argument("--init", type=Path, metavar="WEIGHTS", help="weights file, or shipped name, to start from")
     parser.add_argument("--precision", choices=["32", "16-mixed", "bf16-mixed"], default="32")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+    parser.add_argument("--devices", type=parse_count, default=1, metavar="N", help="train on N, each with the batch")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+        help="change values of the YAML, such as data.batch=8 schedule.kind=plateau",
+    )  # fmt: skip
     return parser
 
 
@@ -65,11 +72,21 @@ def parse_time(text: str) -> timedelta:
     return timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
 
-def train(config: TrainingConfig, options: argparse.Namespace) -> Path:
-    """Find the files and run the trainer."""
+def parse_count(text: str) -> int:
+    """Read a number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number of at least 1")
+    return int(text)
+
+
+def train(config: TrainingConfig, options: argparse.Namespace) -> None:
+    """Find the files, run the trainer and say where the weights are."""
+    from lightning.pytorch.utilities import rank_zero_only
+
     from train.fit import Run, fit
 
     keep_freed_memory()
+    logging.getLogger("lightning.pytorch").propagate = False  # it has a handler of its own
     train_files, validation_files = choose_files(options, config)
     run = Run(
         folder=options.out or Path("runs") / options.stage,
@@ -79,21 +96,21 @@ def train(config: TrainingConfig, options: argparse.Namespace) -> Path:
         init=options.init,
         precision=options.precision,
         device=options.device,
+        devices=options.devices,
     )
     folders = ", ".join(folder.name for folder in options.data)
     counted = f"{folders}: {len(train_files.clean)} images, {len(train_files.pairs)} pairs"
-    return fit(config, train_files, validation_files, run, counted)
+    rank_zero_only(print)(fit(config, train_files, validation_files, run, counted))
 
 
 def choose_files(options: argparse.Namespace, config: TrainingConfig) -> tuple[Files, Files]:
     """Return what to learn from and what to validate on."""
-    files = find_files(options.data)
-    if options.val:
-        return files, find_files(options.val)
-    train_files, held_out = files.split(config.data.held_out)
-    if not held_out.clean and not held_out.pairs:
-        raise ValueError(f"no file of {', '.join(map(str, options.data))} was held out to validate on; give --val")
-    return train_files, held_out
+    files = find_files(options.data, config.data.blur, config.scale)
+    if not options.val:
+        return files.split(config.data.held_out)
+    validation_files = find_files(options.val, config.data.blur, config.scale)
+    refuse_leakage(files, validation_files)
+    return files, validation_files
 
 
 if __name__ == "__main__":

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import copy
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipeline.errors import ConfigError
+from pipeline.yaml_config import check
+from pipeline.yaml_document import parse_value, read_document
 from stages.registry import AnyStageConfig
+from train.layouts import BlurFolder
+from train.objective import PlainTerm, Terms
 from train.recipe import Recipe
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -18,8 +28,9 @@ class DataConfig(BaseModel):
     model_config = _STRICT
 
     crop: int = Field(64, ge=8, description="height and width of a clean crop in pixels")
-    batch: int = Field(16, ge=1, description="crops a step")
+    batch: int = Field(16, ge=1, description="crops a step, on each device")
     pair_share: float = Field(0.5, ge=0, le=1, description="share of a batch cut from real pairs, where given")
+    blur: BlurFolder = Field("blur", description="which of GoPro's versions: averaged in linear light, or in gamma")
     validation_crop: int = Field(192, ge=32, description="height and width of a validation image in pixels")
     held_out: int = Field(25, ge=2, description="one file in this many validates, unless --val is given")
 
@@ -55,11 +66,75 @@ class TrainingConfig(BaseModel):
         default_factory=list, description="what is done to the degraded side of real pairs"
     )
     data: DataConfig = DataConfig()
-    loss: Literal["charbonnier", "l1", "mse", "psnr"] = "l1"
+    loss: Terms = Field([PlainTerm(kind="l1")], description="what is made small: a name, or a weighted list")
     rate: float = Field(1e-3, gt=0, description="learning rate of Adam at its highest")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    accumulate: int = Field(1, ge=1, description="batches whose gradients are averaged for one optimizer step")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights, which are the ones kept")
+    compile: bool = Field(False, description="compile the network: minutes at the start, faster steps from then on")
     schedule: Annotated[PlateauSchedule | CosineSchedule, Field(discriminator="kind")] = PlateauSchedule()
     steps_per_epoch: int = Field(500, ge=1, description="optimizer steps between two validations")
     early_stopping: int = Field(20, ge=1, description="epochs without a better validation PSNR")
+    picture_epochs: int = Field(5, ge=1, description="epochs between two sheets of validation pictures")
     seed: int = 0
+
+    @property
+    def scale(self) -> int:
+        """Clean pixels per degraded pixel and axis."""
+        return math.prod(step.scale for step in self.degradation)
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> TrainingConfig:
+        with torch.device("meta"):
+            stage = self.stage.build()
+        multiple_of = stage.scale * stage.multiple_of
+        if not any(True for _ in stage.parameters()):
+            raise ValueError(f"stage: {self.stage.stage} has nothing to learn")
+        if self.scale != stage.scale:
+            raise ValueError(f"degradation: shrinks images by {self.scale}, but the stage enlarges by {stage.scale}")
+        if math.prod(step.scale for step in self.pair_degradation) != 1:
+            raise ValueError("pair_degradation: must not shrink; the degraded side of pairs already is small")
+        if self.data.crop % multiple_of:
+            raise ValueError(f"data.crop: got {self.data.crop}, expected a multiple of {multiple_of} for this stage")
+        return self
+
+
+def read_training(path: Path, changes: Sequence[str] = ()) -> TrainingConfig:
+    """Read a training YAML with some values changed.
+
+    Args:
+        path: The YAML.
+        changes: ``KEY=VALUE``: a dotted path (``data.crop``, ``degradation.0.sigma``) and a value in YAML's spelling.
+
+    Raises:
+        ConfigError: with one line per mistake; those that only the changes make say so.
+    """
+    document = read_document(path)
+    data = copy.deepcopy(document.data)
+    for change in changes:
+        _change(data, change)
+    config, mistakes = check(document, data, TrainingConfig)
+    if config is None or mistakes:
+        _, of_file = check(document, document.data, TrainingConfig)
+        told = f" (with {' '.join(f'--set {change}' for change in changes)})"
+        raise document.error(
+            [mistake if mistake in of_file else mistake._replace(text=mistake.text + told) for mistake in mistakes]
+        )
+    return config
+
+
+def _change(data: dict[str, Any], change: str) -> None:
+    """Carry out one ``KEY=VALUE`` in place; sections that are not there yet are made."""
+    key, equals, text = change.partition("=")
+    if not (key and equals):
+        raise ConfigError(f"--set {change}: expected KEY=VALUE, such as data.batch=8")
+    *sections, last = key.split(".")
+    place: Any = data
+    try:
+        for section in sections:
+            place = place.setdefault(section, {}) if isinstance(place, dict) else place[int(section)]
+        place[last if isinstance(place, dict) else int(last)] = parse_value(text)
+    except (TypeError, ValueError, IndexError):
+        raise ConfigError(f"--set {change}: the file has no such place") from None
+    except ConfigError as error:
+        raise ConfigError(f"--set {change}: {error}") from None

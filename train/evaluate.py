@@ -18,16 +18,17 @@ import torch
 import torch.nn.functional as F
 from rich.console import Console
 from rich.table import Table
-from skimage.metrics import peak_signal_noise_ratio
 from torch import Generator, Tensor
 
 from pipeline.chain import Chain
+from pipeline.metrics import psnr_rgb, psnr_y
 from stages.layers import bicubic_upscale
 from stages.registry import load_stage
 from stages.stage import Stage
 from stages.weights import WeightsError, resolve
 from train import degradations, recipe
-from train.data import find_files, read_rgb
+from train.data import read_rgb
+from train.layouts import find_files
 
 MILD_BLUR: recipe.Recipe = [
     recipe.Blur(weights=[1.0, 1.0, 1.0, 0.0, 0.0]),
@@ -150,21 +151,6 @@ def restorer(stage: Stage) -> Restore:
 def enlarger(scale: int) -> Restore:
     """Enlarge by bicubic interpolation, what users have without us."""
     return lambda image: degradations.quantise(bicubic_upscale(image, scale))
-
-
-def psnr_rgb(restored: Tensor, clean: Tensor) -> float:
-    """PSNR over all three channels, in dB."""
-    return peak_signal_noise_ratio(clean.numpy(), restored.numpy(), data_range=1.0)
-
-
-def psnr_y(restored: Tensor, clean: Tensor, border: int) -> float:
-    """PSNR over the luma of BT.601, without the outermost ``border`` pixels, in dB."""
-    coefficients = torch.tensor([65.481, 128.553, 24.966]).view(1, 3, 1, 1) / 255
-
-    def luma(image: Tensor) -> np.ndarray:
-        return (image * coefficients).sum(dim=1)[..., border:-border, border:-border].numpy()
-
-    return peak_signal_noise_ratio(luma(clean), luma(restored), data_range=1.0)
 
 
 def to_tensor(pixels: np.ndarray) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -21,19 +19,27 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
+from pipeline.errors import ConfigError
 from stages.stage import Stage
-from stages.weights import Card, load_weights, save_weights
-from train.config import CosineSchedule, TrainingConfig
-from train.data import Files
+from stages.weights import Card, load_weights, resolve, save_weights
+from train.config import CosineSchedule, PlateauSchedule, TrainingConfig
+from train.layouts import Files
+from train.pictures import draw_curves
+from train.schedules import AnnealOverBudget, LowerOnPlateau
 from train.source import StepSampler, TrainingBatches, ValidationImages
 from train.task import RestorationTask
+from train.watch import Diverged, StopWhenDiverged, ValidationPictures
 
 _OVERWRITE: dict[str, Any] = {"auto_insert_metric_name": False, "enable_version_counter": False}
 
 
 @dataclass(frozen=True)
 class Run:
-    """Where a run lies and what it may cost."""
+    """Where a run lies and what it may cost.
+
+    On several devices every process takes the batch of the YAML, so that N devices learn what one with N times the
+    batch does (but for batch norm, whose statistics are each process' own); each validates on all images.
+    """
 
     folder: Path
     max_time: timedelta | None = None
@@ -42,49 +48,32 @@ class Run:
     init: Path | None = None
     precision: str = "32"
     device: str = "auto"
+    devices: int = 1
 
     @property
     def checkpoints(self) -> Path:
-        """Return the folder of best.ckpt and last.ckpt; --resume continues from the latter."""
+        """Return the folder of best.ckpt and last.ckpt."""
         return self.folder / "checkpoints"
 
+    @property
+    def last(self) -> Path:
+        """Return the checkpoint that --resume continues from."""
+        return self.checkpoints / "last.ckpt"
 
-class AnnealOverBudget(L.Callback):
-    """Warm up, then a cosine down to zero, over the share of the budget that is spent.
+    def check(self, config: TrainingConfig) -> None:
+        """Refuse to overwrite a run, to resume one that is not there, and a schedule without an end.
 
-    The budget is time or epochs, whichever runs out first. Time spent before an interruption counts, so that a
-    resumed run ends where an uninterrupted one does.
-    """
-
-    def __init__(self, schedule: CosineSchedule, rate: float, run: Run, steps_per_epoch: int) -> None:
-        self.schedule = schedule
-        self.rate = rate
-        self.seconds = run.max_time.total_seconds() if run.max_time else math.inf
-        self.steps = run.max_epochs * steps_per_epoch if run.max_epochs > 0 else math.inf
-        self.spent_before = 0.0
-        self.started = time.monotonic()
-
-    def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Start the clock."""
-        self.started = time.monotonic()
-
-    def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch: Any, index: int) -> None:
-        """Set the rate of the coming step; stop when the budget is spent."""
-        spent = max(self._elapsed() / self.seconds, trainer.global_step / self.steps)
-        rising = spent / self.schedule.warmup if self.schedule.warmup else 1.0
-        for group in trainer.optimizers[0].param_groups:
-            group["lr"] = self.rate * min(rising, 0.5 + 0.5 * math.cos(math.pi * min(spent, 1.0)))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Keep the time spent in the checkpoint."""
-        return {"spent": self._elapsed()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the time spent before the interruption."""
-        self.spent_before = state["spent"]
-
-    def _elapsed(self) -> float:
-        return self.spent_before + time.monotonic() - self.started
+        Raises:
+            ConfigError: with what to do instead.
+        """
+        if isinstance(config.schedule, CosineSchedule) and self.max_time is None and self.max_epochs < 1:
+            raise ConfigError("schedule: cosine falls over a budget; give --max-time or --max-epochs")
+        if self.resume and self.init:
+            raise ConfigError("--resume goes on from the run's own weights; leave out --init")
+        if self.resume and not self.last.is_file():
+            raise ConfigError(f"nothing to resume: there is no {self.last}; start without --resume")
+        if not self.resume and (self.folder / "log").exists():
+            raise ConfigError(f"{self.folder} holds a run already; give --resume to go on with it, or another --out")
 
 
 def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_name: str) -> Path:
@@ -98,48 +87,81 @@ def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_
         data_name: What the weights' card says of the data.
 
     Returns:
-        The weights file, in the run's folder.
+        The weights file, in the run's folder; that folder in all processes but the first.
+
+    Raises:
+        ConfigError: if the folder or the budget is not what the run needs.
+        Diverged: if the weights became NaN; the best ones of before are exported.
     """
     L.seed_everything(config.seed)
     stage = config.stage.build()
     if run.init:
-        load_weights(stage, run.init)
+        load_weights(stage, resolve(str(run.init), Path()))
     best = ModelCheckpoint(run.checkpoints, filename="best", monitor="val/psnr", mode="max", **_OVERWRITE)
     trainer = build_trainer(config, run, best)
-    batches = TrainingBatches(config, train, trainer.strategy.root_device)
-    trainer.fit(
-        RestorationTask(config, stage),
-        DataLoader(batches, batch_size=None, sampler=StepSampler(config.steps_per_epoch)),
-        DataLoader(ValidationImages(config, validation, stage.scale * stage.multiple_of), batch_size=None),
-        ckpt_path=run.checkpoints / "last.ckpt" if run.resume else None,
-    )
-    return export(config, Path(best.best_model_path), run.folder, data_name)
+    if trainer.is_global_zero:
+        run.check(config)
+    task = RestorationTask(config, stage)
+    batches = TrainingBatches(config, train, trainer.strategy.root_device, trainer.global_rank, trainer.world_size)
+    try:
+        trainer.fit(
+            task,
+            DataLoader(batches, batch_size=None, sampler=StepSampler(config.steps_per_epoch * config.accumulate)),
+            DataLoader(ValidationImages(config, validation, stage.multiple_of), batch_size=None),
+            ckpt_path=run.last if run.resume else None,
+        )
+    except Diverged as error:
+        if not (best.best_model_path and trainer.is_global_zero):
+            raise
+        weights = conclude(config, Path(best.best_model_path), run.folder, data_name)
+        raise Diverged(f"{error}; the best weights of before are in {weights}, to go on from with --init") from error
+    if not trainer.is_global_zero:
+        return run.folder
+    return conclude(config, Path(best.best_model_path), run.folder, data_name)
+
+
+def conclude(config: TrainingConfig, checkpoint: Path, folder: Path, data_name: str) -> Path:
+    """Draw the curves and export the weights."""
+    draw_curves(folder)
+    return export(config, checkpoint, folder, data_name)
 
 
 def build_trainer(config: TrainingConfig, run: Run, best: ModelCheckpoint) -> L.Trainer:
     """Assemble Lightning's trainer with everything that watches over a run."""
     callbacks: list[L.Callback] = [
         EMAWeightAveraging(decay=config.ema),
+        StopWhenDiverged(),
+        ValidationPictures(run.folder / "pictures", config.picture_epochs),
+        schedule_of(config, run),
         EarlyStopping("val/psnr", mode="max", patience=config.early_stopping, min_delta=0.001),
         LearningRateMonitor("epoch"),
         best,
         ModelCheckpoint(run.checkpoints, filename="last", **_OVERWRITE),
     ]
-    if isinstance(config.schedule, CosineSchedule):
-        callbacks.append(AnnealOverBudget(config.schedule, config.rate, run, config.steps_per_epoch))
     return L.Trainer(
         default_root_dir=run.folder,
         accelerator=run.device,
-        devices=1,
+        devices=run.devices,
+        strategy="ddp" if run.devices > 1 else "auto",
         precision=run.precision,  # type: ignore[arg-type]
         max_epochs=run.max_epochs,
         max_time=run.max_time,
+        accumulate_grad_batches=config.accumulate,
         gradient_clip_val=config.clip,
         callbacks=callbacks,
-        logger=[TensorBoardLogger(run.folder, name="log"), CSVLogger(run.folder, name="log")],
+        # Flushed at once: a killed run must find in its log all that came before its checkpoint.
+        logger=[TensorBoardLogger(run.folder, "tensorboard"), CSVLogger(run.folder, "log", flush_logs_every_n_steps=1)],
+        log_every_n_steps=min(50, config.steps_per_epoch),
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
+
+
+def schedule_of(config: TrainingConfig, run: Run) -> L.Callback:
+    """Build the callback that a schedule stands for."""
+    if isinstance(config.schedule, PlateauSchedule):
+        return LowerOnPlateau(config.schedule)
+    return AnnealOverBudget(config.schedule, config.rate, run.max_time, run.max_epochs * config.steps_per_epoch)
 
 
 def export(config: TrainingConfig, checkpoint: Path, folder: Path, data_name: str) -> Path:

@@ -14,43 +14,63 @@ from torch.utils.data import Dataset, Sampler
 
 from train import recipe
 from train.config import TrainingConfig
-from train.data import CropBank, Files, read_clean, read_pairs
+from train.data import CropBank, PairBank, read_clean, read_pairs
+from train.layouts import Files
 
 Pair = tuple[Tensor, Tensor]
 
 
 class TrainingBatches(Dataset[Pair]):
-    """An endless row of (degraded, clean) batches on ``device``."""
+    """An endless row of (degraded, clean) batches on ``device``.
 
-    def __init__(self, config: TrainingConfig, files: Files, device: torch.device) -> None:
+    Several processes share batches of ``ranks`` times the size: each makes the whole batch from its number and keeps
+    its share, every ``ranks``-th crop. Making crops costs little beside learning from them, and so the data are the
+    same however many processes there are: N of batch B learn what one of batch N * B does.
+
+    Args:
+        config: Crops, batch (of one process) and degradations.
+        files: What is learnt from.
+        device: Where the images lie.
+        rank: This process, from 0.
+        ranks: All processes.
+    """
+
+    def __init__(
+        self, config: TrainingConfig, files: Files, device: torch.device, rank: int = 0, ranks: int = 1
+    ) -> None:
         self.config = config
         self.device = device
+        self.share = slice(rank, None, ranks)
+        self.batch = config.data.batch * ranks
         self.margin = recipe.margin(config.degradation)
-        crop = config.data.crop
+        crop, scale = config.data.crop, config.scale
         self.clean = CropBank(read_clean(files.clean), crop + 2 * self.margin, device) if files.clean else None
-        self.pairs = CropBank(read_pairs(files.pairs), crop, device) if files.pairs else None
+        self.pairs = PairBank(read_pairs(files.pairs, scale), crop, scale, device) if files.pairs else None
 
     def __getitem__(self, index: int) -> Pair:
-        """Return batch ``index``: degraded ``(B, 3, crop / scale, crop / scale)``, clean ``(B, 3, crop, crop)``."""
+        """Return this process' share of batch ``index``.
+
+        Degraded ``(B, 3, crop / scale, crop / scale)``, clean ``(B, 3, crop, crop)``.
+        """
         generator = Generator(self.device).manual_seed(self.config.seed * 1_000_003 + index)
         from_pairs = self._pair_count()
         parts = []
         if self.pairs is not None and from_pairs:
             parts.append(self._real(self.pairs, from_pairs, generator))
-        if self.clean is not None and from_pairs < self.config.data.batch:
-            parts.append(self._synthetic(self.clean, self.config.data.batch - from_pairs, generator))
-        degraded, clean = (torch.cat(side) for side in zip(*parts, strict=True))
+        if self.clean is not None and from_pairs < self.batch:
+            parts.append(self._synthetic(self.clean, self.batch - from_pairs, generator))
+        degraded, clean = (torch.cat(side)[self.share] for side in zip(*parts, strict=True))
         return degraded, clean
 
     def _pair_count(self) -> int:
         if self.pairs is None:
             return 0
         if self.clean is None:
-            return self.config.data.batch
-        return round(self.config.data.batch * self.config.data.pair_share)
+            return self.batch
+        return round(self.batch * self.config.data.pair_share)
 
-    def _real(self, bank: CropBank, count: int, generator: Generator) -> Pair:
-        degraded, clean = bank.sample(count, generator).split(3, dim=1)
+    def _real(self, bank: PairBank, count: int, generator: Generator) -> Pair:
+        degraded, clean = bank.sample(count, generator)
         return recipe.degrade(degraded, self.config.pair_degradation, generator), clean
 
     def _synthetic(self, bank: CropBank, count: int, generator: Generator) -> Pair:
@@ -87,19 +107,28 @@ class ValidationImages(Dataset[Pair]):
     Args:
         config: Crop size and degradation.
         files: What was held out.
-        multiple_of: What the clean H and W must divide by.
+        multiple_of: What the degraded H and W must divide by.
+
+    Raises:
+        ValueError: if no image is large enough.
     """
 
     def __init__(self, config: TrainingConfig, files: Files, multiple_of: int) -> None:
         generator = Generator().manual_seed(config.seed)
-        size, margin = config.data.validation_crop, recipe.margin(config.degradation)
+        scale, margin = config.scale, recipe.margin(config.degradation)
+        size, step = config.data.validation_crop, scale * multiple_of
         self.samples: list[Pair] = []
         for image in read_clean(files.clean):
-            clean = _centre(image, size, multiple_of, margin)
-            self.samples.append(_degrade_inside(clean, config, margin, generator))
-        for image in read_pairs(files.pairs):
-            degraded, clean = _centre(image, size, multiple_of).split(3, dim=1)
-            self.samples.append((recipe.degrade(degraded, config.pair_degradation, generator), clean))
+            if min(image.shape[:2]) >= step + 2 * margin:
+                clean = _cut_out(image, _middle(image, size, step, margin))
+                self.samples.append(_degrade_inside(clean, config, margin, generator))
+        for degraded_image, clean_image in read_pairs(files.pairs, scale):
+            if min(clean_image.shape[:2]) >= step:
+                window = _middle(degraded_image, size // scale, multiple_of)
+                degraded = recipe.degrade(_cut_out(degraded_image, window), config.pair_degradation, generator)
+                self.samples.append((degraded, _cut_out(clean_image, window, scale)))
+        if not self.samples:
+            raise ValueError(f"none of the images to validate on can be read and has {step + 2 * margin} pixels")
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -121,10 +150,17 @@ def _cut(image: Tensor, margin: int) -> Tensor:
     return image[..., margin : image.shape[-2] - margin, margin : image.shape[-1] - margin]
 
 
-def _centre(image: np.ndarray, size: int, multiple_of: int, margin: int = 0) -> Tensor:
-    """Cut the middle of ``(H, W, C)``, at most ``size`` and a margin around it, as ``(1, C, H, W)`` floats."""
-    inner = (min(size, extent - 2 * margin) // multiple_of * multiple_of for extent in image.shape[:2])
-    height, width = (extent + 2 * margin for extent in inner)
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    middle = image[top : top + height, left : left + width]
-    return torch.from_numpy(np.ascontiguousarray(middle)).permute(2, 0, 1).unsqueeze(0).float() / 255
+def _middle(image: np.ndarray, size: int, multiple_of: int, margin: int = 0) -> list[tuple[int, int]]:
+    """Find where the middle begins and ends, in rows and in columns: at most ``size``, and a margin around."""
+    window = []
+    for extent in image.shape[:2]:
+        length = min(size, extent - 2 * margin) // multiple_of * multiple_of + 2 * margin
+        first = (extent - length) // 2
+        window.append((first, first + length))
+    return window
+
+
+def _cut_out(image: np.ndarray, window: list[tuple[int, int]], scale: int = 1) -> Tensor:
+    """Cut a window, ``scale`` times enlarged, out of ``(H, W, 3)``; ``(1, 3, h, w)`` floats in ``[0, 1]``."""
+    rows, columns = (slice(first * scale, last * scale) for first, last in window)
+    return torch.from_numpy(image[rows, columns].copy()).permute(2, 0, 1).unsqueeze(0).float() / 255

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import lightning as L
 import torch
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from stages.stage import Stage
-from train.config import PlateauSchedule, TrainingConfig
-from train.losses import LOSSES
+from train.config import TrainingConfig
+from train.objective import Objective
 
 
 def capped_psnr(restored: Tensor, clean: Tensor) -> Tensor:
@@ -31,28 +29,34 @@ class RestorationTask(L.LightningModule):
         self.config = config
         self.stage = stage
         self.stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss = LOSSES[config.loss]
+        if config.compile:
+            self.stage.compile()
+        self.objective = Objective(config.loss)
+
+    def on_fit_start(self) -> None:
+        """Bring the objective to where the stage is; Lightning moves the stage alone."""
+        self.objective.to(self.device)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Return the loss of one batch of (degraded, clean)."""
         degraded, clean = batch
-        loss = self.loss(self.stage(degraded.contiguous(memory_format=torch.channels_last)), clean)
-        self.log("train/loss", loss, prog_bar=True)
+        restored = self.stage(degraded.contiguous(memory_format=torch.channels_last))
+        loss, terms = self.objective(restored, clean)
+        self.log("train/loss", loss, prog_bar=True, sync_dist=True)
+        self.log("train/epoch_loss", loss, on_step=False, on_epoch=True, sync_dist=True)
+        self.log_dict({f"train/{kind}": value for kind, value in terms.items()}, sync_dist=True)
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        """Log the PSNR (RGB) of one held-out image; the trainer averages over images."""
-        degraded, clean = batch
-        psnr = capped_psnr(self.stage(degraded).clamp(0, 1), clean)
-        self.log("val/psnr", psnr, prog_bar=True, batch_size=len(clean))
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        """Log the PSNR (RGB) of one held-out image and return it restored; the trainer averages over images.
 
-    def configure_optimizers(self) -> Any:
-        """Adam; with the plateau schedule, its rate follows the validation PSNR."""
-        optimizer = torch.optim.Adam(self.stage.parameters(), lr=self.config.rate)
-        schedule = self.config.schedule
-        if not isinstance(schedule, PlateauSchedule):
-            return optimizer
-        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            optimizer, mode="max", factor=schedule.factor, patience=schedule.patience
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": "val/psnr"}}
+        ``forward`` goes round what is compiled, which would be compiled anew for each size of image.
+        """
+        degraded, clean = batch
+        restored = self.stage.forward(degraded).clamp(0, 1)
+        self.log("val/psnr", capped_psnr(restored, clean), prog_bar=True, batch_size=len(clean), sync_dist=True)
+        return restored
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam; what becomes of its rate is the schedule's, a callback."""
+        return torch.optim.Adam(self.stage.parameters(), lr=self.config.rate)

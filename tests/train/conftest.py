@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from train.config import TrainingConfig
 
@@ -51,3 +52,12 @@ def config() -> TrainingConfig:
             "steps_per_epoch": 8,
         }
     )
+
+
+@pytest.fixture
+def mobilenet(tmp_path: Path) -> Path:
+    """A stand-in for torchvision's published file of MobileNetV3: its tensors, drawn at random."""
+    from torchvision.models import mobilenet_v3_large
+
+    torch.save(mobilenet_v3_large().state_dict(), tmp_path / "mobilenet_v3_large.pth")
+    return tmp_path / "mobilenet_v3_large.pth"

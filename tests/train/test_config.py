@@ -7,14 +7,12 @@ from pipeline.yaml_config import read_yaml
 from stages.registry import STAGES
 from stages.stage import LearnedStageConfig
 from train.__main__ import CONFIGS
-from train.config import TrainingConfig
+from train.config import TrainingConfig, read_training
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_recipes_are_valid(path: Path) -> None:
-    config = read_yaml(path, TrainingConfig)
-    assert config.stage.stage == path.stem
-    assert config.data.crop % config.stage.build().multiple_of == 0
+    assert read_training(path).stage.stage == path.stem
 
 
 def test_every_learned_stage_has_a_recipe() -> None:
@@ -40,3 +38,67 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         "wrong.yaml:4",
         "wrong.yaml:5",
     ]
+
+
+RECIPE = """
+stage: {stage: edsr, scale: 2, width: 8, depth: 1}
+trained_for: enlarging
+degradation:
+  - {kind: downscale, factor: 2}
+data: {crop: 16}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    return tmp_path / "recipe.yaml"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("stage={stage: unsharp_mask, sigma: 1.0, amount: 0.5}", "stage: unsharp_mask has nothing to learn"),
+        ("stage.scale=3", "degradation: shrinks images by 2, but the stage enlarges by 3"),
+        ("pair_degradation=[{kind: downscale, factor: 2}]", "pair_degradation: must not shrink"),
+        ("data.crop=17", "data.crop: got 17, expected a multiple of 2"),
+    ],
+)
+def test_parts_that_do_not_fit_are_told(recipe: Path, change: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_training(recipe, [change])
+    assert told in str(caught.value)
+
+
+def test_values_are_changed_as_if_the_file_said_so(recipe: Path) -> None:
+    changes = ["rate=1e-4", "data.batch=3", "schedule.kind=cosine", "degradation.0.factor=4", "stage.scale=4"]
+    config = read_training(recipe, changes)
+    assert (config.rate, config.data.batch, config.schedule.kind, config.scale) == (1e-4, 3, "cosine", 4)
+    assert read_training(recipe).data.batch == 16
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("data.batch=0", "recipe.yaml:6: data: got 0, expected at least 1 (with --set data.batch=0)"),
+        ("data.bach=3", "unknown key; did you mean 'batch'?"),
+        ("degradation.5.factor=2", "--set degradation.5.factor=2: the file has no such place"),
+        ("rate.x=2", "got `key: value` lines, expected a number (with --set rate.x=2)"),
+        ("data.crop.x=2", "--set data.crop.x=2: the file has no such place"),
+        ("rate", "--set rate: expected KEY=VALUE"),
+        ("rate=[1", "--set rate=[1: '[1' is not YAML"),
+    ],
+)
+def test_mistakes_in_changes_are_told(recipe: Path, change: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_training(recipe, [change])
+    assert told in str(caught.value)
+
+
+def test_mistakes_of_the_file_are_not_blamed_on_changes(recipe: Path) -> None:
+    recipe.write_text(RECIPE.replace("crop: 16", "crop: 4"))
+    with pytest.raises(ConfigError) as caught:
+        read_training(recipe, ["rate=-1"])
+    by_file, by_change = sorted(str(caught.value).splitlines(), key=len)
+    assert by_file.endswith("data.crop: got 4, expected at least 8")
+    assert "got -1, expected more than 0 (with --set rate=-1)" in by_change

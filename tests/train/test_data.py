@@ -7,36 +7,8 @@ import pytest
 import torch
 from torch import Generator
 
-from train.data import CropBank, find_files, read_clean, read_pairs, read_rgb
-
-
-def test_pairs_and_clean_images_are_told_apart(sharp_folder: Path, pair_folder: Path) -> None:
-    files = find_files([sharp_folder.parent])
-    assert [path.name for path in files.clean] == [f"{index}.png" for index in range(6)]
-    assert len(files.pairs) == 4
-    assert all(degraded.parent.name == "blur" and clean.parent.name == "sharp" for degraded, clean in files.pairs)
-
-
-def test_a_missing_or_empty_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="expected a folder of images"):
-        find_files([tmp_path / "none"])
-    with pytest.raises(FileNotFoundError, match="no images below"):
-        find_files([tmp_path])
-
-
-def test_held_out_files_are_never_learnt_from(sharp_folder: Path) -> None:
-    files = find_files([sharp_folder])
-    train, held_out = files.split(3)
-    assert held_out.clean
-    assert set(train.clean) | set(held_out.clean) == set(files.clean)
-    assert not set(train.clean) & set(held_out.clean)
-
-
-def test_a_scene_is_held_out_whole(pair_folder: Path) -> None:
-    train, held_out = find_files([pair_folder]).split(2)
-    scenes = [{clean.parents[1].name for _, clean in files.pairs} for files in (train, held_out)]
-    assert not scenes[0] & scenes[1]
-    assert scenes[0]
+from train.data import CropBank, PairBank, read_clean, read_pairs, read_rgb
+from train.layouts import find_files
 
 
 def test_a_broken_file_is_named_and_left_out(sharp_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -50,11 +22,11 @@ def test_a_broken_file_is_named_and_left_out(sharp_folder: Path, caplog: pytest.
 def test_pairs_of_unequal_size_are_left_out(pair_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     pairs = find_files([pair_folder]).pairs
     smaller = read_rgb(pairs[0][0])[:-2]
-
     cv2.imwrite(str(pairs[0][0]), smaller)
     images = read_pairs(pairs)
-    assert [image.shape for image in images] == [(48, 56, 6)] * 3
-    assert "46" in caplog.text
+    assert [(degraded.shape, clean.shape) for degraded, clean in images] == [((48, 56, 3), (48, 56, 3))] * 3
+    assert "46 x 56 pixels" in caplog.text
+    assert not read_pairs(pairs, scale=2)
 
 
 def coordinates(height: int, width: int, index: int) -> np.ndarray:
@@ -81,5 +53,14 @@ def test_small_images_are_left_out_and_too_large_crops_refused() -> None:
     images = [coordinates(20, 30, 0), coordinates(40, 25, 1)]
     only_second = CropBank(images, 24, torch.device("cpu")).sample(8, Generator().manual_seed(0))
     assert (only_second[:, 2] * 255).unique().tolist() == [1.0]
-    with pytest.raises(ValueError, match="none of 2 images is 26 pixels high and wide"):
+    with pytest.raises(ValueError, match="none of 2 readable images is 26 pixels high and wide"):
         CropBank(images, 26, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_both_sides_of_a_pair_are_cut_at_the_same_place(scale: int) -> None:
+    small = [coordinates(20, 30, 0), coordinates(40, 25, 1)]
+    pairs = [(image, image.repeat(scale, axis=0).repeat(scale, axis=1)) for image in small]
+    degraded, clean = PairBank(pairs, 6 * scale, scale, torch.device("cpu")).sample(50, Generator().manual_seed(0))
+    assert degraded.shape == (50, 3, 6, 6)
+    assert torch.equal(degraded.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3), clean)

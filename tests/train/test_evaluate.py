@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -8,20 +7,6 @@ from pipeline.chain import Chain
 from stages.edsr import EDSRConfig
 from train import evaluate
 from train.recipe import Downscale
-
-
-def test_psnr_of_known_errors() -> None:
-    clean = torch.zeros(1, 3, 8, 8)
-    assert evaluate.psnr_rgb(clean + 0.1, clean) == pytest.approx(20)
-    assert evaluate.psnr_y(clean + 0.1, clean, border=1) == pytest.approx(20 - 20 * np.log10(219 / 255), abs=1e-3)
-
-
-def test_border_is_left_out_of_psnr_y() -> None:
-    clean = torch.rand(1, 3, 12, 12)
-    wrong_border = clean.clone()
-    wrong_border[..., :2, :] = 0
-    wrong_border[..., 5, 5] += 0.1
-    assert evaluate.psnr_y(wrong_border, clean, border=2) > evaluate.psnr_y(wrong_border, clean, border=1)
 
 
 def test_any_size_is_restored_whole() -> None:

@@ -1,15 +1,26 @@
 import csv
+import json
+import signal
+import subprocess
+import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
 
+from pipeline.errors import ConfigError
 from stages.registry import load_stage
 from stages.weights import WeightsError, read_card, save_weights
-from train.config import TrainingConfig
-from train.data import Files, find_files
-from train.fit import AnnealOverBudget, Run, fit
+from train.config import CosineSchedule, TrainingConfig
+from train.data import read_rgb
+from train.fit import Run, fit
+from train.layouts import Files, find_files
+from train.pictures import read_curve
+from train.schedules import AnnealOverBudget
+from train.source import TrainingBatches
+from train.watch import Diverged
 
 
 @pytest.fixture
@@ -19,6 +30,10 @@ def files(sharp_folder: Path) -> tuple[Files, Files]:
 
 def run(config: TrainingConfig, files: tuple[Files, Files], folder: Path, **options: object) -> Path:
     return fit(config, *files, Run(folder, device="cpu", **options), "stand-ins")
+
+
+def changed(config: TrainingConfig, **values: object) -> TrainingConfig:
+    return TrainingConfig.model_validate(config.model_dump() | values)
 
 
 def column(folder: Path, name: str) -> list[float]:
@@ -41,18 +56,20 @@ def test_training_ends_in_a_weights_file_better_than_nothing(
 def test_a_resumed_run_is_the_run_without_the_interruption(
     config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path
 ) -> None:
-    run(config, files, tmp_path / "whole", max_epochs=3)
-    run(config, files, tmp_path / "halves", max_epochs=1)
-    run(config, files, tmp_path / "halves", max_epochs=3, resume=True)
+    impatient = changed(config, schedule={"kind": "plateau", "patience": 0}, rate=1e-5)
+    run(impatient, files, tmp_path / "whole", max_epochs=4)
+    run(impatient, files, tmp_path / "halves", max_epochs=2)
+    run(impatient, files, tmp_path / "halves", max_epochs=4, resume=True)
+    rates = column(tmp_path / "whole", "lr-Adam")
+    assert rates[-1] < rates[0]
+    assert column(tmp_path / "halves", "lr-Adam") == rates
     assert column(tmp_path / "halves", "val/psnr") == column(tmp_path / "whole", "val/psnr")
 
 
 def test_plateau_lowers_the_rate_and_early_stopping_stops(
     config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path
 ) -> None:
-    stuck = TrainingConfig.model_validate(
-        config.model_dump() | {"rate": 1e-6, "schedule": {"kind": "plateau", "patience": 0}, "early_stopping": 3}
-    )
+    stuck = changed(config, rate=1e-6, schedule={"kind": "plateau", "patience": 0}, early_stopping=3)
     run(stuck, files, tmp_path / "run", max_epochs=50)
     assert len(column(tmp_path / "run", "val/psnr")) < 10
     rates = column(tmp_path / "run", "lr-Adam")
@@ -62,16 +79,15 @@ def test_plateau_lowers_the_rate_and_early_stopping_stops(
 def test_a_budget_of_time_brings_the_rate_down(
     config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path
 ) -> None:
-    cosine = TrainingConfig.model_validate(config.model_dump() | {"schedule": {"kind": "cosine"}})
+    cosine = changed(config, schedule={"kind": "cosine"})
     run(cosine, files, tmp_path / "run", max_time=timedelta(seconds=3))
     rates = column(tmp_path / "run", "lr-Adam")
     assert max(rates) > 0.9 * cosine.rate
     assert rates[-1] < 0.1 * cosine.rate
 
 
-def test_time_spent_before_an_interruption_counts(config: TrainingConfig, tmp_path: Path) -> None:
-    schedule = TrainingConfig.model_validate(config.model_dump() | {"schedule": {"kind": "cosine"}}).schedule
-    anneal = AnnealOverBudget(schedule, 1.0, Run(tmp_path, timedelta(seconds=100)), 10)
+def test_time_spent_before_an_interruption_counts() -> None:
+    anneal = AnnealOverBudget(CosineSchedule(), 1.0, timedelta(seconds=100), max_steps=-1)
     anneal.load_state_dict({"spent": 60.0})
     assert anneal.state_dict()["spent"] == pytest.approx(60, abs=1)
 
@@ -90,3 +106,94 @@ def test_starting_weights_must_fit(config: TrainingConfig, files: tuple[Files, F
 def test_half_precision_trains(config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path) -> None:
     path = run(config, files, tmp_path / "run", max_epochs=1, precision="bf16-mixed")
     assert all(parameter.dtype == torch.float32 for parameter in load_stage(path).parameters())
+
+
+def test_a_budget_is_needed_to_anneal_over(config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="give --max-time or --max-epochs"):
+        run(changed(config, schedule={"kind": "cosine"}), files, tmp_path / "run")
+
+
+def test_steps_are_counted_however_many_batches_they_take(
+    config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path
+) -> None:
+    path = run(changed(config, accumulate=3, steps_per_epoch=4), files, tmp_path / "run", max_epochs=2)
+    assert read_card(path).steps == 8
+
+
+def test_a_run_leaves_pictures(config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path) -> None:
+    run(changed(config, picture_epochs=2), files, tmp_path / "run", max_epochs=3)
+    pictures = sorted(path.name for path in (tmp_path / "run" / "pictures").iterdir())
+    assert pictures == ["epoch_0000.png", "epoch_0002.png"]
+    assert read_rgb(tmp_path / "run" / "curve.png").size
+
+
+def test_diverged_weights_stop_the_run_and_the_best_ones_of_before_are_kept(
+    config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = TrainingBatches.__getitem__
+
+    def poisoned(batches: TrainingBatches, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        degraded, clean = make(batches, index)
+        return degraded * (torch.nan if index == 19 else 1), clean
+
+    monkeypatch.setattr(TrainingBatches, "__getitem__", poisoned)
+    with pytest.raises(Diverged, match=r"not finite after step 24; .* the best weights of before are in .*dncnn"):
+        run(config, files, tmp_path / "run", max_epochs=9)
+    assert read_card(tmp_path / "run" / "dncnn.safetensors").steps in (8, 16)
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=False)
+    assert last["global_step"] == 16
+    assert all(tensor.isfinite().all() for tensor in last["current_model_state"].values())
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_the_same(config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path) -> None:
+    run(config, files, tmp_path / "eager", max_epochs=2)
+    run(changed(config, compile=True), files, tmp_path / "compiled", max_epochs=2)
+    eager, compiled = (column(tmp_path / name, "val/psnr") for name in ("eager", "compiled"))
+    assert compiled == pytest.approx(eager, abs=1e-2)
+
+
+def command(recipe: Path, data: Path, out: Path, *options: object) -> list[str]:
+    words = ["dncnn", "-c", recipe, "--data", data, "--out", out, "--device", "cpu", *options]
+    return [sys.executable, "-m", "train", *map(str, words)]
+
+
+@pytest.fixture
+def recipe(config: TrainingConfig, tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps(config.model_dump() | {"schedule": {"kind": "plateau", "patience": 0}}))
+    return path
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_as_the_run_that_was_not(recipe: Path, sharp_folder: Path, tmp_path: Path) -> None:
+    options = ["--max-epochs", 12, "--set", "steps_per_epoch=40"]
+    subprocess.run(command(recipe, sharp_folder, tmp_path / "whole", *options), check=True)
+    killed = subprocess.Popen(command(recipe, sharp_folder, tmp_path / "killed", *options))
+    while len(column(tmp_path / "killed", "val/psnr")) < 3:
+        assert killed.poll() is None
+        time.sleep(0.02)
+    time.sleep(0.1)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL
+    subprocess.run(command(recipe, sharp_folder, tmp_path / "killed", *options, "--resume"), check=True)
+    for name in ("val/psnr", "lr-Adam"):
+        whole, resumed = (read_curve(tmp_path / folder, name) for folder in ("whole", "killed"))
+        assert len(whole) == 12
+        assert resumed == whole
+    assert (tmp_path / "killed" / "log" / "version_1").is_dir()
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns_from_the_double_batch(
+    recipe: Path, sharp_folder: Path, tmp_path: Path
+) -> None:
+    options = ["--max-epochs", 3, "--set"]
+    subprocess.run(command(recipe, sharp_folder, tmp_path / "one", *options, "data.batch=8"), check=True)
+    subprocess.run(
+        command(recipe, sharp_folder, tmp_path / "two", *options, "data.batch=4", "--devices", 2), check=True
+    )
+    for name in ("train/epoch_loss", "val/psnr"):
+        one, two = (column(tmp_path / folder, name) for folder in ("one", "two"))
+        assert len(one) == 3
+        assert two == pytest.approx(one, rel=1e-4)

@@ -1,9 +1,10 @@
+import argparse
 from pathlib import Path
 
 import pytest
 
 from stages.weights import read_card
-from train.__main__ import main, parse_time
+from train.__main__ import main, parse_count, parse_time
 
 RECIPE = """
 stage: {stage: dncnn, depth: 4, width: 8, skips: true, batch_norm: false}
@@ -40,9 +41,11 @@ def test_one_command_trains_a_stage(
 def test_other_folders_can_validate(
     monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, pair_folder: Path, tmp_path: Path
 ) -> None:
+    for name in ("0.png", "1.png"):  # what the pairs' sharp sides are
+        (sharp_folder / name).unlink()
     options = ["--out", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
     assert call(monkeypatch, "dncnn", "-c", recipe, "--data", sharp_folder, "--val", pair_folder, *options) == 0
-    assert "6 images" in read_card(tmp_path / "run" / "dncnn.safetensors").data
+    assert "4 images" in read_card(tmp_path / "run" / "dncnn.safetensors").data
 
 
 def test_mistakes_end_in_one_line_and_exit_code_2(
@@ -58,3 +61,44 @@ def test_time_is_read_or_refused() -> None:
     assert parse_time("01:02:03").total_seconds() == 3723
     with pytest.raises(Exception, match="expected HH:MM:SS"):
         parse_time("20 minutes")
+
+
+def test_values_of_the_recipe_can_be_set(
+    monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    options = ["--data", sharp_folder, "--out", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
+    assert call(monkeypatch, "dncnn", "-c", recipe, *options, "--set", "steps_per_epoch=2", "data.batch=0") == 2
+    assert "got 0, expected at least 1" in capsys.readouterr().err
+    assert call(monkeypatch, "dncnn", "-c", recipe, *options, "--set", "steps_per_epoch=2", "--set", "rate=1e-4") == 0
+    assert read_card(tmp_path / "run" / "dncnn.safetensors").steps == 2
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "run" / "dncnn.safetensors")
+
+
+def test_nothing_is_validated_on_that_is_learnt_from(
+    monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    options = ["--data", sharp_folder, "--val", sharp_folder / "1.png", "--out", tmp_path / "run"]
+    assert call(monkeypatch, "dncnn", "-c", recipe, *options, "--max-epochs", 1) == 2
+    assert "--val must hold nothing that --data holds" in capsys.readouterr().err
+
+
+def test_a_run_is_neither_overwritten_nor_resumed_from_nothing(
+    monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    options = ["-c", recipe, "--data", sharp_folder, "--out", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
+    assert call(monkeypatch, "dncnn", *options, "--resume") == 2
+    assert "nothing to resume" in capsys.readouterr().err
+    assert call(monkeypatch, "dncnn", *options) == 0
+    before = (tmp_path / "run" / "dncnn.safetensors").stat().st_mtime_ns
+    assert call(monkeypatch, "dncnn", *options) == 2
+    assert "holds a run already; give --resume" in capsys.readouterr().err
+    assert call(monkeypatch, "dncnn", *options, "--resume", "--init", tmp_path / "run" / "dncnn.safetensors") == 2
+    assert "leave out --init" in capsys.readouterr().err
+    assert (tmp_path / "run" / "dncnn.safetensors").stat().st_mtime_ns == before
+
+
+def test_counts_are_read_or_refused() -> None:
+    assert parse_count("2") == 2
+    for text in ("0", "-1", "two"):
+        with pytest.raises(argparse.ArgumentTypeError, match="a whole number of at least 1"):
+            parse_count(text)

@@ -1,0 +1,87 @@
+"""What becomes of the learning rate: lowered on a plateau, or annealed over the budget.
+
+Both are callbacks and not the trainer's own schedulers: that steps a ``ReduceLROnPlateau`` only after the checkpoint
+of the epoch is written, so that a resumed run would miss a step, and it knows no schedule over time.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import timedelta
+from typing import Any
+
+import lightning as L
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from train.config import CosineSchedule, PlateauSchedule
+
+
+class LowerOnPlateau(L.Callback):
+    """Step a ``ReduceLROnPlateau`` with the validation PSNR after every epoch."""
+
+    def __init__(self, schedule: PlateauSchedule) -> None:
+        self.schedule = schedule
+        self.state: dict[str, Any] = {}
+
+    def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Take hold of the optimizer; its rate is that of the checkpoint in a resumed run."""
+        self.plateau = ReduceLROnPlateau(
+            trainer.optimizers[0], mode="max", factor=self.schedule.factor, patience=self.schedule.patience
+        )
+        self.plateau.load_state_dict(self.state)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Lower the rate if it is time to."""
+        self.plateau.step(trainer.callback_metrics["val/psnr"].item())
+        self.state = self.plateau.state_dict()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keep the best PSNR and the epochs since in the checkpoint."""
+        return self.state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.state = state
+
+
+class AnnealOverBudget(L.Callback):
+    """Warm up, then a cosine down to zero, over the share of the budget that is spent.
+
+    The budget is time or epochs, whichever runs out first: a run on a clock measures before each step how much of
+    its time is gone, whatever a step costs, and so ends at a rate of zero when the time ends. Time spent before an
+    interruption counts, so that a resumed run ends where an uninterrupted one does. Of several processes, the first
+    one's clock counts.
+    """
+
+    def __init__(self, schedule: CosineSchedule, rate: float, max_time: timedelta | None, max_steps: int) -> None:
+        self.schedule = schedule
+        self.rate = rate
+        self.seconds = max_time.total_seconds() if max_time else math.inf
+        self.steps = max_steps if max_steps > 0 else math.inf
+        self.spent_before = 0.0
+        self.started = time.monotonic()
+
+    def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Start the clock."""
+        self.started = time.monotonic()
+
+    def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch: Any, index: int) -> None:
+        """Set the rate of the coming step."""
+        spent = max(self._elapsed() / self.seconds, trainer.global_step / self.steps)
+        if math.isfinite(self.seconds):
+            spent = trainer.strategy.broadcast(spent)
+        rising = spent / self.schedule.warmup if self.schedule.warmup else 1.0
+        for group in trainer.optimizers[0].param_groups:
+            group["lr"] = self.rate * min(rising, 0.5 + 0.5 * math.cos(math.pi * min(spent, 1.0)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keep the time spent in the checkpoint."""
+        return {"spent": self._elapsed()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the time spent before the interruption."""
+        self.spent_before = state["spent"]
+
+    def _elapsed(self) -> float:
+        return self.spent_before + time.monotonic() - self.started
