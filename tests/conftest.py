@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+# Tests run side by side (pytest -n); threads that wait for each other's cores would make them many times slower.
+torch.set_num_threads(1)
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 

@@ -66,7 +66,7 @@ def judge(
         before.append(score(nothing(degraded), clean))
         after.append(score(degradations.quantise(restore(degraded)), clean))
     better = np.mean([new > old for old, new in zip(before, after, strict=True)])
-    return Figure(protocol, weights, float(np.mean(before)), float(np.mean(after)), float(better))
+    return Figure(protocol, Path(weights).stem, float(np.mean(before)), float(np.mean(after)), float(better))
 
 
 def denoising(data: Path, weights: str) -> Iterator[Figure]:
@@ -118,7 +118,7 @@ def chain(data: Path, file: str) -> Iterator[Figure]:
     ]
     for name, folders, steps in sets:
         samples = degraded_images([data / folder for folder in folders], steps)
-        yield judge(f"{name}, PSNR RGB", Path(file).stem, samples, enlarger(loaded.scale), restore, psnr_rgb)
+        yield judge(f"{name}, PSNR RGB", file, samples, enlarger(loaded.scale), restore, psnr_rgb)
 
 
 def degraded_images(folders: list[Path], steps: recipe.Recipe) -> Iterator[Sample]:
