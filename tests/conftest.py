@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import stages  # noqa: F401  (side by side, pytest imports lightning for its warnings: not without our torchvision guard)
+
 # Tests run side by side (pytest -n); threads that wait for each other's cores would make them many times slower.
 torch.set_num_threads(1)
 
