@@ -63,6 +63,7 @@ def keys_kernel(distance: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(mode=False)  # one kept from there would be refused where gradients are computed
 def _bicubic_filters(scale: int) -> Tensor:
     """Return the ``(scale, 5)`` filters along one axis, one for each place in the enlarged pixel."""
     places = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5

@@ -41,3 +41,11 @@ def test_halo_on_other_grids() -> None:
     assert finer_halo(3, 2) == 7
     assert coarser_halo(1, 2) == 1
     assert coarser_halo(4, 2) == 2
+
+
+def test_gradients_pass_an_upscale_that_was_run_without_them_before() -> None:
+    image = torch.rand(1, 3, 4, 4, requires_grad=True)
+    with torch.inference_mode():
+        bicubic_upscale(image, 7)
+    bicubic_upscale(image, 7).sum().backward()
+    assert image.grad is not None
