@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,7 @@ class ChainConfig(BaseModel):
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the stages: their tags, numbered from the second of a kind (``dncnn``, ``dncnn_2``)."""
-        met: Counter[str] = Counter()
-        names = []
-        for stage in self.stages:
-            met[stage.stage] += 1
-            names.append(stage.stage if met[stage.stage] == 1 else f"{stage.stage}_{met[stage.stage]}")
-        return tuple(names)
+        return _numbered(stage.stage for stage in self.stages)
 
     def with_strengths(self, strengths: Mapping[str, float]) -> ChainConfig:
         """Return the chain with the strengths of the named stages replaced.
@@ -43,10 +38,7 @@ class ChainConfig(BaseModel):
             ConfigError: for a name that the chain does not have or a strength outside 0 to 1.
         """
         mistakes = [
-            f"--strength: the chain has no stage {name!r}{did_you_mean(name, self.names)} "
-            f"Its stages: {', '.join(self.names)}"
-            for name in strengths
-            if name not in self.names
+            f"--strength: {_no_such_stage(name, self.names)}" for name in strengths if name not in self.names
         ] + [
             f"--strength: {name}: got {strength}, expected a number from 0 to 1"
             for name, strength in strengths.items()
@@ -80,17 +72,22 @@ class ChainConfig(BaseModel):
         return hashlib.sha256(content.encode()).hexdigest()
 
 
-def load_chain_config(path: Path) -> ChainConfig:
+def load_chain_config(path: Path, untrained: str | None = None, *, up_to_it: bool = False) -> ChainConfig:
     """Read a chain and find its weights.
 
     ``weights`` become absolute paths. Architecture options that the YAML leaves out are taken from the card
     of the weights.
 
+    Args:
+        path: The YAML.
+        untrained: Name of a stage that is about to be trained: its weights are not looked for, and None.
+        up_to_it: Leave out the stages after that one; they may lack their weights, too.
+
     Raises:
-        ConfigError: with one line per mistake, those of the weights included.
+        ConfigError: with one line per mistake, those of the weights included; or for a name that is not there.
     """
     document = read_document(path)
-    data, weights_mistakes = _with_weights(document)
+    data, weights_mistakes = _with_weights(document, untrained, up_to_it=up_to_it)
     config, mistakes = check(document, data, ChainConfig)
     told = {mistake.location for mistake in mistakes}
     mistakes = mistakes + [mistake for mistake in weights_mistakes if mistake.location not in told]
@@ -105,15 +102,36 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _with_weights(document: YamlDocument) -> tuple[dict[str, Any], list[Mistake]]:
+def _numbered(tags: Iterable[str]) -> tuple[str, ...]:
+    """Number tags from the second of a kind."""
+    met: Counter[str] = Counter()
+    names = []
+    for tag in tags:
+        met[tag] += 1
+        names.append(tag if met[tag] == 1 else f"{tag}_{met[tag]}")
+    return tuple(names)
+
+
+def _no_such_stage(name: str, names: Sequence[str]) -> str:
+    return f"the chain has no stage {name!r}{did_you_mean(name, names)} Its stages: {', '.join(names)}"
+
+
+def _with_weights(
+    document: YamlDocument, untrained: str | None, *, up_to_it: bool
+) -> tuple[dict[str, Any], list[Mistake]]:
     """Return the document's content with all weights resolved, and what is wrong with the weights."""
     entries = document.data.get("stages")
     if not isinstance(entries, list):
         return document.data, []
-    filled: list[Any] = list(entries)
+    names = _numbered(str(entry.get("stage")) if isinstance(entry, dict) else "" for entry in entries)
+    if untrained is not None and untrained not in names:
+        raise ConfigError(f"{document.path}: {_no_such_stage(untrained, names)}")
+    filled: list[Any] = entries[: names.index(untrained) + 1] if untrained and up_to_it else list(entries)
     mistakes: list[Mistake] = []
-    for index, entry in enumerate(entries):
-        if isinstance(entry, dict):
+    for index, (name, entry) in enumerate(zip(names, filled, strict=False)):
+        if isinstance(entry, dict) and name == untrained:
+            filled[index] = {key: value for key, value in entry.items() if key != "weights"}
+        elif isinstance(entry, dict):
             filled[index], wrong = _fill_from_card(entry, document.path.parent)
             mistakes += [document.mistake(("stages", index, key), text) for key, text in wrong.items()]
     return {**document.data, "stages": filled}, mistakes

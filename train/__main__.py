@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 from datetime import timedelta
@@ -22,7 +23,8 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     options = build_parser().parse_args()
     try:
-        config = read_training(options.config or CONFIGS / f"{options.stage}.yaml", options.set)
+        chain = [f"chain.file={json.dumps(str(options.chain.resolve()))}"] if options.chain else []
+        config = read_training(options.config or CONFIGS / f"{options.stage}.yaml", [*chain, *options.set])
         train(config, options)
     except (ConfigError, WeightsError, FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
@@ -53,6 +55,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-epochs", type=int, default=-1, help="budget of epochs")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument("--init", type=Path, metavar="WEIGHTS", help="weights file, or shipped name, to start from")
+    parser.add_argument(
+        "--chain", type=Path, metavar="CHAIN.yaml",
+        help="learn on what the stages before it in this chain make of the degraded images; --set chain.judge=chain "
+        "compares the whole chain's result, chain.stage=dncnn_2 names one of several",
+    )  # fmt: skip
     parser.add_argument("--precision", choices=["32", "16-mixed", "bf16-mixed"], default="32")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
     parser.add_argument("--devices", type=parse_count, default=1, metavar="N", help="train on N, each with the batch")

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipeline.config import ChainConfig
 from pipeline.errors import ConfigError
 from pipeline.yaml_config import check
 from pipeline.yaml_document import parse_value, read_document
@@ -18,6 +19,7 @@ from stages.registry import AnyStageConfig
 from train.layouts import BlurFolder
 from train.objective import PlainTerm, Terms
 from train.recipe import Recipe
+from train.route import Place, Route
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -65,6 +67,7 @@ class TrainingConfig(BaseModel):
     pair_degradation: Recipe = Field(
         default_factory=list, description="what is done to the degraded side of real pairs"
     )
+    chain: Place | None = Field(None, description="train behind the stages that come before it there")
     data: DataConfig = DataConfig()
     loss: Terms = Field([PlainTerm(kind="l1")], description="what is made small: a name, or a weighted list")
     rate: float = Field(1e-3, gt=0, description="learning rate of Adam at its highest")
@@ -83,19 +86,35 @@ class TrainingConfig(BaseModel):
         """Clean pixels per degraded pixel and axis."""
         return math.prod(step.scale for step in self.degradation)
 
+    @property
+    def route(self) -> Route:
+        """The stages that training images go through."""
+        return self.chain.route(self.stage) if self.chain else Route(ChainConfig(stages=(self.stage,)))
+
+    def widened(self) -> TrainingConfig:
+        """Return the same with crops that have the route's margin around them."""
+        crop = self.data.crop + 2 * self.route.margin * self.scale
+        return self.model_copy(update={"data": self.data.model_copy(update={"crop": crop})})
+
     @model_validator(mode="after")
     def _parts_fit(self) -> TrainingConfig:
         with torch.device("meta"):
             stage = self.stage.build()
-        multiple_of = stage.scale * stage.multiple_of
         if not any(True for _ in stage.parameters()):
             raise ValueError(f"stage: {self.stage.stage} has nothing to learn")
-        if self.scale != stage.scale:
-            raise ValueError(f"degradation: shrinks images by {self.scale}, but the stage enlarges by {stage.scale}")
+        try:
+            route = self.route
+        except ConfigError as error:
+            raise ValueError(f"chain: {error}") from error
+        if self.scale != route.scale:
+            stages = f"{', '.join(route.chain.names)} enlarge" if self.chain else "the stage enlarges"
+            raise ValueError(f"degradation: shrinks images by {self.scale}, but {stages} by {route.scale}")
         if math.prod(step.scale for step in self.pair_degradation) != 1:
             raise ValueError("pair_degradation: must not shrink; the degraded side of pairs already is small")
+        multiple_of = route.scale * route.multiple_of
         if self.data.crop % multiple_of:
-            raise ValueError(f"data.crop: got {self.data.crop}, expected a multiple of {multiple_of} for this stage")
+            names = ", ".join(route.chain.names)
+            raise ValueError(f"data.crop: got {self.data.crop}, expected a multiple of {multiple_of} for {names}")
         return self
 
 

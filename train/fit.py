@@ -23,6 +23,7 @@ from pipeline.errors import ConfigError
 from stages.stage import Stage
 from stages.weights import Card, load_weights, resolve, save_weights
 from train.config import CosineSchedule, PlateauSchedule, TrainingConfig
+from train.inside import Behind, Inside
 from train.layouts import Files
 from train.pictures import draw_curves
 from train.schedules import AnnealOverBudget, LowerOnPlateau
@@ -101,13 +102,23 @@ def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_
     trainer = build_trainer(config, run, best)
     if trainer.is_global_zero:
         run.check(config)
-    task = RestorationTask(config, stage)
-    batches = TrainingBatches(config, train, trainer.strategy.root_device, trainer.global_rank, trainer.world_size)
+    route = config.route
+    # Now: the chain's file may be another by the end of the run.
+    config = config.model_copy(update={"trained_for": config.trained_for + route.note()})
+    inside = Inside(route, trainer.strategy.root_device)
+    task = RestorationTask(config, stage, inside)
+    batches = TrainingBatches(config.widened(), train, inside.device, trainer.global_rank, trainer.world_size)
+    images = ValidationImages(config, validation, route.multiple_of)
+    met = [(inside.before(degraded), clean) for degraded, clean in images.samples]
     try:
         trainer.fit(
             task,
-            DataLoader(batches, batch_size=None, sampler=StepSampler(config.steps_per_epoch * config.accumulate)),
-            DataLoader(ValidationImages(config, validation, stage.multiple_of), batch_size=None),
+            DataLoader(
+                Behind(batches, inside, route.margin),
+                batch_size=None,
+                sampler=StepSampler(config.steps_per_epoch * config.accumulate),
+            ),
+            DataLoader(met, batch_size=None),  # type: ignore[arg-type]  # a list has all that it asks of a dataset
             ckpt_path=run.last if run.resume else None,
         )
     except Diverged as error:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -22,11 +21,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationInfo,
-    field_validator,
 )
 from torch import Tensor, nn
 
+from pipeline.yaml_config import FileBeside
 from train.losses import LOSSES, Loss
 from train.perceptual import load_perceptual_loss
 
@@ -51,20 +49,9 @@ class PerceptualTerm(BaseModel):
 
     kind: Literal["mobilenet_v3", "vgg19"]
     weight: float = Field(1.0, gt=0, description="factor in the sum")
-    weights: Path | None = Field(
+    weights: FileBeside | None = Field(
         None, description="torchvision's published file, relative to the YAML; without it, downloaded once"
     )
-
-    @field_validator("weights")
-    @classmethod
-    def _find(cls, weights: Path | None, info: ValidationInfo) -> Path | None:
-        if weights is None:
-            return None
-        folder: Path = (info.context or {}).get("folder", Path())
-        path = (folder / weights).resolve()
-        if not path.is_file():
-            raise ValueError(f"no such file: {path}")
-        return path
 
     def build(self) -> Loss:
         """Load the network.

@@ -143,10 +143,11 @@ def _degrade_inside(clean: Tensor, config: TrainingConfig, margin: int, generato
     """Degrade, then cut the margin off both sides, so that no border of the crop shows in the result."""
     degraded = recipe.degrade(clean, config.degradation, generator)
     scale = clean.shape[-1] // degraded.shape[-1]
-    return _cut(degraded, margin // scale), _cut(clean, margin)
+    return cut_margin(degraded, margin // scale), cut_margin(clean, margin)
 
 
-def _cut(image: Tensor, margin: int) -> Tensor:
+def cut_margin(image: Tensor, margin: int) -> Tensor:
+    """Cut ``margin`` pixels off every border of ``(..., H, W)``."""
     return image[..., margin : image.shape[-2] - margin, margin : image.shape[-1] - margin]
 
 

@@ -9,6 +9,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from stages.stage import Stage
 from train.config import TrainingConfig
+from train.inside import Inside
 from train.objective import Objective
 
 
@@ -22,15 +23,16 @@ def capped_psnr(restored: Tensor, clean: Tensor) -> Tensor:
 
 
 class RestorationTask(L.LightningModule):
-    """Teaches a stage to undo what the batches did to clean images."""
+    """Teaches a stage to undo what the batches did to clean images, judged after the stages behind it, if any."""
 
-    def __init__(self, config: TrainingConfig, stage: Stage) -> None:
+    def __init__(self, config: TrainingConfig, stage: Stage, inside: Inside) -> None:
         super().__init__()
         self.config = config
         self.stage = stage
         self.stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile:
             self.stage.compile()
+        self.inside = inside
         self.objective = Objective(config.loss)
 
     def on_fit_start(self) -> None:
@@ -40,7 +42,7 @@ class RestorationTask(L.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Return the loss of one batch of (degraded, clean)."""
         degraded, clean = batch
-        restored = self.stage(degraded.contiguous(memory_format=torch.channels_last))
+        restored = self.inside.after(self.stage(degraded.contiguous(memory_format=torch.channels_last)))
         loss, terms = self.objective(restored, clean)
         self.log("train/loss", loss, prog_bar=True, sync_dist=True)
         self.log("train/epoch_loss", loss, on_step=False, on_epoch=True, sync_dist=True)
@@ -53,7 +55,7 @@ class RestorationTask(L.LightningModule):
         ``forward`` goes round what is compiled, which would be compiled anew for each size of image.
         """
         degraded, clean = batch
-        restored = self.stage.forward(degraded).clamp(0, 1)
+        restored = self.inside.after(self.stage.forward(degraded)).clamp(0, 1)
         self.log("val/psnr", capped_psnr(restored, clean), prog_bar=True, batch_size=len(clean), sync_dist=True)
         return restored
 

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from pipeline.errors import ConfigError
 from pipeline.yaml_config import read_yaml
 from train.config import TrainingConfig
+from train.inside import Inside
 from train.losses import LOSSES
 from train.objective import Objective, PerceptualTerm, PlainTerm, Terms
 from train.perceptual import NETWORKS
@@ -104,7 +105,8 @@ def test_training_logs_every_term_and_keeps_feature_networks_to_itself(
     config: TrainingConfig, mobilenet: Path, tmp_path: Path
 ) -> None:
     loss = ["charbonnier", {"kind": "mobilenet_v3", "weight": 0.01, "weights": mobilenet}]
-    task = RestorationTask(TrainingConfig.model_validate(config.model_dump() | {"loss": loss}), config.stage.build())
+    config = TrainingConfig.model_validate(config.model_dump() | {"loss": loss})
+    task = RestorationTask(config, config.stage.build(), Inside(config.route, torch.device("cpu")))
     trainer = L.Trainer(
         default_root_dir=tmp_path,
         accelerator="cpu",

@@ -1,0 +1,106 @@
+"""Which stages a training image goes through is told by the chain; what does not fit is refused before any work."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ConfigError
+from stages.registry import STAGES
+from stages.weights import Card, save_weights
+from train.config import TrainingConfig, read_training
+
+CHAIN = """
+stages:
+  - {stage: dncnn, weights: tiny.safetensors, strength: 0.5}
+  - {stage: edsr, scale: 2, weights: not_yet.safetensors}
+  - {stage: unsharp_mask}
+  - {stage: dncnn, weights: not_yet_2.safetensors}
+"""
+
+RECIPE = """
+stage: {stage: edsr, scale: 2, width: 8, depth: 1}
+trained_for: enlarging
+degradation:
+  - {kind: downscale, factor: 2}
+chain: {file: chain.yaml}
+data: {crop: 16}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    tiny = STAGES["dncnn"](depth=3, width=4, unshuffle=2)
+    card = Card(config={"stage": "dncnn", **tiny.architecture()})
+    save_weights(tmp_path / "tiny.safetensors", tiny.build(), card)
+    write_chain(tmp_path, CHAIN.rpartition("  - ")[0])
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    return tmp_path / "recipe.yaml"
+
+
+def write_chain(folder: Path, text: str) -> None:
+    (folder / "chain.yaml").write_text(text)
+
+
+def test_a_stage_without_weights_yet_is_trained_behind_those_before_it(recipe: Path) -> None:
+    route = read_training(recipe).route
+    assert (route.chain.names, route.index) == (("dncnn", "edsr"), 1)
+    assert [stage.strength for stage in route.chain.stages] == [0.5, 1]
+    assert (route.scale, route.multiple_of) == (2, 2)
+    assert route.note() == "; behind dncnn (tiny)"
+
+
+def test_the_end_of_the_chain_can_be_judged(recipe: Path) -> None:
+    route = read_training(recipe, ["chain.judge=chain"]).route
+    assert route.chain.names == ("dncnn", "edsr", "unsharp_mask")
+    assert route.note() == "; behind dncnn (tiny); judged after unsharp_mask"
+
+
+def test_alone_there_is_nothing_around(config: TrainingConfig) -> None:
+    assert (config.route.chain.names, config.route.margin, config.route.note()) == (("dncnn",), 0, "")
+    assert config.widened() == config
+
+
+def test_the_margin_is_what_the_stages_before_feel(recipe: Path) -> None:
+    config = read_training(recipe)
+    assert config.route.margin == 8  # a halo of 7, on the grid of 2
+    assert config.widened().data.crop == 16 + 2 * 8 * 2
+    deep = STAGES["dncnn"](depth=20, width=4)
+    stages = (deep, *config.route.chain.stages)
+    route = type(config.route)(config.route.chain.model_copy(update={"stages": stages}), 2)
+    assert route.margin == 16
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (["chain.stage=esdr"], "the chain has no stage 'esdr'; did you mean 'edsr'? Its stages: dncnn, edsr, unsharp"),
+        (["stage.scale=4"], "chain: chain.yaml: edsr says scale: 2, but `stage:` has 4; make them agree"),
+        (["degradation=[]"], "degradation: shrinks images by 1, but dncnn, edsr enlarge by 2"),
+        (["data.crop=18"], "data.crop: got 18, expected a multiple of 4 for dncnn, edsr"),
+        (["chain.file=none.yaml"], "no such file: "),
+        (["chain.judge=all"], "got 'all', expected 'stage' or 'chain'"),
+    ],
+)
+def test_what_does_not_fit_is_told(recipe: Path, changes: list[str], told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_training(recipe, changes)
+    assert told in str(caught.value)
+
+
+def test_only_stages_that_run_need_weights(recipe: Path) -> None:
+    write_chain(recipe.parent, CHAIN)
+    assert read_training(recipe).route.chain.names == ("dncnn", "edsr")
+    with pytest.raises(ConfigError, match=r"chain.yaml:6: stages.3.weights: no weights 'not_yet_2"):
+        read_training(recipe, ["chain.judge=chain"])
+    with pytest.raises(ConfigError, match=r"chain.yaml:4: stages.1.weights: no weights 'not_yet"):
+        read_training(recipe, ["chain.stage=dncnn_2", "stage={stage: dncnn, depth: 4, width: 8}"])
+
+
+def test_one_of_several_of_a_kind_is_named(recipe: Path) -> None:
+    write_chain(recipe.parent, CHAIN.replace("  - {stage: edsr, scale: 2, weights: not_yet.safetensors}\n", ""))
+    small = ["stage={stage: dncnn, depth: 4, width: 8}", "degradation=[]"]
+    route = read_training(recipe, [*small, "chain.stage=dncnn_2"]).route
+    assert (route.index, route.chain.stages[2].architecture()["depth"]) == (2, 4)
+    assert read_training(recipe, small).route.index == 0
+    with pytest.raises(ConfigError, match=r"chain: chain.yaml: dncnn_2 is dncnn, but `stage:` is edsr"):
+        read_training(recipe, ["chain.stage=dncnn_2"])

@@ -1,0 +1,107 @@
+"""Which stages a training image goes through: the trained one alone, or with those around it in a chain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.chain import Chain
+from pipeline.config import ChainConfig, load_chain_config
+from pipeline.errors import ConfigError
+from pipeline.tiling import Footprint, round_up, total_halo, total_multiple_of, total_scale
+from pipeline.yaml_config import FileBeside
+from stages.stage import LearnedStageConfig, StageConfig
+
+# Measured with the shipped denoiser (halo 33) and a deblurring U-Net (halo 47): what zeros beyond the border do to
+# the result falls from 5 grey levels at the border to 0.03 at 16 pixels. More would cost time and change nothing.
+_FELT_HALO = 16
+
+
+@dataclass(frozen=True)
+class Route:
+    """The stages from a degraded image to the one that is judged, and which of them learns."""
+
+    chain: ChainConfig
+    index: int = 0
+
+    @cached_property
+    def footprints(self) -> tuple[Footprint, ...]:
+        """What each stage asks of its input; no weights are read."""
+        with torch.device("meta"):
+            return Chain(self.chain, [stage.build() for stage in self.chain.stages]).footprints
+
+    @property
+    def scale(self) -> int:
+        """Judged pixels per degraded pixel and axis."""
+        return total_scale(self.footprints)
+
+    @property
+    def multiple_of(self) -> int:
+        """What H and W of the degraded image must divide by."""
+        return total_multiple_of(self.footprints)
+
+    @property
+    def margin(self) -> int:
+        """Pixels to cut around a degraded crop, where the stages before the trained one feel its borders.
+
+        The trained stage itself and those after it do without: what their border costs, they are trained with.
+        """
+        before = self.footprints[: self.index]
+        halo = total_halo(before)
+        return round_up(_FELT_HALO if halo is None else min(halo, _FELT_HALO), total_multiple_of(before))
+
+    def note(self) -> str:
+        """Return what a weights' card adds to what a stage was trained for; nothing where it was alone."""
+        before, after = self.chain.stages[: self.index], self.chain.stages[self.index + 1 :]
+        return (f"; behind {_listed(before)}" if before else "") + (f"; judged after {_listed(after)}" if after else "")
+
+
+class Place(BaseModel):
+    """The chain that a stage is trained inside of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    file: FileBeside = Field(description="the chain's YAML, relative to this one; same as --chain")
+    stage: str | None = Field(None, description="name in the chain, such as dncnn_2; without it, the tag")
+    judge: Literal["stage", "chain"] = Field("stage", description="whose result is compared with the clean image")
+
+    def route(self, trained: StageConfig) -> Route:
+        """Put the trained stage, at full strength, where the chain names it.
+
+        Raises:
+            ConfigError: for mistakes of the chain, other than that the stage's own weights are missing; and if it
+                would refuse what is trained.
+        """
+        name = self.stage or trained.stage
+        chain = load_chain_config(self.file, untrained=name, up_to_it=self.judge == "stage")
+        index = chain.names.index(name)
+        _refuse_other_options(trained, chain.stages[index], f"{self.file.name}: {name}")
+        itself = trained.model_copy(update={"strength": 1.0, "weights": None})
+        return Route(ChainConfig(stages=(*chain.stages[:index], itself, *chain.stages[index + 1 :])), index)
+
+
+def _refuse_other_options(trained: StageConfig, wanted: StageConfig, place: str) -> None:
+    """Refuse to train what the chain's own options would not take; those that it leaves out it reads from the card."""
+    if trained.stage != wanted.stage:
+        raise ConfigError(f"{place} is {wanted.stage}, but `stage:` is {trained.stage}")
+    have, want = trained.architecture(), wanted.architecture()
+    differing = [key for key in want if key in wanted.model_fields_set and have[key] != want[key]]
+    if differing:
+        told = ", ".join(f"{key}: {want[key]!r}, but `stage:` has {have[key]!r}" for key in differing)
+        raise ConfigError(f"{place} says {told}; make them agree")
+
+
+def _listed(stages: Iterable[StageConfig]) -> str:
+    """Name stages and their weights: ``dncnn (dncnn_color_blind), unsharp_mask``."""
+    return ", ".join(
+        f"{stage.stage} ({Path(stage.weights).stem})"
+        if isinstance(stage, LearnedStageConfig) and stage.weights
+        else stage.stage
+        for stage in stages
+    )
