@@ -21,6 +21,7 @@ from rich.table import Table
 from torch import Generator, Tensor
 
 from pipeline.chain import Chain
+from pipeline.memory import keep_freed_memory
 from pipeline.metrics import psnr_rgb, psnr_y
 from stages.layers import bicubic_upscale
 from stages.registry import load_stage
@@ -172,6 +173,7 @@ def main() -> int:
     if options.weights and len(options.only) != 1:
         print("--weights goes with --only and one protocol", file=sys.stderr)
         return 2
+    keep_freed_memory()
     figures: list[Figure] = []
     try:
         for name in options.only or PROTOCOLS:
