@@ -1,5 +1,6 @@
 """Pieces that two or more stages share."""
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 
 import torch
@@ -48,7 +49,7 @@ def bicubic_upscale(image: Tensor, scale: int) -> Tensor:
     batch, _, height, width = image.shape
     filters = _bicubic_filters(scale).to(image.device)
     planes = F.pad(image.reshape(-1, 1, height, width).float(), (BICUBIC_HALO,) * 4, mode="replicate")
-    with torch.autocast(image.device.type, enabled=False):
+    with _full_precision(image.device.type):
         rows = F.conv2d(planes, filters.view(scale, 1, -1, 1))
         pixels = F.conv2d(rows.reshape(-1, 1, height, width + 2 * BICUBIC_HALO), filters.view(scale, 1, 1, -1))
     return F.pixel_shuffle(pixels.view(batch, -1, height, width), scale)
@@ -62,12 +63,19 @@ def keys_kernel(distance: Tensor) -> Tensor:
     return torch.where(x <= 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
 
 
+def _full_precision(device_type: str) -> AbstractContextManager[object]:
+    """Switch autocast off, where the device has it; the meta device does not."""
+    if torch.amp.is_autocast_available(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()
+
+
 @lru_cache(maxsize=8)
 @torch.inference_mode(mode=False)  # one kept from there would be refused where gradients are computed
 def _bicubic_filters(scale: int) -> Tensor:
-    """Return the ``(scale, 5)`` filters along one axis, one for each place in the enlarged pixel."""
-    places = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5
-    taps = torch.arange(-BICUBIC_HALO, BICUBIC_HALO + 1)
+    """Return the ``(scale, 5)`` filters along one axis, one for each place in the enlarged pixel; on the CPU."""
+    places = (torch.arange(scale, dtype=torch.float64, device="cpu") + 0.5) / scale - 0.5
+    taps = torch.arange(-BICUBIC_HALO, BICUBIC_HALO + 1, device="cpu")
     return keys_kernel(taps - places[:, None]).float()
 
 

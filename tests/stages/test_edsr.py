@@ -24,6 +24,13 @@ def test_macs_equal_a_hand_count() -> None:
     assert count_macs(EDSRConfig(width=channels, depth=1), height, width) == expected
 
 
+def test_counting_leaves_nothing_behind() -> None:
+    """Counted without computing, on the meta device; what is kept for later must still compute."""
+    config = EDSRConfig(width=4, depth=1, scale=4, upsampler="direct", bicubic_skip=True)
+    assert count_macs(config, 8, 8) > 0
+    assert config.build()(torch.rand(1, 3, 8, 8)).isfinite().all()
+
+
 @pytest.mark.parametrize("upsampler", ["shuffle", "direct"])
 def test_bicubic_skip_starts_as_bicubic(upsampler: str) -> None:
     image = torch.rand(1, 3, 9, 7)
