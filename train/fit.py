@@ -13,7 +13,6 @@ import torch
 from lightning.pytorch.callbacks import (
     EarlyStopping,
     EMAWeightAveraging,
-    LearningRateMonitor,
     ModelCheckpoint,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -145,7 +144,6 @@ def build_trainer(config: TrainingConfig, run: Run, best: ModelCheckpoint) -> L.
         ValidationPictures(run.folder / "pictures", config.picture_epochs),
         schedule_of(config, run),
         EarlyStopping("val/psnr", mode="max", patience=config.early_stopping, min_delta=0.001),
-        LearningRateMonitor("epoch"),
         best,
         ModelCheckpoint(run.checkpoints, filename="last", **_OVERWRITE),
     ]

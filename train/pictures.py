@@ -20,7 +20,7 @@ _GAP, _CAPTION, _SMALLEST_CELL = 10, 22, 180
 _CURVES = {
     "train/epoch_loss": "loss, mean of each epoch",
     "val/psnr": "validation PSNR, dB",
-    "lr-Adam": "learning rate",
+    "rate": "learning rate",
 }
 _WIDTH, _PANEL, _LEFT, _RIGHT, _TOP = 960, 240, 90, 30, 44
 

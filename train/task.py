@@ -59,6 +59,19 @@ class RestorationTask(L.LightningModule):
         self.log("val/psnr", capped_psnr(restored, clean), prog_bar=True, batch_size=len(clean), sync_dist=True)
         return restored
 
+    def on_train_epoch_start(self) -> None:
+        """Log the rate that the epoch begins with."""
+        self.log("rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam; what becomes of its rate is the schedule's, a callback."""
-        return torch.optim.Adam(self.stage.parameters(), lr=self.config.rate)
+        """Build the optimizer; what becomes of its rate is the schedule's, a callback.
+
+        Muon: Jordan et al., 2024, https://kellerjordan.github.io/posts/muon, for convolutions flattened to one row
+        a filter; biases are left to AdamW.
+        """
+        if self.config.optimizer == "adam":
+            return torch.optim.Adam(self.stage.parameters(), lr=self.config.rate)
+
+        from timm.optim import Muon
+
+        return Muon(self.stage.parameters(), lr=self.config.rate)

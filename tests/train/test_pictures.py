@@ -28,19 +28,17 @@ def write_log(folder: Path, version: int, rows: list[dict[str, object]]) -> None
     log = folder / "log" / f"version_{version}" / "metrics.csv"
     log.parent.mkdir(parents=True)
     with log.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["step", "val/psnr", "lr-Adam"])
+        writer = csv.DictWriter(file, ["step", "val/psnr", "rate"])
         writer.writeheader()
         writer.writerows(rows)
 
 
 def test_a_curve_goes_on_where_the_run_was_resumed(tmp_path: Path) -> None:
-    write_log(
-        tmp_path, 0, [{"step": 9, "val/psnr": 20.0}, {"step": 19, "val/psnr": 21.0}, {"step": 29, "lr-Adam": 0.1}]
-    )
+    write_log(tmp_path, 0, [{"step": 9, "val/psnr": 20.0}, {"step": 19, "val/psnr": 21.0}, {"step": 29, "rate": 0.1}])
     write_log(tmp_path, 2, [{"step": 19, "val/psnr": 22.0}, {"step": 29, "val/psnr": 23.0}])
     write_log(tmp_path, 10, [{"step": 39, "val/psnr": 24.0}])
     assert read_curve(tmp_path, "val/psnr") == [(9, 20.0), (19, 22.0), (29, 23.0), (39, 24.0)]
-    assert read_curve(tmp_path, "lr-Adam") == [(29, 0.1)]
+    assert read_curve(tmp_path, "rate") == [(29, 0.1)]
 
 
 @pytest.mark.parametrize("values", [[20.0], [20.0, 20.0], [0.0, 0.0], [20.0, 21.0, 25.0]])
