@@ -32,6 +32,9 @@ class DataConfig(BaseModel):
     crop: int = Field(64, ge=8, description="height and width of a clean crop in pixels")
     batch: int = Field(16, ge=1, description="crops a step, on each device")
     pair_share: float = Field(0.5, ge=0, le=1, description="share of a batch cut from real pairs, where given")
+    pair_scales: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        [1.0], min_length=1, description="sizes that pairs are learnt at, reduced by area; blurs are as much shorter"
+    )
     blur: BlurFolder = Field("blur", description="which of GoPro's versions: averaged in linear light, or in gamma")
     validation_crop: int = Field(192, ge=32, description="height and width of a validation image in pixels")
     held_out: int = Field(25, ge=2, description="one file in this many validates, unless --val is given")

@@ -61,6 +61,14 @@ def read_pairs(pairs: Sequence[PathPair], scale: int = 1) -> list[ImagePair]:
     return result
 
 
+def reduced(pairs: Sequence[ImagePair], factors: Sequence[float], scale: int = 1) -> list[ImagePair]:
+    """Return the pairs at each of the ``factors`` (1 is as they are), averaged over the area of the new pixels.
+
+    A blur is as many times shorter, so that few scenes hold many lengths of it.
+    """
+    return [_reduced(pair, factor, scale) for factor in factors for pair in pairs]
+
+
 class Places(NamedTuple):
     """Where crops are cut: one value an image, on the bank's device."""
 
@@ -78,12 +86,13 @@ class CropBank:
         images: ``(H, W, C)`` uint8, all with the same C; those smaller than ``crop`` are left out.
         crop: Height and width of what is cut, in pixels.
         device: Where the buffer lies and the crops come from.
+        evenly: Each image is equally likely, instead of each pixel.
 
     Raises:
         ValueError: if no image is large enough.
     """
 
-    def __init__(self, images: Sequence[np.ndarray], crop: int, device: torch.device) -> None:
+    def __init__(self, images: Sequence[np.ndarray], crop: int, device: torch.device, *, evenly: bool = False) -> None:
         fitting = [image for image in images if min(image.shape[:2]) >= crop]
         if not fitting:
             raise ValueError(
@@ -98,16 +107,16 @@ class CropBank:
         areas = sizes.prod(dim=1)
         self.offsets = (areas.cumsum(0) - areas).to(device)
         self.heights, self.widths = sizes.to(device).unbind(dim=1)
-        self.areas = areas.to(device, torch.float32)
+        self.odds = (torch.ones_like(areas) if evenly else areas).to(device, torch.float32)
 
     def sample(self, count: int, generator: Generator) -> Tensor:
         """Draw and cut ``count`` crops: ``(count, C, crop, crop)`` floats in ``[0, 1]``, channels last in memory."""
         return self.cut(self.draw(count, generator))
 
     def draw(self, count: int, generator: Generator) -> Places:
-        """Draw places, each pixel of the data equally likely, in one of the eight orientations."""
+        """Draw places in one of the eight orientations."""
         device = self.pixels.device
-        chosen = torch.multinomial(self.areas, count, replacement=True, generator=generator)
+        chosen = torch.multinomial(self.odds, count, replacement=True, generator=generator)
         place = torch.rand((2, count), generator=generator, device=device)
         top = (place[0] * (self.heights[chosen] - self.crop + 1)).long()
         left = (place[1] * (self.widths[chosen] - self.crop + 1)).long()
@@ -133,7 +142,7 @@ class CropBank:
 
 
 class PairBank:
-    """Pairs in two buffers, and random crops of the same place in both.
+    """Pairs in two buffers, and random crops of the same place in both; each pair is equally likely.
 
     Args:
         pairs: (degraded, clean), the clean ones ``scale`` times as large.
@@ -144,7 +153,7 @@ class PairBank:
 
     def __init__(self, pairs: Sequence[ImagePair], crop: int, scale: int, device: torch.device) -> None:
         self.scale = scale
-        self.degraded = CropBank([degraded for degraded, _ in pairs], crop // scale, device)
+        self.degraded = CropBank([degraded for degraded, _ in pairs], crop // scale, device, evenly=True)
         self.clean = CropBank([clean for _, clean in pairs], crop, device)
 
     def sample(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -152,6 +161,17 @@ class PairBank:
         places = self.degraded.draw(count, generator)
         enlarged = places._replace(top=places.top * self.scale, left=places.left * self.scale)
         return self.degraded.cut(places), self.clean.cut(enlarged)
+
+
+def _reduced(pair: ImagePair, factor: float, scale: int) -> ImagePair:
+    if factor == 1:
+        return pair
+    height, width = (round(side * factor) for side in pair[0].shape[:2])
+    degraded, clean = (
+        cv2.resize(image, (width * enlarged, height * enlarged), interpolation=cv2.INTER_AREA)
+        for image, enlarged in zip(pair, (1, scale), strict=True)
+    )
+    return degraded, clean
 
 
 def _read_all(paths: Sequence[Path]) -> Iterator[np.ndarray | None]:

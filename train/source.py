@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler
 
 from train import recipe
 from train.config import TrainingConfig
-from train.data import CropBank, PairBank, read_clean, read_pairs
+from train.data import CropBank, ImagePair, PairBank, read_clean, read_pairs, reduced
 from train.layouts import Files
 
 Pair = tuple[Tensor, Tensor]
@@ -45,7 +45,7 @@ class TrainingBatches(Dataset[Pair]):
         self.margin = recipe.margin(config.degradation)
         crop, scale = config.data.crop, config.scale
         self.clean = CropBank(read_clean(files.clean), crop + 2 * self.margin, device) if files.clean else None
-        self.pairs = PairBank(read_pairs(files.pairs, scale), crop, scale, device) if files.pairs else None
+        self.pairs = PairBank(self._read_pairs(files), crop, scale, device) if files.pairs else None
 
     def __getitem__(self, index: int) -> Pair:
         """Return this process' share of batch ``index``.
@@ -61,6 +61,10 @@ class TrainingBatches(Dataset[Pair]):
             parts.append(self._synthetic(self.clean, self.batch - from_pairs, generator))
         degraded, clean = (torch.cat(side)[self.share] for side in zip(*parts, strict=True))
         return degraded, clean
+
+    def _read_pairs(self, files: Files) -> list[ImagePair]:
+        scale = self.config.scale
+        return reduced(read_pairs(files.pairs, scale), self.config.data.pair_scales, scale)
 
     def _pair_count(self) -> int:
         if self.pairs is None:

@@ -7,8 +7,13 @@ import pytest
 import torch
 from torch import Generator
 
-from train.data import CropBank, PairBank, read_clean, read_pairs, read_rgb
+from train.data import CropBank, PairBank, read_clean, read_pairs, read_rgb, reduced
 from train.layouts import find_files
+
+
+@pytest.fixture
+def textured() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
 
 
 def test_a_broken_file_is_named_and_left_out(sharp_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -64,3 +69,19 @@ def test_both_sides_of_a_pair_are_cut_at_the_same_place(scale: int) -> None:
     degraded, clean = PairBank(pairs, 6 * scale, scale, torch.device("cpu")).sample(50, Generator().manual_seed(0))
     assert degraded.shape == (50, 3, 6, 6)
     assert torch.equal(degraded.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3), clean)
+
+
+def test_small_and_large_pairs_are_equally_likely() -> None:
+    images = [np.full((side, side, 3), side, np.uint8) for side in (16, 64)]
+    bank = PairBank([(image, image) for image in images], 16, 1, torch.device("cpu"))
+    small = (bank.sample(400, Generator().manual_seed(0))[0][:, 0, 0, 0] * 255).round() == 16
+    assert 160 < small.sum() < 240
+
+
+def test_reduced_pairs_still_show_the_same_place(textured: np.ndarray) -> None:
+    pair = textured[::2, ::2], textured
+    sizes = [(degraded.shape[:2], clean.shape[:2]) for degraded, clean in reduced([pair], [1.0, 0.6], scale=2)]
+    assert sizes == [((40, 60), (80, 120)), ((24, 36), (48, 72))]
+    ((degraded, clean),) = reduced([(textured, textured)], [0.5])
+    np.testing.assert_array_equal(degraded, clean)
+    np.testing.assert_allclose(clean.mean(), textured.mean(), atol=0.5)
