@@ -1,4 +1,8 @@
-"""Train one stage: ``python -m train dncnn|unet|edsr --data DIR...``."""
+"""Train one stage, or compare several.
+
+python -m train dncnn|unet|edsr|... --data DIR...
+python -m train compare A.yaml B.yaml ... --data DIR... --budget HH:MM:SS
+"""
 
 from __future__ import annotations
 
@@ -21,11 +25,11 @@ CONFIGS = Path(__file__).parents[1] / "configs" / "train"
 def main() -> int:
     """Run the command line; return its exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    options = build_parser().parse_args()
     try:
-        chain = [f"chain.file={json.dumps(str(options.chain.resolve()))}"] if options.chain else []
-        config = read_training(options.config or CONFIGS / f"{options.stage}.yaml", [*chain, *options.set])
-        train(config, options)
+        if sys.argv[1:2] == ["compare"]:
+            compare(build_comparison_parser().parse_args(sys.argv[2:]))
+        else:
+            train(build_parser().parse_args())
     except (ConfigError, WeightsError, FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -38,18 +42,12 @@ def main() -> int:
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser; every option says its unit."""
     names = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
-    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("stage", choices=names, help="a recipe in configs/train")
     parser.add_argument("-c", "--config", type=Path, help="another training YAML for it")
-    parser.add_argument(
-        "--data", type=Path, nargs="+", action="extend", required=True, metavar="DIR",
-        help="folders of sharp images, or of pairs in blur/ and sharp/, input/ and target/, noisy/ and clean/, lq/ "
-        "and gt/; GoPro, RealBlur, REDS, DIV2K, Flickr2K; list files of pairs; one image",
-    )  # fmt: skip
-    parser.add_argument(
-        "--val", type=Path, nargs="+", action="extend", metavar="DIR",
-        help="what to validate on, none of it in --data; without it, a few files of --data are held out",
-    )  # fmt: skip
+    _add_common(parser)
     parser.add_argument("--out", type=Path, help="folder of the run, new without --resume (default: runs/STAGE)")
     parser.add_argument("--max-time", type=parse_time, metavar="HH:MM:SS", help="budget of time")
     parser.add_argument("--max-epochs", type=int, default=-1, help="budget of epochs")
@@ -60,14 +58,42 @@ def build_parser() -> argparse.ArgumentParser:
         help="learn on what the stages before it in this chain make of the degraded images; --set chain.judge=chain "
         "compares the whole chain's result, chain.stage=dncnn_2 names one of several",
     )  # fmt: skip
+    parser.add_argument("--devices", type=parse_count, default=1, metavar="N", help="train on N, each with the batch")
+    return parser
+
+
+def build_comparison_parser() -> argparse.ArgumentParser:
+    """Build the parser of ``compare``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m train compare",
+        description="Train several networks for the same time on the same data, and tell what each cost and reached. "
+        "Data, degradations and loss are those of the first recipe.",
+    )
+    parser.add_argument("recipes", type=Path, nargs="+", metavar="RECIPE.yaml", help="such as configs/train/unet.yaml")
+    _add_common(parser)
+    parser.add_argument("--budget", type=parse_time, required=True, metavar="HH:MM:SS", help="time for each network")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/compare"), help="folder of all runs and results (default: %(default)s)"
+    )
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", type=Path, nargs="+", action="extend", required=True, metavar="DIR",
+        help="folders of sharp images, or of pairs in blur/ and sharp/, input/ and target/, noisy/ and clean/, lq/ "
+        "and gt/; GoPro, RealBlur, REDS, DIV2K, Flickr2K; list files of pairs; one image",
+    )  # fmt: skip
+    parser.add_argument(
+        "--val", type=Path, nargs="+", action="extend", metavar="DIR",
+        help="what to validate on, none of it in --data; without it, a few files of --data are held out",
+    )  # fmt: skip
     parser.add_argument("--precision", choices=["32", "16-mixed", "bf16-mixed"], default="32")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
-    parser.add_argument("--devices", type=parse_count, default=1, metavar="N", help="train on N, each with the batch")
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
         help="change values of the YAML, such as data.batch=8 schedule.kind=plateau",
     )  # fmt: skip
-    return parser
 
 
 def parse_time(text: str) -> timedelta:
@@ -86,14 +112,16 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
-def train(config: TrainingConfig, options: argparse.Namespace) -> None:
-    """Find the files, run the trainer and say where the weights are."""
+def train(options: argparse.Namespace) -> None:
+    """Read the recipe, find the files, run the trainer and say where the weights are."""
+    chain = [f"chain.file={json.dumps(str(options.chain.resolve()))}"] if options.chain else []
+    config = read_training(options.config or CONFIGS / f"{options.stage}.yaml", [*chain, *options.set])
+
     from lightning.pytorch.utilities import rank_zero_only
 
     from train.fit import Run, fit
 
-    keep_freed_memory()
-    logging.getLogger("lightning.pytorch").propagate = False  # it has a handler of its own
+    _prepare()
     train_files, validation_files = choose_files(options, config)
     run = Run(
         folder=options.out or Path("runs") / options.stage,
@@ -108,6 +136,24 @@ def train(config: TrainingConfig, options: argparse.Namespace) -> None:
     folders = ", ".join(folder.name for folder in options.data)
     counted = f"{folders}: {len(train_files.clean)} images, {len(train_files.pairs)} pairs"
     rank_zero_only(print)(fit(config, train_files, validation_files, run, counted))
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Read all recipes, find the files, and train and judge every network."""
+    if len({path.stem for path in options.recipes}) < len(options.recipes):
+        raise ConfigError("two recipes have the same name; rename one, as results are told by it")
+    configs = {path.stem: read_training(path, options.set) for path in options.recipes}
+
+    from train.compare import compare as train_and_judge
+
+    _prepare()
+    train_files, validation_files = choose_files(options, next(iter(configs.values())))
+    train_and_judge(configs, train_files, validation_files, options)
+
+
+def _prepare() -> None:
+    keep_freed_memory()
+    logging.getLogger("lightning.pytorch").propagate = False  # it has a handler of its own
 
 
 def choose_files(options: argparse.Namespace, config: TrainingConfig) -> tuple[Files, Files]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import cv2
@@ -12,9 +13,14 @@ import numpy as np
 from torch import Tensor
 
 Points = list[tuple[int, float]]
+Row = Mapping[str, Tensor]
 
-_WHITE, _GREY, _BLACK = (255, 255, 255), (225, 225, 225), (60, 60, 60)
-_BLUE = (180, 105, 30)  # BGR
+_WHITE, _GREY, _INK = (255, 255, 255), (225, 225, 225), (60, 60, 60)
+# BGR of blue, vermilion, green, purple, orange, sky, black, yellow: told apart by the colour-blind (Okabe and Ito).
+_COLOURS = (
+    (178, 114, 0), (0, 94, 213), (115, 158, 0), (167, 121, 204),
+    (0, 159, 230), (233, 180, 86), (0, 0, 0), (66, 228, 240),
+)  # fmt: skip
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GAP, _CAPTION, _SMALLEST_CELL = 10, 22, 180
 _CURVES = {
@@ -25,14 +31,15 @@ _CURVES = {
 _WIDTH, _PANEL, _LEFT, _RIGHT, _TOP = 960, 240, 90, 30, 44
 
 
-def write_sheet(path: Path, rows: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
-    """Write (degraded, restored, clean) images as a PNG, a row for each, with PSNR captions.
+def write_sheet(path: Path, rows: Sequence[Row]) -> None:
+    """Write images side by side as a PNG, with their PSNR against the last of the row.
 
     Args:
         path: The PNG; folders above it are made.
-        rows: Each ``(1, 3, H, W)``, any device; a smaller degraded image is shown with its pixels enlarged.
+        rows: Images by name, such as degraded, restored, clean; each ``(1, 3, H, W)``, any device; a smaller one is
+            shown with its pixels enlarged.
     """
-    widest = max(clean.shape[-1] for _, _, clean in rows)
+    widest = max(image.shape[-1] for row in rows for image in row.values())
     factor = math.ceil(_SMALLEST_CELL / widest)
     cells = [_captioned(row, widest * factor, factor) for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,8 +52,20 @@ def draw_curves(folder: Path) -> None:
     if not curves:
         return
     last = max(points[-1][0] for points in curves.values())
-    panels = [_panel(title, points, max(last, 1)) for title, points in curves.items()]
+    panels = [_panel(title, {"": points}, max(last, 1)) for title, points in curves.items()]
     cv2.imwrite(str(folder / "curve.png"), np.vstack(panels))
+
+
+def draw_together(path: Path, curves: Mapping[str, Points], title: str) -> None:
+    """Draw curves in one picture, each with its name at its end.
+
+    Args:
+        path: The PNG.
+        curves: (place, value) by name.
+        title: What the axes are.
+    """
+    last = max(points[-1][0] for points in curves.values())
+    cv2.imwrite(str(path), _panel(title, curves, max(last, 1), height=540))
 
 
 def read_curve(folder: Path, key: str) -> Points:
@@ -60,11 +79,12 @@ def read_curve(folder: Path, key: str) -> Points:
     return points
 
 
-def _captioned(row: tuple[Tensor, Tensor, Tensor], width: int, factor: int) -> np.ndarray:
-    """Lay three images side by side in cells of ``width`` pixels, each with its caption below."""
-    degraded, restored, clean = (_to_pixels(image) for image in row)
+def _captioned(row: Row, width: int, factor: int) -> np.ndarray:
+    """Lay images side by side in cells of ``width`` pixels, each with its caption below."""
+    images = {name: _to_pixels(image) for name, image in row.items()}
+    clean = list(images.values())[-1]
     cells = []
-    for name, image in (("degraded", degraded), ("restored", restored), ("clean", clean)):
+    for name, image in images.items():
         known = image is not clean and image.shape == clean.shape
         shown = cv2.resize(image, (clean.shape[1] * factor, clean.shape[0] * factor), interpolation=cv2.INTER_NEAREST)
         cell = np.full((_GAP + shown.shape[0] + _CAPTION, _GAP + width, 3), 255, np.uint8)
@@ -81,14 +101,15 @@ def _to_pixels(image: Tensor) -> np.ndarray:
     return np.ascontiguousarray(pixels.cpu().numpy()[..., ::-1])
 
 
-def _panel(title: str, points: Points, last_step: int) -> np.ndarray:
-    """Draw one curve with its grid; the outermost 2 in 100 values above may be cut, so that the rest can be seen."""
-    panel = np.full((_PANEL, _WIDTH, 3), 255, np.uint8)
-    values = np.array([value for _, value in points])
-    low, high = values.min(), max(np.quantile(values, 0.98), values[-1])
+def _panel(title: str, curves: Mapping[str, Points], last_step: int, height: int = _PANEL) -> np.ndarray:
+    """Draw curves with their grid; the outermost 2 in 100 values above may be cut, so that the rest can be seen."""
+    panel = np.full((height, _WIDTH, 3), 255, np.uint8)
+    values = np.array([value for points in curves.values() for _, value in points])
+    low, high = values.min(), max(np.quantile(values, 0.98), *(points[-1][1] for points in curves.values()))
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     low, high = low - margin, high + margin
-    width, height = _WIDTH - _LEFT - _RIGHT, _PANEL - 2 * _TOP
+    named = 110 if any(curves) else 0
+    width, height = _WIDTH - _LEFT - _RIGHT - named, height - 2 * _TOP
 
     def place(step: float, value: float) -> tuple[int, int]:
         share = min(max((value - low) / (high - low), 0.0), 1.0)
@@ -102,10 +123,11 @@ def _panel(title: str, points: Points, last_step: int) -> np.ndarray:
         cv2.line(panel, (x, _TOP), (x, _TOP + height), _GREY)
         _write(panel, f"{tick:.0f}", (x, _TOP + height + 18), before=0.5)
     _write(panel, title, (_LEFT, _TOP - 12), size=0.5)
-    line = np.array([place(step, value) for step, value in points], np.int32)
-    cv2.polylines(
-        panel, [line], isClosed=False, color=_BLUE, thickness=2 if len(line) < 100 else 1, lineType=cv2.LINE_AA
-    )
+    for colour, (name, points) in zip(cycle(_COLOURS), curves.items(), strict=False):
+        line = np.array([place(step, value) for step, value in points], np.int32)
+        thickness = 2 if len(line) < 100 else 1
+        cv2.polylines(panel, [line], isClosed=False, color=colour, thickness=thickness, lineType=cv2.LINE_AA)
+        _write(panel, name, (int(line[-1][0]) + 8, int(line[-1][1]) + 4), colour=colour)
     return panel
 
 
@@ -117,7 +139,15 @@ def _ticks(low: float, high: float, about: int) -> list[float]:
     return [index * step for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def _write(image: np.ndarray, text: str, place: tuple[int, int], *, before: float = 0, size: float = 0.4) -> None:
+def _write(
+    image: np.ndarray,
+    text: str,
+    place: tuple[int, int],
+    *,
+    before: float = 0,
+    size: float = 0.4,
+    colour: tuple[int, int, int] = _INK,
+) -> None:
     """Write text on a line through ``place``, with a share of its width ``before`` it."""
     (width, _), _ = cv2.getTextSize(text, _FONT, size, 1)
-    cv2.putText(image, text, (place[0] - round(before * width), place[1]), _FONT, size, _BLACK, 1, cv2.LINE_AA)
+    cv2.putText(image, text, (place[0] - round(before * width), place[1]), _FONT, size, colour, 1, cv2.LINE_AA)

@@ -7,10 +7,9 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
 
 from pipeline.errors import RestorationError
-from train.pictures import write_sheet
+from train.pictures import Row, write_sheet
 
 _SHEET_ROWS = 6
 _STEPS_BETWEEN = 50
@@ -54,7 +53,7 @@ class ValidationPictures(L.Callback):
     def __init__(self, folder: Path, epochs: int) -> None:
         self.folder = folder
         self.epochs = epochs
-        self.rows: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.rows: list[Row] = []
 
     def on_validation_batch_end(
         self,
@@ -67,7 +66,7 @@ class ValidationPictures(L.Callback):
     ) -> None:
         """Keep an image and what the averaged weights make of it."""
         if trainer.is_global_zero and trainer.current_epoch % self.epochs == 0 and batch_idx < _SHEET_ROWS:
-            self.rows.append((batch[0], outputs, batch[1]))
+            self.rows.append({"degraded": batch[0], "restored": outputs, "clean": batch[1]})
 
     def on_validation_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Write what was kept."""

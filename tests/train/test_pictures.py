@@ -11,7 +11,9 @@ from train.pictures import draw_curves, read_curve, write_sheet
 def test_a_sheet_shows_three_images_a_row(tmp_path: Path) -> None:
     levels = [torch.full((1, 3, 200, 240), level) for level in (0.2, 0.4, 0.8)]
     small = torch.nn.functional.interpolate(levels[0], scale_factor=0.5)
-    write_sheet(tmp_path / "pictures" / "sheet.png", [tuple(levels), (small, *levels[1:])])
+    names = ("degraded", "restored", "clean")
+    rows = [dict(zip(names, images, strict=True)) for images in (levels, (small, *levels[1:]))]
+    write_sheet(tmp_path / "pictures" / "sheet.png", rows)
     sheet = read_rgb(tmp_path / "pictures" / "sheet.png")
     cell_height, cell_width = sheet.shape[0] // 2, sheet.shape[1] // 3
     for row in range(2):
@@ -20,7 +22,7 @@ def test_a_sheet_shows_three_images_a_row(tmp_path: Path) -> None:
 
 
 def test_small_images_are_enlarged_for_their_captions(tmp_path: Path) -> None:
-    write_sheet(tmp_path / "sheet.png", [(torch.rand(1, 3, 16, 24),) * 3])
+    write_sheet(tmp_path / "sheet.png", [dict.fromkeys(("degraded", "restored", "clean"), torch.rand(1, 3, 16, 24))])
     assert read_rgb(tmp_path / "sheet.png").shape[1] >= 3 * 180
 
 

@@ -1,0 +1,177 @@
+"""Compare networks on equal terms: ``python -m train compare A.yaml B.yaml ... --data DIR... --budget HH:MM:SS``.
+
+Every network is trained for the same time, on the same data with the same seed: data, degradations and loss are those
+of the first recipe, so that batch n holds the same crops for all. Then all are judged on the same images. Run again,
+it goes on where it was interrupted, or trains only what was added.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from pipeline.device import find_device
+from pipeline.metrics import psnr_rgb, ssim_y
+from stages.profile import count_macs, count_parameters
+from stages.registry import load_stage
+from stages.stage import Stage
+from train.config import TrainingConfig
+from train.evaluate import restorer
+from train.fit import Run, fit
+from train.layouts import Files
+from train.pictures import Points, Row, draw_together, read_curve, write_sheet
+from train.source import ValidationImages
+
+_FRAME = (360, 640)
+_SHEET_ROWS = 6
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one network costs and reaches.
+
+    Attributes:
+        macs: Multiply-accumulates for a 640x360 frame.
+        milliseconds: For that frame, eager float32, on the device that trained.
+        gain: PSNR less that of the degraded images, in dB.
+    """
+
+    name: str
+    parameters: int
+    macs: int
+    milliseconds: float
+    steps: int
+    psnr: float
+    ssim: float
+    gain: float
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the row of the table."""
+        gmacs = self.macs / 1e9
+        return (
+            self.name, f"{self.parameters:,}", f"{gmacs:.1f}", f"{self.milliseconds:.0f}", f"{self.steps:,}",
+            f"{self.psnr:.3f}", f"{self.ssim:.4f}", f"{self.gain:+.3f}", f"{self.gain / gmacs:+.4f}",
+        )  # fmt: skip
+
+
+COLUMNS = (
+    "network", "parameters", "GMACs at 640x360", "ms", "steps", "PSNR dB", "SSIM", "gain dB", "dB per GMAC",
+)  # fmt: skip
+
+
+def compare(configs: dict[str, TrainingConfig], train: Files, validation: Files, options: argparse.Namespace) -> None:
+    """Train all networks, print their table and write it with curves and crops into the folder ``options.out``.
+
+    Args:
+        configs: By name; data, degradations and loss are taken from the first.
+        train: What is learnt from.
+        validation: What all are judged by.
+        options: ``out``, ``budget``, ``device`` and ``precision`` of the command line.
+    """
+    equal = {name: on_equal_terms(config, next(iter(configs.values()))) for name, config in configs.items()}
+    folders = {name: options.out / name for name in equal}
+    stages = {
+        name: load_stage(train_once(config, train, validation, folders[name], options))
+        for name, config in equal.items()
+    }
+    multiple_of = max(stage.multiple_of for stage in stages.values())
+    images = ValidationImages(next(iter(equal.values())), validation, multiple_of)
+    entries = [measure(name, equal[name], stage, images, folders[name], options) for name, stage in stages.items()]
+    curves = {name: over_time(read_curve(folder, "val/psnr"), options.budget) for name, folder in folders.items()}
+    draw_together(options.out / "curves.png", curves, "validation PSNR in dB over the seconds of the budget")
+    shown = images.samples[:: -(-len(images) // _SHEET_ROWS)]
+    write_sheet(options.out / "sheet.png", [side_by_side(stages, *sample) for sample in shown])
+    tell(entries, options.out / "comparison.md")
+
+
+def on_equal_terms(config: TrainingConfig, first: TrainingConfig) -> TrainingConfig:
+    """Return a recipe with the data, degradations and loss of the first."""
+    shared = ("degradation", "pair_degradation", "data", "loss", "steps_per_epoch", "seed")
+    content = config.model_dump() | {key: value for key, value in first.model_dump().items() if key in shared}
+    return TrainingConfig.model_validate(content)
+
+
+def train_once(
+    config: TrainingConfig, train: Files, validation: Files, folder: Path, options: argparse.Namespace
+) -> Path:
+    """Train one network, unless an earlier run has; return its weights."""
+    weights = folder / f"{config.stage.stage}.safetensors"
+    if weights.is_file():
+        return weights
+    run = Run(folder, max_time=options.budget, precision=options.precision, device=options.device)
+    if run.last.is_file():
+        run = Run(folder, max_time=options.budget, precision=options.precision, device=options.device, resume=True)
+    return fit(config, train, validation, run, f"{len(train.clean)} images, {len(train.pairs)} pairs")
+
+
+def measure(
+    name: str,
+    config: TrainingConfig,
+    stage: Stage,
+    images: ValidationImages,
+    folder: Path,
+    options: argparse.Namespace,
+) -> Entry:
+    """Judge a trained network by every validation image, and time it."""
+    restore = restorer(stage)
+    before, after, similarity = [], [], []
+    for degraded, clean in images.samples:
+        restored = restore(degraded).clamp(0, 1)
+        before.append(psnr_rgb(degraded, clean))
+        after.append(psnr_rgb(restored, clean))
+        similarity.append(ssim_y(restored, clean, border=0))
+    return Entry(
+        name=name,
+        parameters=count_parameters(stage),
+        macs=count_macs(config.stage, *_FRAME),
+        milliseconds=time_frame(stage, find_device(options.device)),
+        steps=read_curve(folder, "val/psnr")[-1][0] + 1,
+        psnr=statistics.mean(after),
+        ssim=statistics.mean(similarity),
+        gain=statistics.mean(after) - statistics.mean(before),
+    )
+
+
+def time_frame(stage: Stage, device: torch.device, runs: int = 3) -> float:
+    """Return the median milliseconds of a 640x360 frame, after one run to warm up; the stage is brought back."""
+    restore = restorer(stage.to(device))
+    frame = torch.rand(1, 3, *_FRAME, device=device)
+    seconds = []
+    for _ in range(1 + runs):
+        started = time.perf_counter()
+        restore(frame).sum().item()  # a number is there only when the device is done
+        seconds.append(time.perf_counter() - started)
+    stage.cpu()
+    return 1000 * statistics.median(seconds[1:])
+
+
+def over_time(points: Points, budget: timedelta) -> Points:
+    """Turn steps into seconds: all of a run's steps take its whole budget."""
+    last = points[-1][0]
+    return [(round(budget.total_seconds() * step / last), value) for step, value in points]
+
+
+def side_by_side(stages: dict[str, Stage], degraded: Tensor, clean: Tensor) -> Row:
+    """Return one image as degraded, as every network restores it, and clean."""
+    restored = {name: restorer(stage)(degraded).clamp(0, 1) for name, stage in stages.items()}
+    return {"degraded": degraded, **restored, "clean": clean}
+
+
+def tell(entries: list[Entry], path: Path) -> None:
+    """Print the table and write it as Markdown, best PSNR first."""
+    entries = sorted(entries, key=lambda entry: entry.psnr, reverse=True)
+    table = Table(*COLUMNS)
+    for entry in entries:
+        table.add_row(*entry.cells())
+    Console().print(table)
+    rows = [COLUMNS, ("---",) * len(COLUMNS), *(entry.cells() for entry in entries)]
+    path.write_text("".join(f"| {' | '.join(row)} |\n" for row in rows), encoding="utf-8")
