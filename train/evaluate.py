@@ -21,11 +21,12 @@ from rich.table import Table
 from torch import Generator, Tensor
 
 from pipeline.chain import Chain
+from pipeline.config import ChainConfig
 from pipeline.memory import keep_freed_memory
 from pipeline.metrics import psnr_rgb, psnr_y
 from stages.layers import bicubic_upscale
 from stages.registry import load_stage
-from stages.stage import Stage
+from stages.stage import LearnedStageConfig, Stage
 from stages.weights import WeightsError, resolve
 from train import degradations, recipe
 from train.data import read_rgb
@@ -49,13 +50,16 @@ Sample = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Figure:
-    """One protocol's outcome: PSNR of doing nothing and of the result, and the share of images made better."""
+    """One protocol's outcome: PSNR of doing nothing and of the result, and the share of images made better.
+
+    Where the input is clean, doing nothing is perfect: there is no such PSNR and none can be made better.
+    """
 
     protocol: str
     weights: str
-    nothing: float
+    nothing: float | None
     restored: float
-    better: float
+    better: float | None
 
 
 def judge(
@@ -108,18 +112,30 @@ def deblurring(data: Path, weights: str) -> Iterator[Figure]:
 def chain(data: Path, file: str) -> Iterator[Figure]:
     """The whole chain against bicubic upscaling: photos made small and noisy, and shaken before that."""
     loaded = Chain.load(file)
-
-    def restore(image: Tensor) -> Tensor:
-        pixels = image[0].permute(1, 2, 0).mul(255).round().to(torch.uint8).numpy()
-        return to_tensor(loaded.restore(pixels))
-
     sets: list[tuple[str, list[str], recipe.Recipe]] = [
         ("Set14, x2 down, noise sigma 10", ["Set14"], SMALL_NOISY),
         ("CBSD68 + Set14, shake, x2 down, noise sigma 10", ["CBSD68", "Set14"], SHAKEN_SMALL_NOISY),
     ]
     for name, folders, steps in sets:
         samples = degraded_images([data / folder for folder in folders], steps)
-        yield judge(f"{name}, PSNR RGB", file, samples, enlarger(loaded.scale), restore, psnr_rgb)
+        yield judge(f"{name}, PSNR RGB", file, samples, enlarger(loaded.scale), chain_restorer(loaded), psnr_rgb)
+    yield from harmlessness(data, file, loaded)
+
+
+def harmlessness(data: Path, file: str, loaded: Chain) -> Iterator[Figure]:
+    """How near clean photos stay to themselves in a chain's learned stages that keep the size, if it has any."""
+    cleaning = tuple(
+        config
+        for config, stage in zip(loaded.config.stages, loaded.stages, strict=True)
+        if isinstance(config, LearnedStageConfig) and stage.scale == 1
+    )
+    if not cleaning:
+        return
+    restore = chain_restorer(Chain.build(ChainConfig(stages=cleaning)))
+    photos = degraded_images([data / "CBSD68", data / "Set14"], [])
+    kept = [psnr_rgb(restore(degraded), clean) for degraded, clean in photos]
+    protocol = f"CBSD68 + Set14, clean, through {', '.join(config.stage for config in cleaning)}, PSNR RGB"
+    yield Figure(protocol, Path(file).stem, None, float(np.mean(kept)), None)
 
 
 def degraded_images(folders: list[Path], steps: recipe.Recipe) -> Iterator[Sample]:
@@ -149,6 +165,16 @@ def restorer(stage: Stage) -> Restore:
     return restore
 
 
+def chain_restorer(loaded: Chain) -> Restore:
+    """Run a chain on 8-bit pixels, as the command line does."""
+
+    def restore(image: Tensor) -> Tensor:
+        pixels = image[0].permute(1, 2, 0).mul(255).round().to(torch.uint8).numpy()
+        return to_tensor(loaded.restore(pixels))
+
+    return restore
+
+
 def enlarger(scale: int) -> Restore:
     """Enlarge by bicubic interpolation, what users have without us."""
     return lambda image: degradations.quantise(bicubic_upscale(image, scale))
@@ -159,11 +185,19 @@ def to_tensor(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).float() / 255
 
 
-PROTOCOLS: dict[str, tuple[Callable[[Path, str], Iterator[Figure]], str]] = {
-    "denoising": (denoising, "dncnn_color_blind"),
-    "deblurring": (deblurring, "unet_deblur"),
-    "super_resolution": (super_resolution, "edsr_x2"),
-    "chain": (chain, str(Path(__file__).parents[1] / "configs" / "restore_x2.yaml")),
+PROTOCOLS: dict[str, Callable[[Path, str], Iterator[Figure]]] = {
+    "denoising": denoising,
+    "deblurring": deblurring,
+    "super_resolution": super_resolution,
+    "chain": chain,
+}
+_CHAINS = Path(__file__).parents[1] / "configs"
+# What is shipped, by the protocols that it is judged by.
+SHIPPED: dict[str, tuple[str, ...]] = {
+    "denoising": ("dncnn_color_blind",),
+    "deblurring": ("unet_deblur",),
+    "super_resolution": ("edsr_x2",),
+    "chain": (str(_CHAINS / "restore_x2.yaml"),),
 }
 
 
@@ -177,8 +211,8 @@ def main() -> int:
     figures: list[Figure] = []
     try:
         for name in options.only or PROTOCOLS:
-            protocol, default = PROTOCOLS[name]
-            figures.extend(protocol(options.data, options.weights or default))
+            for weights in [options.weights] if options.weights else SHIPPED[name]:
+                figures.extend(PROTOCOLS[name](options.data, weights))
     except (WeightsError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -202,9 +236,11 @@ _COLUMNS = ("protocol", "weights", "doing nothing", "restored", "gain", "images 
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:
-    gain = figure.restored - figure.nothing
-    numbers = f"{figure.nothing:.2f}", f"{figure.restored:.2f}", f"{gain:+.2f}", f"{figure.better:.0%}"
-    return figure.protocol, figure.weights, *numbers
+    restored = f"{figure.restored:.2f}"
+    if figure.nothing is None:
+        return figure.protocol, figure.weights, "unchanged", restored, "", ""
+    gain = f"{figure.restored - figure.nothing:+.2f}"
+    return figure.protocol, figure.weights, f"{figure.nothing:.2f}", restored, gain, f"{figure.better:.0%}"
 
 
 def print_figures(figures: list[Figure]) -> None:

@@ -15,9 +15,9 @@ from statistics import mean
 
 from stages.registry import config_from
 from stages.weights import SHIPPED_FOLDER, WeightsError, load_weights, read_card, save_weights, shipped_weights
-from train.evaluate import PROTOCOLS, Figure, chain, print_figures
+from train.evaluate import PROTOCOLS, SHIPPED, Figure, print_figures
 
-NAMES = {name: protocol for protocol, name in PROTOCOLS.values() if protocol is not chain}
+NAMES = {name: PROTOCOLS[kind] for kind, names in SHIPPED.items() if kind != "chain" for name in names}
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pipeline.chain import Chain
+from pipeline.config import ChainConfig
 from stages.edsr import EDSRConfig
 from train import evaluate
 from train.recipe import Downscale
@@ -36,6 +37,17 @@ def test_main_writes_the_page(sharp_folder: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Chain, "restore", lambda self, image: image.repeat(2, axis=0).repeat(2, axis=1))
     assert evaluate.main() == 0
     assert "| Set14, x2 down, noise sigma 10, PSNR RGB | chain |" in page.read_text()
+
+
+def test_clean_photos_are_compared_with_themselves(sharp_folder: Path, tmp_path: Path) -> None:
+    sharp_folder.rename(tmp_path / "Set14")
+    (tmp_path / "CBSD68").symlink_to(tmp_path / "Set14")
+    untrained = {"stage": "unet", "width": 4, "levels": 2, "residual": True}  # starts as the identity
+    config = ChainConfig.model_validate({"stages": [untrained, {"stage": "unsharp_mask", "amount": 9.0}]})
+    (figure,) = evaluate.harmlessness(tmp_path, "chain.yaml", Chain.build(config))
+    assert (figure.weights, figure.nothing, figure.restored) == ("chain", None, 100.0)
+    assert figure.protocol == "CBSD68 + Set14, clean, through unet, PSNR RGB"
+    assert "| unchanged | 100.00 |" in evaluate.as_markdown([figure])
 
 
 def test_missing_test_sets_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
