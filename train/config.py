@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.config import ChainConfig
 from pipeline.errors import ConfigError
+from pipeline.tiling import total_scale
 from pipeline.yaml_config import check
 from pipeline.yaml_document import parse_value, read_document
 from stages.registry import AnyStageConfig
@@ -97,6 +98,11 @@ class TrainingConfig(BaseModel):
         """The stages that training images go through."""
         return self.chain.route(self.stage) if self.chain else Route(ChainConfig(stages=(self.stage,)))
 
+    @property
+    def share(self) -> float:
+        """Of the training images, those that go through the stages before the trained one."""
+        return self.chain.share if self.chain else 1.0
+
     def widened(self) -> TrainingConfig:
         """Return the same with crops that have the route's margin around them."""
         crop = self.data.crop + 2 * self.route.margin * self.scale
@@ -115,6 +121,8 @@ class TrainingConfig(BaseModel):
         if self.scale != route.scale:
             stages = f"{', '.join(route.chain.names)} enlarge" if self.chain else "the stage enlarges"
             raise ValueError(f"degradation: shrinks images by {self.scale}, but {stages} by {route.scale}")
+        if self.share < 1 and total_scale(route.footprints[: route.index]) != 1:
+            raise ValueError("chain.share: must be 1 behind stages that enlarge, as other images would not fit in size")
         if math.prod(step.scale for step in self.pair_degradation) != 1:
             raise ValueError("pair_degradation: must not shrink; the degraded side of pairs already is small")
         multiple_of = route.scale * route.multiple_of

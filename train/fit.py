@@ -113,7 +113,7 @@ def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_
         trainer.fit(
             task,
             DataLoader(
-                Behind(batches, inside, route.margin),
+                Behind(batches, inside, route.margin, config.share, trainer.global_rank, trainer.world_size),
                 batch_size=None,
                 sampler=StepSampler(config.steps_per_epoch * config.accumulate),
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from pipeline.chain import Chain
@@ -55,22 +55,36 @@ class Inside:
 
 
 class Behind(Dataset[Pair]):
-    """Batches whose degraded side has been through the stages before the trained one.
+    """Batches whose degraded side, or a share of it, has been through the stages before the trained one.
 
     Args:
-        batches: (degraded, clean).
+        batches: (degraded, clean), of process ``rank`` of ``ranks``.
         inside: The stages.
         margin: Degraded pixels that are cut off every border afterwards, in both as much of the picture.
+        share: Of the images that go through; the others stay as they are.
+        rank: This process, from 0.
+        ranks: All processes.
     """
 
-    def __init__(self, batches: Dataset[Pair], inside: Inside, margin: int) -> None:
+    def __init__(
+        self, batches: Dataset[Pair], inside: Inside, margin: int, share: float = 1.0, rank: int = 0, ranks: int = 1
+    ) -> None:
         self.batches = batches
         self.inside = inside
         self.margin = margin
+        self.share = share
+        self.mine = slice(rank, None, ranks)
+        self.ranks = ranks
 
     def __getitem__(self, index: int) -> Pair:
         """Return (what reaches the trained stage, clean) of a batch."""
         degraded, clean = self.batches[index]
-        reached = self.inside.before(degraded)
+        drawn = torch.rand(len(degraded) * self.ranks, generator=Generator().manual_seed(index))[self.mine]
+        through = (drawn < self.share).to(degraded.device)
+        if through.all():
+            reached = self.inside.before(degraded)
+        else:
+            reached = degraded.clone()
+            reached[through] = self.inside.before(degraded[through])
         before, judged = (side.shape[-1] // degraded.shape[-1] for side in (reached, clean))
         return cut_margin(reached, self.margin * before), cut_margin(clean, self.margin * judged)

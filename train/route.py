@@ -69,6 +69,9 @@ class Place(BaseModel):
 
     file: FileBeside = Field(description="the chain's YAML, relative to this one; same as --chain")
     stage: str | None = Field(None, description="name in the chain, such as dncnn_2; without it, the tag")
+    share: float = Field(
+        1.0, gt=0, le=1, description="of the training images that go through the stages before; others come as degraded"
+    )
     judge: Literal["stage", "chain"] = Field("stage", description="whose result is compared with the clean image")
 
     def route(self, trained: StageConfig) -> Route:

@@ -93,6 +93,26 @@ def test_batches_keep_their_size_and_their_numbers(
     assert torch.equal(degraded, batches[3][0])
 
 
+def test_a_share_of_the_images_goes_through(config: TrainingConfig, chain: Path) -> None:
+    route = in_chain(config, chain).route
+    inside, images = Inside(route, CPU), torch.rand(40, 3, 8, 8)
+    whole, _ = Behind([(images, images)], inside, 0, share=0.25)[0]  # type: ignore[arg-type]
+    changed = (whole != images).flatten(1).any(dim=1)
+    assert 3 <= changed.sum() <= 17
+    torch.testing.assert_close(whole[changed], inside.before(images[changed]))
+    halves = [(images[rank::2], images[rank::2]) for rank in (0, 1)]
+    for rank, half in enumerate(halves):
+        mine, _ = Behind([half], inside, 0, share=0.25, rank=rank, ranks=2)[0]  # type: ignore[arg-type]
+        torch.testing.assert_close(mine, whole[rank::2])
+
+
+def test_behind_stages_that_enlarge_all_images_must_go_through(config: TrainingConfig, chain: Path) -> None:
+    chain.write_text("stages:\n  - {stage: edsr, weights: last.safetensors}\n  - {stage: dncnn}\n")
+    changes = {"chain": {"file": chain, "share": 0.5}, "degradation": [{"kind": "downscale", "factor": 2}]}
+    with pytest.raises(ValueError, match=r"chain\.share: must be 1"):
+        TrainingConfig.model_validate(config.model_dump() | changes)
+
+
 def test_behind_a_larger_image_crops_grow(config: TrainingConfig, chain: Path, sharp_folder: Path) -> None:
     text = "stages:\n  - {stage: edsr, weights: last.safetensors}\n  - {stage: dncnn}\n"
     chain.write_text(text)
