@@ -2,6 +2,7 @@
 
 python -m stages                                     all stages and the shipped weights
 python -m stages FILE                                a weights file's card
+python -m stages profile STAGE|WEIGHTS [OPTION=VALUE ...] [--size 640x360] [-o BARS.png]
 python -m stages import PUBLISHED.pth --stage dncnn [OPTION=VALUE ...] -o FILE
 """
 
@@ -17,7 +18,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from stages.profile import count_macs, count_parameters
+from stages.cost_report import cost_table, draw_bars, parse_size
+from stages.profile import count_macs, count_parameters, layer_costs
 from stages.registry import STAGES, config_from
 from stages.stage import StageConfig
 from stages.weights import (
@@ -26,6 +28,7 @@ from stages.weights import (
     load_state,
     read_card,
     read_published,
+    resolve,
     save_weights,
     shipped_weights,
 )
@@ -40,12 +43,14 @@ def main(arguments: list[str]) -> int:
             print_tables()
         elif arguments[0] == "import":
             import_published(arguments[1:])
+        elif arguments[0] == "profile":
+            profile(arguments[1:])
         elif len(arguments) == 1 and not arguments[0].startswith("-"):
             print_card(Path(arguments[0]))
         else:
             print(__doc__)
             return 0 if arguments[0] in ("-h", "--help") else 2
-    except WeightsError as error:
+    except (WeightsError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
@@ -72,7 +77,7 @@ def print_tables() -> None:
 
 
 def _measure(config: StageConfig) -> tuple[str, str, str, str, str]:
-    stage = config.build()
+    stage = config.build().eval().fuse()
     halo = "whole image" if stage.halo is None else str(stage.halo)
     return (
         f"{count_parameters(stage):,}",
@@ -87,6 +92,38 @@ def print_card(path: Path) -> None:
     """Print what a weights file says of itself, as YAML."""
     card = read_card(path)
     print(yaml.safe_dump(card.model_dump(), sort_keys=False, allow_unicode=True, width=110), end="")
+
+
+def profile(arguments: list[str]) -> None:
+    """Count what a stage costs, layer by layer: parameters, multiply-accumulates (MACs), activations."""
+    parser = argparse.ArgumentParser(prog="python -m stages profile", description=profile.__doc__)
+    parser.add_argument("stage", metavar="STAGE|WEIGHTS", help="a stage, shipped weights, or a weights file")
+    parser.add_argument("options", nargs="*", metavar="OPTION=VALUE", help="of a STAGE, as in a chain: depth=17")
+    parser.add_argument("--size", default="640x360", metavar="WIDTHxHEIGHT", help="of the image (%(default)s)")
+    parser.add_argument("-o", "--output", type=Path, metavar="BARS.png", help="draw the layers as bars, too")
+    given = parser.parse_intermixed_args(arguments)
+    try:
+        height, width = parse_size(given.size)
+    except ValueError as error:
+        raise WeightsError(f"--size: {error}") from error
+    costs = layer_costs(_find_config(given.stage, given.options), height, width)
+    title = f"{given.stage} at {given.size}"
+    Console().print(cost_table(title, costs))
+    if given.output:
+        draw_bars(given.output, title, costs)
+
+
+def _find_config(name: str, options: list[str]) -> StageConfig:
+    """Return the stage of a tag with options, or that of a weights file."""
+    if name in STAGES:
+        return config_from(Card(config={"stage": name, **dict(map(_parse_option, options))}))
+    try:
+        path = resolve(name, Path())
+    except WeightsError as error:
+        raise WeightsError(f"{error}\nnor is it a stage: {', '.join(STAGES)}") from error
+    if options:
+        raise WeightsError(f"{name}: got {' '.join(options)}, but a weights file says itself what it was trained with")
+    return config_from(read_card(path))
 
 
 def import_published(arguments: list[str]) -> None:

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from stages.stage import Stage, StageConfig
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one layer, or several together, costs for one image.
+
+    Attributes:
+        name: The module's path in the stage; empty for the stage itself.
+        kind: The module's class, or what else there is to say of it.
+        parameters: Trainable numbers.
+        macs: Multiply-accumulates of convolutions and matrix products.
+        activations: Numbers that those operations put out, as counted by Radosavovic et al., "Designing Network
+            Design Spaces", CVPR 2020, https://arxiv.org/abs/2003.13678.
+    """
+
+    name: str
+    kind: str
+    parameters: int
+    macs: int
+    activations: int
 
 
 def count_parameters(stage: Stage) -> int:
@@ -14,17 +40,90 @@ def count_parameters(stage: Stage) -> int:
 
 
 def count_macs(config: StageConfig, height: int, width: int) -> int:
-    """Count multiply-accumulates of convolutions and matrix products for one image.
+    """Count multiply-accumulates of convolutions and matrix products for one image; see ``layer_costs``."""
+    return total(layer_costs(config, height, width)).macs
 
+
+def layer_costs(config: StageConfig, height: int, width: int) -> list[Cost]:
+    """Count what every layer costs for one image, as the stage is run: batch norm folded.
+
+    A module that holds others counts only what it computes itself; the costs add up to the stage's.
     Sizes are rounded up to what the stage divides by. Runs on the meta device: no memory, no time.
     """
     with torch.device("meta"):
-        stage = config.build().eval()
+        stage = config.build().eval().fuse()
         image = torch.empty(1, 3, _round_up(height, stage.multiple_of), _round_up(width, stage.multiple_of))
-    counter = FlopCounterMode(display=False)
-    with counter, torch.inference_mode():
+    work, outputs = FlopCounterMode(display=False), FlopCounterMode(display=False, custom_mapping=_ELEMENTS)
+    with work, outputs, torch.inference_mode():
         stage(image)
-    return counter.get_total_flops() // 2
+    flops, activations = _own_counts(work, stage), _own_counts(outputs, stage)
+    costs = [
+        Cost(
+            name=name,
+            kind=type(module).__name__,
+            parameters=sum(parameter.numel() for parameter in module.parameters(recurse=False)),
+            macs=flops[name] // 2,
+            activations=activations[name],
+        )
+        for name, module in stage.named_modules()
+    ]
+    return [cost for cost in costs if cost.parameters or cost.macs]
+
+
+def total(costs: Sequence[Cost], name: str = "", kind: str = "") -> Cost:
+    """Add up costs under a new name."""
+    return Cost(
+        name,
+        kind,
+        sum(cost.parameters for cost in costs),
+        sum(cost.macs for cost in costs),
+        sum(cost.activations for cost in costs),
+    )
+
+
+def grouped(costs: Sequence[Cost], at_most: int) -> list[Cost]:
+    """Add up layers of the same parent, and those of the same grandparent, until so few are left.
+
+    Each group keeps the place of its first layer; there are more groups only where the outermost modules are.
+    """
+    for depth in range(max((cost.name.count(".") for cost in costs), default=0) + 1, 0, -1):
+        groups: dict[str, list[Cost]] = {}
+        for cost in costs:
+            groups.setdefault(".".join(cost.name.split(".")[:depth]), []).append(cost)
+        if len(groups) <= at_most:
+            break
+    return [
+        members[0] if len(members) == 1 else total(members, name, f"{len(members)} layers")
+        for name, members in groups.items()
+    ]
+
+
+def _own_counts(counter: FlopCounterMode, stage: Stage) -> Counter[str]:
+    """Return by module what it did itself; the counter gives each what the modules inside of it did, too."""
+    root = type(stage).__name__
+    counts = Counter({name: sum(by_operation.values()) for name, by_operation in counter.get_flop_counts().items()})
+    inclusive = {name: counts[f"{root}.{name}" if name else root] for name, _ in stage.named_modules()}
+    own = Counter(inclusive)
+    for name in filter(None, inclusive):
+        own[_nearest_called(name, inclusive)] -= inclusive[name]
+    return own
+
+
+def _nearest_called(name: str, counts: Mapping[str, int]) -> str:
+    """Return the module around another that was called itself, which lists of modules are not."""
+    while name:
+        name = name.rpartition(".")[0]
+        if counts[name]:
+            return name
+    return ""
+
+
+def _output_elements(*args: Any, out_shape: Any, **kwargs: Any) -> int:
+    shape = out_shape if isinstance(out_shape, torch.Size) else out_shape[0]  # attention returns its statistics, too
+    return math.prod(shape)
+
+
+_ELEMENTS = dict.fromkeys(flop_registry, _output_elements)
 
 
 def _round_up(size: int, multiple: int) -> int:

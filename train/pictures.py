@@ -12,16 +12,17 @@ import cv2
 import numpy as np
 from torch import Tensor
 
+from stages.lettering import write_text
+
 Points = list[tuple[int, float]]
 Row = Mapping[str, Tensor]
 
-_WHITE, _GREY, _INK = (255, 255, 255), (225, 225, 225), (60, 60, 60)
+_WHITE, _GREY = (255, 255, 255), (225, 225, 225)
 # BGR of blue, vermilion, green, purple, orange, sky, black, yellow: told apart by the colour-blind (Okabe and Ito).
 _COLOURS = (
     (178, 114, 0), (0, 94, 213), (115, 158, 0), (167, 121, 204),
     (0, 159, 230), (233, 180, 86), (0, 0, 0), (66, 228, 240),
 )  # fmt: skip
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GAP, _CAPTION, _SMALLEST_CELL = 10, 22, 180
 _CURVES = {
     "train/epoch_loss": "loss, mean of each epoch",
@@ -90,7 +91,7 @@ def _captioned(row: Row, width: int, factor: int) -> np.ndarray:
         cell = np.full((_GAP + shown.shape[0] + _CAPTION, _GAP + width, 3), 255, np.uint8)
         cell[_GAP:-_CAPTION, _GAP : _GAP + shown.shape[1]] = shown
         caption = f"{name}  {cv2.PSNR(image, clean):.2f} dB" if known else name
-        _write(cell, caption, (_GAP, _GAP + shown.shape[0] + 15))
+        write_text(cell, caption, (_GAP, _GAP + shown.shape[0] + 15))
         cells.append(cell)
     return np.hstack(cells)
 
@@ -117,17 +118,17 @@ def _panel(title: str, curves: Mapping[str, Points], last_step: int, height: int
 
     for tick in _ticks(low, high, 4):
         cv2.line(panel, place(0, tick), place(last_step, tick), _GREY)
-        _write(panel, f"{tick:.4g}", (_LEFT - 8, place(0, tick)[1] + 4), before=1)
+        write_text(panel, f"{tick:.4g}", (_LEFT - 8, place(0, tick)[1] + 4), before=1)
     for tick in _ticks(0, last_step, 8):
         x = place(tick, low)[0]
         cv2.line(panel, (x, _TOP), (x, _TOP + height), _GREY)
-        _write(panel, f"{tick:.0f}", (x, _TOP + height + 18), before=0.5)
-    _write(panel, title, (_LEFT, _TOP - 12), size=0.5)
+        write_text(panel, f"{tick:.0f}", (x, _TOP + height + 18), before=0.5)
+    write_text(panel, title, (_LEFT, _TOP - 12), size=0.5)
     for colour, (name, points) in zip(cycle(_COLOURS), curves.items(), strict=False):
         line = np.array([place(step, value) for step, value in points], np.int32)
         thickness = 2 if len(line) < 100 else 1
         cv2.polylines(panel, [line], isClosed=False, color=colour, thickness=thickness, lineType=cv2.LINE_AA)
-        _write(panel, name, (int(line[-1][0]) + 8, int(line[-1][1]) + 4), colour=colour)
+        write_text(panel, name, (int(line[-1][0]) + 8, int(line[-1][1]) + 4), colour=colour)
     return panel
 
 
@@ -137,17 +138,3 @@ def _ticks(low: float, high: float, about: int) -> list[float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = min((factor * power for factor in (1, 2, 5, 10)), key=lambda candidate: abs(candidate - rough))
     return [index * step for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
-
-
-def _write(
-    image: np.ndarray,
-    text: str,
-    place: tuple[int, int],
-    *,
-    before: float = 0,
-    size: float = 0.4,
-    colour: tuple[int, int, int] = _INK,
-) -> None:
-    """Write text on a line through ``place``, with a share of its width ``before`` it."""
-    (width, _), _ = cv2.getTextSize(text, _FONT, size, 1)
-    cv2.putText(image, text, (place[0] - round(before * width), place[1]), _FONT, size, colour, 1, cv2.LINE_AA)

@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import cv2
+import pytest
+from rich.console import Console
+
+from stages.__main__ import main
+from stages.cost_report import cost_table, draw_bars, parse_size, short
+from stages.dncnn import DnCNNConfig
+from stages.edsr import EDSRConfig
+from stages.profile import Cost, count_parameters, grouped, layer_costs, total
+from stages.registry import STAGES
+from stages.unet import UNetConfig
+from stages.unsharp_mask import UnsharpMaskConfig
+
+PIXELS = 360 * 640
+
+
+def test_dncnn_against_a_count_by_hand() -> None:
+    """3 -> 64, eighteen times 64 -> 64, 64 -> 3, each with 3x3 taps for every pixel; batch norm becomes the biases."""
+    first, *inner, last = layer_costs(DnCNNConfig(), 360, 640)
+    assert (first.parameters, first.macs, first.activations) == (3 * 9 * 64 + 64, 3 * 9 * 64 * PIXELS, 64 * PIXELS)
+    assert [(cost.parameters, cost.macs) for cost in inner] == [(64 * 9 * 64 + 64, 64 * 9 * 64 * PIXELS)] * 18
+    assert (last.parameters, last.macs, last.activations) == (64 * 9 * 3 + 3, 64 * 9 * 3 * PIXELS, 3 * PIXELS)
+    everything = total([first, *inner, last])
+    assert everything.parameters == 668_227
+    assert round(everything.macs / 1e9, 1) == 153.7
+
+
+def test_unsharp_mask_counts_in_the_module_that_computes_it() -> None:
+    (cost,) = layer_costs(UnsharpMaskConfig(), 36, 64)
+    assert (cost.kind, cost.parameters) == ("UnsharpMask", 0)
+    assert cost.macs > 0
+
+
+@pytest.mark.parametrize(("config", "gmacs"), [(EDSRConfig(), 316.2), (UNetConfig(), 43.4)])
+def test_figures_of_the_field_at_640x360(config: EDSRConfig | UNetConfig, gmacs: float) -> None:
+    assert round(total(layer_costs(config, 360, 640)).macs / 1e9, 1) == gmacs
+
+
+@pytest.mark.parametrize("config", [DnCNNConfig(), EDSRConfig(scale=3), UNetConfig(residual=True)])
+def test_layers_add_up_to_the_stage(config: DnCNNConfig | EDSRConfig | UNetConfig) -> None:
+    costs = layer_costs(config, 48, 64)
+    assert total(costs).parameters == count_parameters(config.build().eval().fuse())
+    assert min(cost.macs for cost in costs) >= 0
+    assert total(grouped(costs, 5)) == total(costs)
+
+
+def test_groups_follow_the_modules() -> None:
+    groups = grouped(layer_costs(UNetConfig(levels=3), 48, 64), 10)
+    assert [cost.name for cost in groups] == [
+        *("encoder.0", "encoder.1", "encoder.2", "up.0", "up.1", "decoder.0", "decoder.1", "tail"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (896, "896"), (999.6, "1 K"), (1792, "1.79 K"), (153.7e9, "153.7 G"), (2.5e12, "2.5 T")],
+)
+def test_short_numbers(number: float, text: str) -> None:
+    assert short(number) == text
+
+
+@pytest.mark.parametrize("text", ["640", "640x", "0x360", "-1x5", "640X360"])
+def test_a_size_has_to_be_one(text: str) -> None:
+    assert parse_size("640x360") == (360, 640)
+    with pytest.raises(ValueError, match="expected WIDTHxHEIGHT"):
+        parse_size(text)
+
+
+def test_table_and_bars_show_shares(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    costs = [Cost("left", "Conv2d", 10, 3_000, 5), Cost("right", "Conv2d", 30, 1_000, 5)]
+    Console(width=120).print(cost_table("two", costs))
+    out = capsys.readouterr().out
+    assert "75.0%" in out
+    assert "4 K" in out
+    draw_bars(tmp_path / "new" / "bars.png", "two", costs)
+    blue = (
+        cv2.imread(str(tmp_path / "new" / "bars.png"))[..., 0].astype(int)
+        - cv2.imread(str(tmp_path / "new" / "bars.png"))[..., 2]
+    )
+    parameters = (blue[:, 270:500] > 100).sum(axis=1)
+    assert parameters.max() == pytest.approx(3 * parameters[parameters > 0].min(), rel=0.05)
+
+
+@pytest.mark.parametrize("tag", STAGES)
+def test_command_profiles_every_stage(tag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", tag, "--size", "64x48", "-o", str(tmp_path / "bars.png")]) == 0
+    assert "MACs" in capsys.readouterr().out
+    assert (tmp_path / "bars.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "nor is it a stage: dncnn"),
+        (["dncnn", "depht=3"], "depht"),
+        (["dncnn", "--size", "big"], "--size: got the size 'big'"),
+    ],
+)
+def test_command_says_what_it_does_not_have(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["profile", *arguments]) == 2
+    assert message in capsys.readouterr().err
