@@ -77,6 +77,14 @@ def restore(
         bool,
         typer.Option("--check", help="Only check the chain (--check YAML, or -c) and show its stages."),
     ] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WIDTHxHEIGHT",
+            help="Only count what a chain (--profile 640x360 YAML, or -c) costs for an image of this size: parameters, "
+            "MACs and activations of its stages and layers; with -o also as bars, FOLDER/CHAIN.profile.png.",
+        ),
+    ] = None,
     ext: Annotated[
         str | None,
         typer.Option(
@@ -147,6 +155,12 @@ def restore(
 
             for line in check_chains([Path(text) for text in inputs] if inputs else [chain], strengths):
                 _out.print(line)
+            return
+        if profile is not None:
+            from pipeline.costs import profile_chains
+
+            for table in profile_chains(list(map(Path, inputs)) if inputs else [chain], strengths, profile, output):
+                _out.print(table, soft_wrap=False)
             return
         if not inputs or output is None:
             raise ConfigError("expected INPUT... and -o FOLDER, such as: run_pipeline.py photos -o restored")

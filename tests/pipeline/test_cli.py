@@ -125,6 +125,13 @@ def test_check_shows_the_stages(run: Run) -> None:
     assert "strength 0.5" in run("--check", "-c", "chain.yaml", "--strength", "unsharp_mask=0.5")[1]
 
 
+def test_profile_counts_the_chain(run: Run) -> None:
+    code, out, err = run("--profile", "64x48", "chain.yaml", "-o", "counted")
+    assert (code, err) == (0, "")
+    assert re.search(r"unsharp_mask +│ 1 layers +│ +0 │", out)
+    assert Path("counted/chain.profile.png").exists()
+
+
 def test_check_tells_the_mistakes_of_all_chains(run: Run) -> None:
     Path("bad.yaml").write_text("stages:\n  - stage: unsharp_mask\n    amont: 1\n    sigma: x\n")
     code, _, err = run("--check", "bad.yaml", "no.yaml")
@@ -146,6 +153,7 @@ def test_check_tells_the_mistakes_of_all_chains(run: Run) -> None:
         ((*RESTORE, "--precision", "fp8"), "fp8"),
         ((*RESTORE, "--report", "photos"), "--report: photos is a folder, expected a file"),
         ((*RESTORE, "--reference", "no"), "--reference: no is not a folder, expected one with the inputs' tree"),
+        (("--profile", "64", "chain.yaml"), "--profile: got the size '64', expected WIDTHxHEIGHT"),
         ((*RESTORE, "--ext", "exe"), "--ext: got 'exe', expected one of"),
         ((*RESTORE, "--nonsense"), "--nonsense"),
     ],
