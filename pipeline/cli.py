@@ -120,6 +120,15 @@ def restore(
             rich_help_panel=_REPORTING,
         ),
     ] = None,
+    attention: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STAGE[:LAYER]",
+            help="Instead of restoring, draw what a stage's work depends on: heat maps of its levels over each image, "
+            "and its effective receptive field, into RESULT.attention.",
+            rich_help_panel=_REPORTING,
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_COMPUTING)] = "auto",
     precision: Annotated[
         Precision,
@@ -173,6 +182,8 @@ def restore(
         engine_options = {"device": device, "precision": precision.value, "tile": _parse_tile(tile)}
         config = load_chain_config(chain).with_strengths(strengths)
         jobs = plan(inputs, output, ext=ext, suffix=suffix)
+        if attention is not None:
+            sys.exit(_inspect(config, attention, device, jobs))
         with closing(Report(report or output / "restoration.jsonl")) as ledger:
             batch = Batch(
                 config,
@@ -221,6 +232,25 @@ def _tell_figures(path: Path, judged: list[Record], *, quiet: bool) -> None:
     write_csv(path, judged)
     if not quiet:
         _out.print(as_table(judged), soft_wrap=False)
+
+
+def _inspect(config: ChainConfig, attention: str, device: str, jobs: list[Job]) -> int:
+    """Look into a stage for all jobs; return the exit code."""
+    from pipeline.images import read_picture
+    from pipeline.inspection import Inspector
+
+    inspector, failed = Inspector(config, attention, device), False
+    for job in jobs:
+        if job.target is None:
+            continue
+        try:
+            told = inspector.inspect(read_picture(job.source).pixels, Path(f"{job.target}.attention"))
+        except RestorationError as error:
+            _say_error(f"failed: {job.source}: {error}")
+            failed = True
+        else:
+            _out.print(printable(f"{job.source}: {'; '.join(told)}"))
+    return 1 if failed else 0
 
 
 def _make_engine(config: ChainConfig, options: dict[str, Any]) -> Engine:

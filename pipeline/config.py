@@ -38,7 +38,7 @@ class ChainConfig(BaseModel):
             ConfigError: for a name that the chain does not have or a strength outside 0 to 1.
         """
         mistakes = [
-            f"--strength: {_no_such_stage(name, self.names)}" for name in strengths if name not in self.names
+            f"--strength: {no_such_stage(name, self.names)}" for name in strengths if name not in self.names
         ] + [
             f"--strength: {name}: got {strength}, expected a number from 0 to 1"
             for name, strength in strengths.items()
@@ -112,7 +112,8 @@ def _numbered(tags: Iterable[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _no_such_stage(name: str, names: Sequence[str]) -> str:
+def no_such_stage(name: str, names: Sequence[str]) -> str:
+    """Return what an error says of a name that a chain does not have."""
     return f"the chain has no stage {name!r}{did_you_mean(name, names)} Its stages: {', '.join(names)}"
 
 
@@ -125,7 +126,7 @@ def _with_weights(
         return document.data, []
     names = _numbered(str(entry.get("stage")) if isinstance(entry, dict) else "" for entry in entries)
     if untrained is not None and untrained not in names:
-        raise ConfigError(f"{document.path}: {_no_such_stage(untrained, names)}")
+        raise ConfigError(f"{document.path}: {no_such_stage(untrained, names)}")
     filled: list[Any] = entries[: names.index(untrained) + 1] if untrained and up_to_it else list(entries)
     mistakes: list[Mistake] = []
     for index, (name, entry) in enumerate(zip(names, filled, strict=False)):

@@ -16,6 +16,8 @@ import pytest
 
 import pipeline.cli
 from pipeline.cli import main
+from stages.dncnn import DnCNNConfig
+from stages.weights import Card, save_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[..., tuple[int, str, str]]
@@ -132,6 +134,18 @@ def test_profile_counts_the_chain(run: Run) -> None:
     assert Path("counted/chain.profile.png").exists()
 
 
+def test_attention_looks_into_a_stage(run: Run) -> None:
+    config = DnCNNConfig(depth=3, width=4, batch_norm=False)
+    card = Card(config={"stage": "dncnn", **config.architecture()})
+    save_weights(Path("small.safetensors"), config.build(), card)
+    Path("learned.yaml").write_text("stages:\n  - {stage: dncnn, weights: small.safetensors}\n")
+    Path("photos/c.png").write_bytes(b"")
+    code, out, err = run("photos", "-o", "seen", "-c", "learned.yaml", "--device", "cpu", "--attention", "dncnn:all")
+    assert (code, err) == (1, "failed: photos/c.png: is empty\n")
+    assert out.splitlines()[0] == "photos/a.png: 3 levels of dncnn: seen/a.png.attention/dncnn.png"
+    assert [path.name for path in sorted(Path("seen").iterdir())] == ["a.png.attention", "b.jpg.attention"]
+
+
 def test_check_tells_the_mistakes_of_all_chains(run: Run) -> None:
     Path("bad.yaml").write_text("stages:\n  - stage: unsharp_mask\n    amont: 1\n    sigma: x\n")
     code, _, err = run("--check", "bad.yaml", "no.yaml")
@@ -154,6 +168,7 @@ def test_check_tells_the_mistakes_of_all_chains(run: Run) -> None:
         ((*RESTORE, "--report", "photos"), "--report: photos is a folder, expected a file"),
         ((*RESTORE, "--reference", "no"), "--reference: no is not a folder, expected one with the inputs' tree"),
         (("--profile", "64", "chain.yaml"), "--profile: got the size '64', expected WIDTHxHEIGHT"),
+        ((*RESTORE, "--attention", "unet"), "--attention: the chain has no stage 'unet'"),
         ((*RESTORE, "--ext", "exe"), "--ext: got 'exe', expected one of"),
         ((*RESTORE, "--nonsense"), "--nonsense"),
     ],
