@@ -29,8 +29,8 @@ def overlay(image: Pixels, heat: Pixels) -> Pixels:
     """
     hottest = np.quantile(heat, _BRIGHTEST) or heat.max() or 1.0
     level = np.sqrt((heat / hottest).clip(0, 1))
-    grey = image.mean(axis=2, keepdims=True) * 0.75
-    opacity = level[..., None] ** 0.5
+    opacity = level[..., None]
+    grey = image.mean(axis=2, keepdims=True) * 0.6
     return to_bytes(grey * (1 - opacity) + _coloured(level) / 255 * opacity)
 
 
