@@ -68,8 +68,7 @@ def draw_bars(path: Path, title: str, costs: Sequence[Cost]) -> None:
         heading = f"{'MACs' if quantity == 'macs' else quantity}: {short(getattr(everything, quantity))}"
         write_text(picture, heading, (_LABEL + column * _PANEL, _HEAD - 10))
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), picture):
-        raise OSError(f"{path} cannot be written")
+    path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
 
 
 def short(number: float) -> str:
