@@ -130,7 +130,7 @@ def _figures(pictures: Iterable[tuple[str, Pixels]], clean: Pixels, scale: int) 
     reference, border = to_tensor(clean, _CPU), scale if scale > 1 else 0
     figures = {}
     for name, picture in pictures:
-        image = to_tensor(_enlarged(picture, clean.shape[0] // picture.shape[0]), _CPU)
+        image = to_tensor(enlarged(picture, clean.shape[0] // picture.shape[0]), _CPU)
         figures[name] = {
             "psnr_rgb": round(psnr_rgb(image, reference), 4),
             "psnr_y": round(psnr_y(image, reference, border), 4),
@@ -139,6 +139,7 @@ def _figures(pictures: Iterable[tuple[str, Pixels]], clean: Pixels, scale: int) 
     return figures
 
 
-def _enlarged(pixels: Pixels, scale: int) -> Pixels:
+def enlarged(pixels: Pixels, scale: int) -> Pixels:
+    """Return pixels as they are judged: bicubically enlarged by a whole factor, same dtype and channels."""
     image = bicubic_upscale(to_tensor(pixels, _CPU), scale)
     return to_pixels(image.clamp(0, 1), pixels.dtype, gray=pixels.ndim == 2)

@@ -47,13 +47,19 @@ def as_table(judged: Sequence[Record]) -> Table:
     return table
 
 
+def mean_figures(judged: Sequence[Record]) -> dict[str, Figures]:
+    """Return each picture's means over all images; empty if there is none."""
+    every = [record.quality.figures for record in judged if record.quality is not None]
+    return {name: _mean([figures[name] for figures in every]) for name in every[0]} if every else {}
+
+
 def _sections(judged: Sequence[Record]) -> Iterator[tuple[str, list[tuple[str, Figures]]]]:
     """Yield each image's pictures with their figures, and the means over all images at the end."""
-    by_image = [(record.input, record.quality.figures) for record in judged if record.quality is not None]
-    yield from ((image, list(figures.items())) for image, figures in by_image)
-    if by_image:
-        every = [figures for _, figures in by_image]
-        yield "mean", [(name, _mean([figures[name] for figures in every])) for name in every[0]]
+    for record in judged:
+        if record.quality is not None:
+            yield record.input, list(record.quality.figures.items())
+    if judged:
+        yield "mean", list(mean_figures(judged).items())
 
 
 def _mean(figures: Sequence[Figures]) -> Figures:

@@ -33,7 +33,7 @@ def write_picture(path: Path, picture: Picture) -> tuple[str, ...]:
     check_target(path, picture)
     target = FORMATS[path.suffix.lower()]
     fitted, notes = _fit(picture, target)
-    image = attach(_as_vips(fitted), picture.metadata)
+    image = attach(as_vips(fitted), picture.metadata)
     # Else libvips would make up EXIF for a file that had none.
     options = target.options if picture.metadata.exif else {**target.options, "keep": "xmp:iptc:icc:other"}
     with _replacing(path) as temporary, vips_errors_as(BrokenImage, "cannot be written"):
@@ -93,13 +93,13 @@ def _fit(picture: Picture, target: Format) -> tuple[Picture, tuple[str, ...]]:
     alpha = picture.alpha if target.alpha else None
     fitted = replace(
         picture,
-        pixels=_quantised(picture.pixels, dtype),
-        alpha=None if alpha is None else _quantised(alpha, dtype),
+        pixels=quantised(picture.pixels, dtype),
+        alpha=None if alpha is None else quantised(alpha, dtype),
     )
     return fitted, tuple(notes)
 
 
-def _quantised(pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:
+def quantised(pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:
     """Convert with rounding; no copy where nothing changes."""
     if pixels.dtype == dtype:
         return pixels
@@ -107,7 +107,7 @@ def _quantised(pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:
     return np.rint(scaled).clip(0, white(dtype)).astype(dtype)
 
 
-def _as_vips(picture: Picture) -> pyvips.Image:
+def as_vips(picture: Picture) -> pyvips.Image:
     """Wrap the pixels, and alpha as the last band, without copying them."""
     names = {"uint8": ("b-w", "srgb"), "uint16": ("grey16", "rgb16"), "float32": ("b-w", "scrgb")}
     gray, colour = names[picture.pixels.dtype.name]
