@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.engine import Engine, Restoration
     from pipeline.evaluate import Judge
     from pipeline.images import Picture
+    from pipeline.page import Page
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Batch:
         judge: Tells how near the results come to references. What is finished, but not judged by the reference
             that is there now, is restored again; a reference that is missing or does not fit is recorded, and
             the input is restored all the same.
+        page: Shown every input with its pictures once its record is final.
     """
 
     def __init__(
@@ -65,12 +67,14 @@ class Batch:
         overwrite: bool = False,
         save_stages: bool = False,
         judge: Judge | None = None,
+        page: Page | None = None,
     ) -> None:
         self.output = output
         self.report = report
         self.overwrite = overwrite
         self.names = config.names if save_stages else ()
         self.judge = judge
+        self.page = page
         self.chain = config.fingerprint()
         self.weights = config.weights_hashes()
         self._make_engine = make_engine
@@ -110,6 +114,8 @@ class Batch:
         record = _step(self._write, work).record
         if record.status != "done":  # what is done was recorded before it got its name
             self.report.append(record)
+        if self.page is not None:
+            self.page.add(record, work.picture, work.restoration)
         return record
 
     def _read(self, work: Work) -> Work:
@@ -161,7 +167,8 @@ class Batch:
         assert work.job.target is not None
         check_target(work.job.target, work.picture, self._engine.chain.scale)
         pixels, quality = work.picture.pixels, work.record.quality
-        restoration = self._engine.run(pixels, keep_stages=bool(self.names) or self.judge is not None)
+        keep_stages = bool(self.names) or self.judge is not None or (self.page is not None and self.page.has_room)
+        restoration = self._engine.run(pixels, keep_stages=keep_stages)
         if self.judge is not None and quality is not None:
             quality = self.judge.judge(quality, self._engine, pixels, restoration.stages)
         record = replace(

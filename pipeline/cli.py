@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipeline.discover import Job
     from pipeline.engine import Engine
     from pipeline.evaluate import Judge
+    from pipeline.page import Page
     from pipeline.report import Record
 
 DEFAULT_CHAIN = Path(__file__).resolve().parent.parent / "configs" / "restore_x2.yaml"
@@ -143,11 +144,13 @@ def restore(
         ),
     ] = "auto",
     report: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="One JSON line per input; also what tells the next run which files are finished.",
-            show_default="OUTPUT/restoration.jsonl",
+            help="A name in .html: a page to look at, with before and after, every stage, figures and time. Any other: "
+            "one JSON line per input, which tells the next run what is finished (OUTPUT/restoration.jsonl). "
+            "Once for each.",
+            show_default=False,
             rich_help_panel=_REPORTING,
         ),
     ] = None,
@@ -177,14 +180,15 @@ def restore(
         from pipeline.batch import Batch
         from pipeline.config import load_chain_config
         from pipeline.discover import plan
-        from pipeline.report import Report
+        from pipeline.report import Report, split_paths
 
         engine_options = {"device": device, "precision": precision.value, "tile": _parse_tile(tile)}
         config = load_chain_config(chain).with_strengths(strengths)
         jobs = plan(inputs, output, ext=ext, suffix=suffix)
         if attention is not None:
             sys.exit(_inspect(config, attention, device, jobs))
-        with closing(Report(report or output / "restoration.jsonl")) as ledger:
+        ledger_path, page_path = split_paths(report or [], output)
+        with closing(Report(ledger_path)) as ledger, _make_page(page_path, config, output, ledger_path) as page:
             batch = Batch(
                 config,
                 output,
@@ -193,6 +197,7 @@ def restore(
                 overwrite=overwrite,
                 save_stages=save_stages,
                 judge=_make_judge(reference),
+                page=page,
             )
             sys.exit(_run(batch, jobs, quiet=quiet))
 
@@ -217,6 +222,8 @@ def _run(batch: Batch, jobs: list[Job], *, quiet: bool) -> int:
         _say_error(f"not judged: {record.input}: {record.quality and record.quality.error}")
     if tally.judged:
         _tell_figures(batch.output / "metrics.csv", tally.judged, quiet=quiet)
+    if batch.page is not None:
+        batch.page.write(planned=len(jobs), seconds=tally.seconds())
     if interrupted:
         told = tally.counts.total()
         _say_error(f"interrupted after {told} of {len(jobs)} inputs; the same command goes on with the others")
@@ -269,6 +276,17 @@ def _make_judge(folder: Path | None) -> Judge | None:
     from pipeline.evaluate import Judge
 
     return Judge(folder)
+
+
+def _make_page(
+    path: Path | None, config: ChainConfig, output: Path, ledger: Path
+) -> AbstractContextManager[Page | None]:
+    if path is None:
+        return nullcontext()
+
+    from pipeline.page import Page
+
+    return closing(Page(path, config, output, ledger))
 
 
 def _parse_tile(text: str) -> int | Literal["auto"]:

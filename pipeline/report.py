@@ -10,8 +10,8 @@ import io
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -138,6 +138,44 @@ class Report:
             return b""
         self._file.seek(-1, os.SEEK_END)
         return b"" if self._file.read(1) == b"\n" else b"\n"
+
+
+def split_paths(paths: Sequence[Path], output: Path) -> tuple[Path, Path | None]:
+    """Sort what ``--report`` was given into the JSON lines, in ``output`` by default, and the page, if any.
+
+    Raises:
+        ConfigError: if there are two of a kind.
+    """
+    pages = [path for path in paths if path.suffix.lower() in (".html", ".htm")]
+    ledgers = [path for path in paths if path not in pages]
+    for kind, found in (("page (.html)", pages), ("file of JSON lines", ledgers)):
+        if len(found) > 1:
+            raise ConfigError(f"--report: got {' and '.join(map(str, found))}, expected at most one {kind}")
+    return ledgers[0] if ledgers else output / "restoration.jsonl", pages[0] if pages else None
+
+
+def recall(path: Path, records: Sequence[Record]) -> list[Record]:
+    """Return records of which those that are skipped tell how the run went that finished them.
+
+    Args:
+        path: The report.
+        records: Any; their order is kept.
+    """
+
+    def origin(record: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(record.get(key) for key in ("output", "output_sha256", "input_sha256", "chain"))
+
+    skipped = {origin(vars(record)) for record in records if record.status == "skipped"}
+    earlier = {origin(record): record for record in _read_done(path) if origin(record) in skipped}
+    return [
+        _recalled(record, earlier.get(origin(vars(record)), {})) if record.status == "skipped" else record
+        for record in records
+    ]
+
+
+def _recalled(record: Record, earlier: dict[str, Any]) -> Record:
+    told = ("notes", "seconds", "stage_seconds", "tile", "precision", "device", "input_size", "output_size")
+    return replace(record, **{key: earlier[key] for key in told if key in earlier})
 
 
 def _read_done(path: Path) -> Iterator[dict[str, Any]]:

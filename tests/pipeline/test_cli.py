@@ -82,6 +82,16 @@ def test_another_report_file(run: Run) -> None:
     assert not Path("restored/restoration.jsonl").exists()
 
 
+def test_a_page_is_written_besides_the_lines(run: Run) -> None:
+    assert run(*RESTORE, "--report", "pages/run.HTML", "--quiet") == (0, "", "")
+    assert Path("pages/run.HTML").read_text().startswith("<!DOCTYPE html>")
+    assert [path.name for path in Path("pages").iterdir()] == ["run.HTML"]
+    assert len(Path("restored/restoration.jsonl").read_text().splitlines()) == 2
+    assert run(*RESTORE, "--report", "page.html", "--report", "lines")[0] == 1  # other lines know of no results
+    assert "refused" in Path("page.html").read_text()
+    assert len(Path("lines").read_text().splitlines()) == 2
+
+
 def test_references_are_told_as_table_and_csv(run: Run) -> None:
     shutil.copytree("photos", "clean")
     code, out, err = run(*RESTORE, "--reference", "clean")
@@ -166,6 +176,7 @@ def test_check_tells_the_mistakes_of_all_chains(run: Run) -> None:
         ((*RESTORE, "--device", "toaster"), "toaster"),
         ((*RESTORE, "--precision", "fp8"), "fp8"),
         ((*RESTORE, "--report", "photos"), "--report: photos is a folder, expected a file"),
+        ((*RESTORE, "--report", "a.html", "--report", "b.htm"), "--report: got a.html and b.htm, expected at most one"),
         ((*RESTORE, "--reference", "no"), "--reference: no is not a folder, expected one with the inputs' tree"),
         (("--profile", "64", "chain.yaml"), "--profile: got the size '64', expected WIDTHxHEIGHT"),
         ((*RESTORE, "--attention", "unet"), "--attention: the chain has no stage 'unet'"),
@@ -213,7 +224,7 @@ def test_an_unexpected_error_is_one_line(run: Run, monkeypatch: pytest.MonkeyPat
 
 def test_help_needs_no_heavy_import() -> None:
     """What costs seconds is imported when it is needed, so that ``--help`` answers at once."""
-    heavy = "{'torch', 'pyvips', 'cv2', 'numpy', 'pydantic'}"
+    heavy = "{'torch', 'pyvips', 'cv2', 'numpy', 'pydantic', 'jinja2'}"
     code = (
         "import sys; import pipeline.cli; from typer.testing import CliRunner\n"
         "result = CliRunner().invoke(pipeline.cli.app, ['--help'])\n"
