@@ -4,7 +4,9 @@ RestorationError
 ├── ConfigError          a YAML file or an option is wrong; nothing was started   (exit code 2)
 ├── ImageError
 │   ├── RefusedImage     a file that is understood, but must not or cannot be restored   (status refused)
+│   │   └── RefusedVideo
 │   └── BrokenImage      a file that cannot be read or written   (status failed)
+│       └── BrokenVideo
 └── OutOfMemory          not even the smallest tile fits   (status failed)
 """
 
@@ -27,6 +29,14 @@ class RefusedImage(ImageError):  # noqa: N818  (a status, not a fault of the pro
 
 class BrokenImage(ImageError):  # noqa: N818
     """A file that cannot be read or written."""
+
+
+class RefusedVideo(RefusedImage):
+    """A video that is understood, but must not or cannot be restored."""
+
+
+class BrokenVideo(BrokenImage):
+    """A video that cannot be read or written."""
 
 
 class OutOfMemory(RestorationError):  # noqa: N818

@@ -1,0 +1,1 @@
+"""Films through a chain, with everything that lies beside the pictures."""

@@ -1,0 +1,218 @@
+"""Reads what a video file holds: decodes the film, hashes the packets of all the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideData
+from av.stream import Discard, Disposition, Stream
+from av.video.stream import VideoStream
+
+from pipeline.errors import BrokenVideo, RefusedVideo
+from pipeline.video.contents import FILM, Chapter, Contents, Film, Head, Times, Track
+
+_UNSAID = 2  # by ISO/IEC 23091-2
+# What tells of the file, its writer and its encoder, not of the film.
+_OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}
+_OF_THE_STREAM = {"encoder", "vendor_id", "handler_name", "creation_time", "duration", "language"}
+_STATISTICS = ("_statistics", "bps", "number_of_")
+
+
+def open_file(path: Path) -> InputContainer:
+    """Open a file for reading.
+
+    Raises:
+        BrokenVideo: if libav cannot make sense of it.
+    """
+    try:
+        return av.open(str(path), metadata_errors="replace")
+    except (av.FFmpegError, OSError) as error:
+        raise BrokenVideo(f"cannot be read as a video: {error.strerror or error}") from error
+
+
+def film_of(container: InputContainer) -> VideoStream:
+    """Return the first stream of moving pictures; a cover is none.
+
+    Raises:
+        RefusedVideo: if there is none.
+    """
+    films = _films(container)
+    if not films:
+        raise RefusedVideo("holds no film")
+    return films[0]
+
+
+def read_head(container: InputContainer) -> Head:
+    """Return what is known without reading packets; of chapters stored as a stream only the chapters."""
+    tracks = [_track(stream) for stream in container.streams if stream.discard != Discard.all]
+    films = {stream.index for stream in _films(container)[:1]}
+    return Head(
+        tracks=tuple(replace(track, kind=FILM, codec="") if track.index in films else track for track in tracks),
+        chapters=tuple(map(_chapter, container.chapters())),
+        metadata=_facts(container.metadata, _OF_THE_FILE),
+    )
+
+
+def read_contents(path: Path) -> Contents:
+    """Read a file to its end: frames are decoded, all else is hashed. Damage is passed over.
+
+    Raises:
+        BrokenVideo: if libav cannot make sense of it.
+        RefusedVideo: if it holds no frame that can be decoded.
+    """
+    with open_file(path) as container:
+        stream = film_of(container)
+        stream.thread_type = "AUTO"
+        head = read_head(container)
+        film = _FilmReader(stream)
+        packets: dict[int, _PacketReader] = defaultdict(_PacketReader)
+        for packet in _demuxed(container):
+            if packet.size:
+                packets[packet.stream.index].read(packet)
+            if packet.stream.index == stream.index:
+                film.read(packet.decode)
+        film.read(stream.decode)
+        tracks = tuple(packets[track.index].filled(track) if track.index in packets else track for track in head.tracks)
+        return Contents(replace(head, tracks=tracks), film.film())
+
+
+def _films(container: InputContainer) -> list[VideoStream]:
+    return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+
+
+class _FilmReader:
+    """Takes down frames as they are decoded."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        self._stream = stream
+        self._ticks: list[int] = []
+        self._first: av.VideoFrame | None = None
+        self._last: av.VideoFrame | None = None
+
+    def read(self, decode: Callable[[], list[av.VideoFrame]]) -> None:
+        try:
+            frames = decode()
+        except (av.error.InvalidDataError, av.error.EOFError):
+            return
+        for frame in frames:
+            pts = frame.pts if frame.pts is not None else frame.dts
+            self._ticks.append(pts if pts is not None else self._ticks[-1] + 1 if self._ticks else 0)
+            self._first, self._last = self._first or frame, frame
+
+    def film(self) -> Film:
+        first, last, tick = self._first, self._last, self._stream.time_base
+        if first is None or last is None or tick is None:
+            raise RefusedVideo("holds no frame that can be decoded")
+        return Film(
+            size=(first.width, first.height),
+            times=Times(tick, tuple(self._ticks)),
+            last=last.duration * tick if last.duration else None,
+            aspect=self._stream.sample_aspect_ratio or Fraction(1),
+            turn=_turn(first),
+            facts=_colours(first) | _hdr(first),
+        )
+
+
+class _PacketReader:
+    """Counts and hashes the packets of one stream."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._ticks: list[int] = []
+        self._count = 0
+        self._first = b""
+        self._tick = Fraction(1)
+
+    def read(self, packet: av.Packet) -> None:
+        data = _payload(packet)
+        self._hash.update(data)
+        self._first, self._tick = self._first or data, packet.time_base
+        self._count += 1
+        begin = packet.pts if packet.pts is not None else packet.dts
+        if begin is not None:
+            self._ticks += [begin, begin + (packet.duration or 0)] if packet.stream.type == "subtitle" else [begin]
+
+    def filled(self, track: Track) -> Track:
+        times = Times(self._tick, tuple(self._ticks))
+        return replace(track, packets=self._count, sha256=self._hash.hexdigest(), times=times, first=self._first)
+
+
+def _demuxed(container: InputContainer) -> Iterator[Any]:
+    packets = container.demux([stream for stream in container.streams if stream.type != "attachment"])
+    while True:
+        try:
+            yield next(packets)
+        except (StopIteration, av.error.InvalidDataError):
+            return
+
+
+def _payload(packet: av.Packet[Stream]) -> bytes:
+    """Return a packet's bytes; of AAC without the ADTS header that broadcast streams have and files have not."""
+    data = bytes(packet)
+    aac = packet.stream.type == "audio" and packet.stream.codec_context.name == "aac"
+    if aac and len(data) > 9 and data[0] == 0xFF and data[1] & 0xF6 == 0xF0:
+        return data[7:] if data[1] & 1 else data[9:]
+    return data
+
+
+def _track(stream: Stream) -> Track:
+    data = stream.data if stream.type == "attachment" else b""  # type: ignore[attr-defined]
+    return Track(
+        index=stream.index,
+        kind=stream.type,
+        codec="" if stream.codec_context is None else stream.codec_context.codec.canonical_name,
+        language=None if stream.language == "und" else stream.language,
+        metadata=_facts(stream.metadata, _OF_THE_STREAM),
+        flags=frozenset(flag.name for flag in Disposition if flag & stream.disposition and flag.name),
+        sha256=hashlib.sha256(data).hexdigest() if data else "",
+    )
+
+
+def _chapter(chapter: Any) -> Chapter:
+    base = chapter["time_base"] or Fraction(1, av.time_base)
+    return Chapter(chapter["start"] * base, base, chapter["metadata"].get("title", ""))
+
+
+def _facts(metadata: Mapping[str, str], ignored: set[str]) -> dict[str, str]:
+    """Return metadata by lower-case names: Matroska writes capitals, and QuickTime ``name`` for a stream's title."""
+    lowered = {{"name": "title"}.get(key.lower(), key.lower()): text for key, text in metadata.items()}
+    return {key: text for key, text in lowered.items() if key not in ignored and not key.startswith(_STATISTICS)}
+
+
+def _turn(frame: av.VideoFrame) -> str:
+    matrix = _side_data(frame, SideData.DISPLAYMATRIX)
+    a, b, _, c, d = struct.unpack("9i", matrix)[:5] if matrix else (1, 0, 0, 0, 1)
+    return f"{frame.rotation} degrees" + (", mirrored" if a * d < b * c else "")
+
+
+def _colours(frame: av.VideoFrame) -> dict[str, tuple[float, ...]]:
+    tags = {"primaries": frame.color_primaries, "transfer": frame.color_trc}
+    if not frame.format.is_rgb:  # which no film is any more, once it is encoded
+        tags["matrix"] = frame.colorspace
+    if frame.color_range:
+        tags["range"] = frame.color_range
+    return {f"colour {name}": (tag,) for name, tag in tags.items() if tag != _UNSAID or name == "range"}
+
+
+def _hdr(frame: av.VideoFrame) -> dict[str, tuple[float, ...]]:
+    facts: dict[str, tuple[float, ...]] = {}
+    if mastering := _side_data(frame, SideData.MASTERING_DISPLAY_METADATA):
+        numbers = struct.unpack("20i", mastering[:80])
+        fractions = zip(numbers[0::2], numbers[1::2], strict=True)
+        facts["mastering display"] = tuple(round(top / bottom, 5) if bottom else 0.0 for top, bottom in fractions)
+    if light := _side_data(frame, SideData.CONTENT_LIGHT_LEVEL):
+        facts["content light"] = struct.unpack("2I", light[:8])
+    return facts
+
+
+def _side_data(frame: av.VideoFrame, kind: SideData) -> bytes:
+    return bytes(frame.side_data[kind]) if kind in frame.side_data else b""

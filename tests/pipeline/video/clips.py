@@ -1,0 +1,299 @@
+"""Small odd videos, written by PyAV; every frame carries its number in its pixels.
+
+    | 128 | 64 | 32 | 16 | 8 | 4 | 2 | 1 |     upper half: a column is white where the number has this bit
+    | 128 | 64 | 32 | 16 | 8 | 4 | 2 | 1 |     lower half: the opposite
+
+Sizes do not matter to ``numbers_of``, so that dropped, doubled and exchanged frames are seen in enlarged results, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import OutputContainer
+
+QUICK = {
+    "libx264": {"preset": "ultrafast", "threads": "1"},
+    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none:pools=none:frame-threads=1"},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"},
+}
+_LIGHT = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400"
+# For libx265: a display with the primaries of P3 and 0.0001 to 1000 cd/m2.
+HDR10 = {"x265-params": f"{QUICK['libx265']['x265-params']}:hdr10=1:{_LIGHT}"}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a film is encoded.
+
+    Attributes:
+        colours: Matrix, primaries, transfer and range by libav's numbers.
+        times: When each frame is shown, in ticks; the frames' numbers count from 0.
+    """
+
+    codec: str = "libx264"
+    size: tuple[int, int] = (64, 48)
+    pix_fmt: str = "yuv420p"
+    times: Sequence[int] = tuple(range(8))
+    time_base: Fraction = Fraction(1, 25)
+    options: dict[str, str] = field(default_factory=dict)
+    colours: tuple[int, int, int, int] = (6, 6, 6, 1)
+    aspect: Fraction = Fraction(1)
+    display_matrix: tuple[int, ...] | None = None
+    fields: bool = False
+
+
+def variable_rate(path: Path) -> Path:
+    """No two frames are the same time apart."""
+    ticks = (0, 1001, 4004, 4500, 12345, 12999, 30001, 45000)
+    return _write(path.with_suffix(".mp4"), Look(times=ticks, time_base=Fraction(1, 30000)))
+
+
+def b_frames(path: Path) -> Path:
+    """Frames are stored in another order than shown; two are still in the decoder at the end of the file."""
+    options = {"preset": "veryfast", "bf": "2", "x264-params": "b-adapt=0:scenecut=0"}
+    return _write(path.with_suffix(".mp4"), Look(times=range(12), options=options))
+
+
+def hdr10(path: Path) -> Path:
+    """10 bit HEVC in BT.2020 with PQ, a mastering display, and content light levels."""
+    look = Look("libx265", pix_fmt="yuv420p10le", times=range(4), colours=(9, 9, 16, 1), options=HDR10)
+    return _write(path.with_suffix(".mp4"), look)
+
+
+def two_languages(path: Path) -> Path:
+    """Two audio tracks, subtitles, a font, chapters and tags, in Matroska."""
+    path = path.with_suffix(".mkv")
+    with av.open(str(path), "w") as container:
+        film = _Film(container, Look(times=tuple(number * 40 for number in range(8)), time_base=Fraction(1, 1000)))
+        film.stream.metadata.update({"language": "eng", "title": "Main"})
+        english, german = _Sound(container, "aac"), _Sound(container, "flac", pitch=880)
+        english.stream.metadata.update({"language": "eng", "title": "Stereo"})
+        german.stream.metadata.update({"language": "ger", "title": "Kommentar"})
+        german.stream.disposition = av.stream.Disposition.comment
+        subtitles = container.add_mux_stream("subrip")
+        subtitles.time_base = Fraction(1, 1000)
+        subtitles.metadata.update({"language": "fre", "title": "Sous-titres"})
+        container.add_attachment("letters.ttf", "font/ttf", bytes(range(256)))
+        container.metadata.update({"title": "Two languages", "comment": "made up", "DIRECTOR": "nobody"})
+        container.set_chapters([_chapter(1, 0, 120, "One"), _chapter(2, 120, 320, "Two")])
+        film.write()
+        english.write(0.32)
+        german.write(0.32)
+        for start, text in ((0, b"Bonjour"), (160, b"Au revoir")):
+            line = av.Packet(text)
+            line.pts = line.dts = start
+            line.duration, line.time_base, line.stream = 120, Fraction(1, 1000), subtitles
+            container.mux(line)
+    return path
+
+
+def rotated(path: Path) -> Path:
+    """A telephone held upright: stored lying, with a display matrix."""
+    upright = (0, 65536, 0, -65536, 0, 0, 48 * 65536, 0, 1 << 30)
+    return _write(path.with_suffix(".mp4"), Look(display_matrix=upright), sound="aac")
+
+
+def late_film(path: Path) -> Path:
+    """The film begins 0.48 s after its sound."""
+    return _write(path.with_suffix(".mp4"), Look(times=range(12, 20)), sound="aac")
+
+
+def late_start(path: Path) -> Path:
+    """Film and sound begin long after 0, as in a piece of a recording."""
+    look = Look(times=tuple(range(900000, 900000 + 8 * 3600, 3600)), time_base=Fraction(1, 90000))
+    return _write(path.with_suffix(".ts"), look, sound="mp2", sound_start=Fraction(10) - Fraction(1, 10))
+
+
+def edit_list(path: Path) -> Path:
+    """The first three frames lie before 0, so an edit list leaves them out."""
+    return _write(path.with_suffix(".mp4"), Look(times=range(-3, 8)), sound="aac")
+
+
+def odd_size(path: Path) -> Path:
+    """No side is even, and so chroma is more than half as large."""
+    return _write(path.with_suffix(".mkv"), Look("ffv1", size=(321, 179), times=range(3)))
+
+
+def wide_pixels(path: Path) -> Path:
+    """Anamorphic PAL."""
+    return _write(path.with_suffix(".mp4"), Look(aspect=Fraction(64, 45)))
+
+
+def interlaced(path: Path) -> Path:
+    """Every frame is two fields, the upper one first."""
+    return _write(path.with_suffix(".mp4"), Look(fields=True, options={"x264-params": "tff=1"}))
+
+
+def one_frame(path: Path) -> Path:
+    """A film that is over at once."""
+    return _write(path.with_suffix(".mp4"), Look(times=(0,)))
+
+
+def no_frames(path: Path) -> Path:
+    """A film that is announced beside the sound, but has no frames."""
+    return _write(path.with_suffix(".mkv"), Look(times=()), sound="aac")
+
+
+def truncated(path: Path) -> Path:
+    """Cut off in the middle of a frame, as by a download that broke."""
+    whole = _write(path.with_suffix(".mp4"), Look(times=range(16)), options={"movflags": "faststart"})
+    data = whole.read_bytes()
+    whole.write_bytes(data[: len(data) * 7 // 10])
+    return whole
+
+
+def sound_only(path: Path) -> Path:
+    """No film at all."""
+    path = path.with_suffix(".m4a")
+    with av.open(str(path), "w") as container:
+        _Sound(container, "aac").write(0.3)
+    return path
+
+
+def full_range(path: Path) -> Path:
+    """Black is 0 and white 255 (yuvj420p)."""
+    return _write(path.with_suffix(".mp4"), Look(pix_fmt="yuvj420p", colours=(6, 6, 6, 2)))
+
+
+def vp9(path: Path) -> Path:
+    """The web's own."""
+    return _write(path.with_suffix(".webm"), Look("libvpx-vp9"), sound="libopus")
+
+
+WITH_FRAMES: tuple[Callable[[Path], Path], ...] = (
+    variable_rate,
+    b_frames,
+    hdr10,
+    two_languages,
+    rotated,
+    late_film,
+    late_start,
+    edit_list,
+    odd_size,
+    wide_pixels,
+    interlaced,
+    one_frame,
+    truncated,
+    full_range,
+    vp9,
+)
+WITHOUT_FRAMES: tuple[Callable[[Path], Path], ...] = (no_frames, sound_only)
+
+
+def numbers_of(path: Path) -> list[int]:
+    """Return the numbers in the frames of a video, in the order of showing.
+
+    Raises:
+        ValueError: for a frame without a number.
+    """
+    with av.open(str(path)) as container:
+        return [number_in(frame.reformat(format="gray").to_ndarray()) for frame in container.decode(video=0)]
+
+
+def times_of(path: Path) -> list[Fraction]:
+    """Return the seconds at which the frames of a video are shown."""
+    with av.open(str(path)) as container:
+        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
+
+
+def number_in(luma: np.ndarray) -> int:
+    """Return the number in a frame's luma, ``(H, W)`` of any type.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    height, width = luma.shape
+    columns = luma[:, (2 * np.arange(8) + 1) * width // 16].astype(float)
+    upper, lower = columns[height // 8 : height * 3 // 8].mean(0), columns[height * 5 // 8 : height * 7 // 8].mean(0)
+    if np.abs(upper - lower).min() < 0.3 * np.ptp(luma.astype(float)):
+        raise ValueError(f"no number in a frame with the columns {upper.round()} above {lower.round()}")
+    return int(np.packbits(upper > lower)[0])
+
+
+def numbered_frame(number: int, size: tuple[int, int], pix_fmt: str) -> av.VideoFrame:
+    """Return a frame with a number, in any planar YUV format; its colours are ramps."""
+    frame = av.VideoFrame(*size, pix_fmt)
+    bits = np.unpackbits(np.uint8(number)).astype(bool)
+    unit = 1 << (frame.format.components[0].bits - 8)
+    for index, plane in enumerate(frame.planes):
+        rows, columns = np.arange(plane.height)[:, None], np.arange(plane.width)[None]
+        if index == 0:
+            grey = np.where(bits[columns * 8 // plane.width] ^ (rows * 2 >= plane.height), 200, 50)
+        else:
+            grey = 96 + 64 * (rows if index == 1 else columns) // max(plane.height, plane.width) + 0 * (rows + columns)
+        dtype = np.dtype(np.uint8 if unit == 1 else "<u2")
+        padded = np.zeros((plane.height, plane.line_size // dtype.itemsize), dtype)
+        padded[:, : plane.width] = grey * unit
+        plane.update(padded)
+    return frame
+
+
+class _Film:
+    """A film in a file that is written."""
+
+    def __init__(self, container: OutputContainer, look: Look) -> None:
+        self._container, self._look = container, look
+        rate = round(1 / look.time_base) if look.time_base > Fraction(1, 100) else 25
+        self.stream = container.add_stream(look.codec, rate=rate, options=QUICK.get(look.codec, {}) | look.options)
+        context = self.stream.codec_context
+        context.width, context.height = look.size
+        context.pix_fmt, context.time_base, context.sample_aspect_ratio = look.pix_fmt, look.time_base, look.aspect
+        context.colorspace, context.color_primaries, context.color_trc, context.color_range = look.colours
+        if look.fields:
+            context.flags |= (1 << 18) | (1 << 29)  # AV_CODEC_FLAG_INTERLACED_DCT and _ME
+        if look.display_matrix is not None:
+            self.stream.set_display_matrix(look.display_matrix)
+
+    def write(self) -> None:
+        for number, ticks in enumerate(self._look.times):
+            frame = numbered_frame(number, self._look.size, self._look.pix_fmt)
+            frame.pts, frame.time_base = ticks, self._look.time_base
+            self._container.mux(self.stream.encode(frame))
+        self._container.mux(self.stream.encode(None))
+
+
+class _Sound:
+    """A tone in a file that is written."""
+
+    def __init__(self, container: OutputContainer, codec: str, pitch: int = 440) -> None:
+        self._container, self._pitch = container, pitch
+        self.stream = container.add_stream(codec, rate=48000, layout="mono")
+
+    def write(self, seconds: float, start: Fraction = Fraction(0)) -> None:
+        size, pts = 960, round(start * 48000)
+        format_name = self.stream.codec_context.format.name
+        for begin in range(0, round(seconds * 48000), size):
+            wave = 0.3 * np.sin(2 * np.pi * self._pitch * np.arange(begin, begin + size) / 48000)
+            samples = wave.astype(np.float32) if format_name.startswith("flt") else (wave * 32767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(samples[None], format_name, "mono")
+            frame.sample_rate, frame.pts, frame.time_base = 48000, pts + begin, Fraction(1, 48000)
+            self._container.mux(self.stream.encode(frame))
+        self._container.mux(self.stream.encode(None))
+
+
+def _write(
+    path: Path,
+    look: Look,
+    *,
+    sound: str | None = None,
+    sound_start: Fraction = Fraction(0),
+    options: dict[str, str] | None = None,
+) -> Path:
+    with av.open(str(path), "w", options=options or {}) as container:
+        film = _Film(container, look)
+        track = None if sound is None else _Sound(container, sound)
+        container.start_encoding()
+        film.write()
+        if track is not None:
+            track.write(0.4, sound_start)
+    return path
+
+
+def _chapter(number: int, start: int, end: int, title: str) -> av.container.Chapter:
+    return {"id": number, "start": start, "end": end, "time_base": Fraction(1, 1000), "metadata": {"title": title}}
