@@ -1,0 +1,150 @@
+"""Is the result the same film, only larger? Its frames and times, and all that lies beside them, against the source.
+
+Frames count as they are decoded, other streams by the bytes of their packets.
+What the source does not say (colour tags, languages ...), the result is free to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.table import Table
+
+from pipeline.errors import BrokenVideo, ImageError
+from pipeline.progress import printable
+from pipeline.video.agreement import Figure, equal, equal_texts, same_moment, same_times
+from pipeline.video.contents import FILM, Chapter, Contents, Film, Times, Track
+from pipeline.video.holdable import holdable
+from pipeline.video.inventory import read_contents
+
+
+def examine(source: Path, result: Path, *, scale: int | None = None) -> list[Figure]:
+    """Compare two files in everything that has to be the same, and in size.
+
+    Args:
+        source: The film that was restored.
+        result: What it became.
+        scale: How many times larger the result should be; any whole number if absent.
+
+    Raises:
+        BrokenVideo: if one of them cannot be read as a video, or holds no frame.
+    """
+    before, after = _read("source", source), _read("result", result)
+    figures = [*_film_figures(before.film, after.film, scale), *_other_figures(before, after)]
+    if all(figure.agrees for figure in figures):
+        return figures
+    film = next(track for track in after.head.tracks if track.kind == FILM)
+    possible = replace(before, head=holdable(source, before.head, result, film))
+    lost = _names(_other_figures(before, after)) - _names(_other_figures(possible, after))
+    return [replace(figure, holdable=figure.name not in lost) for figure in figures]
+
+
+def verify(source: Path, result: Path, *, scale: int | None = None) -> list[Figure]:
+    """Return the figures of ``examine`` that do not agree; none if the result is the same film.
+
+    Those that are not ``holdable`` are no fault of the result, but of its container.
+    """
+    return [figure for figure in examine(source, result, scale=scale) if not figure.agrees]
+
+
+def as_table(figures: Sequence[Figure]) -> Table:
+    """Return all figures for the terminal; what does not agree is marked."""
+    table = Table("", "source", "result", "")
+    for figure in figures:
+        verdict = "same" if figure.agrees else "DIFFERS" if figure.holdable else "not held"
+        table.add_row(*map(printable, (figure.name, figure.expected, figure.came)), verdict)
+    return table
+
+
+def _read(role: str, path: Path) -> Contents:
+    try:
+        return read_contents(path)
+    except ImageError as error:
+        raise BrokenVideo(f"the {role} {path} {error}") from error
+
+
+def _film_figures(before: Film, after: Film, scale: int | None) -> Iterator[Figure]:
+    yield equal("frames", len(before.times.ticks), len(after.times.ticks))
+    yield same_times("frame times", before.times, after.times)
+    yield same_moment("start", (before.times.start, after.times.start), (before.times.tick, after.times.tick))
+    if before.last is not None and after.last is not None:
+        ends = before.times.length + before.last, after.times.length + after.last
+        # The last moment and how long it lasts are both rounded.
+        yield same_moment("duration", ends, (2 * before.times.tick, 2 * after.times.tick))
+    yield _size(before.size, after.size, scale)
+    yield equal("pixel aspect", before.aspect, after.aspect)
+    yield equal("rotation", before.turn, after.turn)
+    for name, fact in before.facts.items():
+        yield equal(name, fact, after.facts.get(name))
+
+
+def _size(before: tuple[int, int], after: tuple[int, int], scale: int | None) -> Figure:
+    wanted = scale or max(1, after[0] // before[0])
+    width, height = (side * wanted for side in before)
+    text = f"{width}x{height}" if scale else f"{before[0]}x{before[1]} times a whole number"
+    return Figure("size", text, f"{after[0]}x{after[1]}", after == (width, height))
+
+
+def _other_figures(before: Contents, after: Contents) -> Iterator[Figure]:
+    """Yield the figures of all that lies beside the frames; only of what the source has, or the result has too much."""
+    left = list(after.head.tracks)
+    partners = []
+    for track in before.head.tracks:
+        partner = _partner(track, left)
+        yield equal(_label(track), "there", "missing" if partner is None else "there")
+        if partner is not None:
+            left.remove(partner)
+            partners.append(partner)
+            yield from _track_figures(track, partner, before.film.times, after.film.times)
+    for track in left:
+        yield equal(f"{_label(track)} of the result", "nothing", "there")
+    indices = [partner.index for partner in partners]
+    yield equal("order of streams", sorted(indices), indices)
+    yield from _chapter_figures(before.head.chapters, after.head.chapters)
+    yield from equal_texts("metadata", before.head.metadata, after.head.metadata)
+
+
+def _partner(track: Track, left: Sequence[Track]) -> Track | None:
+    """Return the stream most like one: with the same bytes, else of the same codec."""
+    kin = [other for other in left if other.kind == track.kind]
+    copies = [other for other in kin if other.sha256 == track.sha256]
+    return next(iter([*copies, *(other for other in kin if other.codec == track.codec)]), None)
+
+
+def _track_figures(before: Track, after: Track, film: Times, enlarged: Times) -> Iterator[Figure]:
+    name = _label(before)
+    if before.language is not None:
+        yield equal(f"{name} language", before.language, after.language)
+    for flag in sorted(before.flags):
+        yield equal(f"{name} {flag}", "yes", "yes" if flag in after.flags else "no")
+    yield from equal_texts(name, before.metadata, after.metadata)
+    if before.kind == FILM:
+        return
+    yield Figure(f"{name} bytes", before.sha256[:12], after.sha256[:12], before.sha256 == after.sha256)
+    if before.codec.startswith("pcm_") or not before.times.ticks:
+        return  # containers cut raw samples into packets as they like
+    yield equal(f"{name} packets", before.packets, after.packets)
+    yield same_times(f"{name} times", before.times, after.times)
+    yield same_moment(
+        f"{name} after film",
+        (before.times.start - film.start, after.times.start - enlarged.start),
+        (max(before.times.tick, film.tick), max(after.times.tick, enlarged.tick)),
+    )
+
+
+def _chapter_figures(before: Sequence[Chapter], after: Sequence[Chapter]) -> Iterator[Figure]:
+    if before or after:
+        yield equal("chapters", len(before), len(after))
+    for number, (wanted, got) in enumerate(zip(before, after, strict=False), 1):
+        yield equal(f"chapter {number} title", wanted.title, got.title)
+        yield same_moment(f"chapter {number} start", (wanted.start, got.start), (wanted.tick, got.tick))
+
+
+def _label(track: Track) -> str:
+    return f"stream {track.index} ({' '.join(filter(None, (track.kind, track.codec)))})"
+
+
+def _names(figures: Iterable[Figure]) -> set[str]:
+    return {figure.name for figure in figures}

@@ -1,0 +1,97 @@
+"""What of a film a container can hold: nobody lists it, so it is tried.
+
+Every stream is copied with its first packet into a small file of the result's kind, beside the film, and read back.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.stream import Stream
+
+from pipeline.video.contents import FILM, Head, Track
+from pipeline.video.inventory import film_of, open_file, read_head
+
+_NOTHING = Head((), (), {})
+
+
+class _Copy(NamedTuple):
+    """A stream to be copied, its first packet, and the stream of the source that tells what is said of it."""
+
+    stream: Stream
+    first: bytes
+    told: Stream
+
+
+def holdable(source: Path, head: Head, result: Path, film: Track) -> Head:
+    """Return what of a source's streams, chapters and metadata the result's container can hold.
+
+    Args:
+        source: The file.
+        head: What it holds.
+        result: A file of the container in question.
+        film: The result's film, which stands for the source's: encoded anew, it may be of another codec.
+    """
+    with open_file(source) as given, open_file(result) as made:
+        name = _format_name(made, result)
+        main = _Copy(film_of(made), film.first, film_of(given))
+        whole = _round_trip(name, [main], given)
+        tracks = []
+        for track in head.tracks:
+            stream = given.streams[track.index]
+            alone = [] if track.kind == FILM else [_Copy(stream, track.first, stream)]
+            back = _round_trip(name, [main, *alone], given).tracks[len(alone) :]
+            tracks += [_common(track, copy) for copy in back[:1]]
+    kept = {key: text for key, text in head.metadata.items() if whole.metadata.get(key) == text}
+    return Head(tuple(tracks), head.chapters if whole.chapters else (), kept)
+
+
+def _format_name(container: InputContainer, path: Path) -> str:
+    """Return the one of a demuxer's names that a muxer has."""
+    names = container.format.name.split(",")
+    suffix = path.suffix.lower().lstrip(".")
+    return suffix if suffix in names else {"matroska": "matroska", "mov": "mp4"}.get(names[0], names[0])
+
+
+def _round_trip(format_name: str, copies: Sequence[_Copy], given: InputContainer) -> Head:
+    """Write streams with all metadata and chapters, and read what has become of them; nothing, if it is refused."""
+    file = io.BytesIO()
+    try:
+        with av.open(file, "w", format=format_name) as trial:
+            trial.metadata.update(given.metadata)
+            trial.set_chapters(given.chapters())
+            packets = [_first_packet(trial, copy) for copy in copies]
+            trial.start_encoding()
+            trial.mux([packet for packet in packets if packet.size])
+        with av.open(io.BytesIO(file.getvalue()), "r") as back:
+            return read_head(back)
+    except (av.FFmpegError, ValueError):
+        return _NOTHING
+
+
+def _first_packet(trial: OutputContainer, copy: _Copy) -> av.Packet:
+    stream = trial.add_stream_from_template(copy.stream, opaque=True)
+    stream.metadata.update(copy.told.metadata)
+    stream.disposition = copy.told.disposition
+    packet = av.Packet(copy.first)
+    packet.pts = packet.dts = 0
+    packet.duration, packet.time_base, packet.stream = 1, Fraction(1, 1000), stream
+    packet.is_keyframe = True
+    return packet
+
+
+def _common(track: Track, copy: Track) -> Track:
+    """Return what a stream and its copy have in common."""
+    return replace(
+        track,
+        language=track.language if copy.language == track.language else None,
+        metadata={key: text for key, text in track.metadata.items() if copy.metadata.get(key) == text},
+        flags=track.flags & copy.flags,
+    )

@@ -1,0 +1,260 @@
+"""A faithful result passes; whatever is lost, moved or exchanged is told by its name."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from av.stream import Disposition
+
+from pipeline.errors import BrokenVideo
+from pipeline.video.agreement import Figure, same_times
+from pipeline.video.conformance import as_table, examine, verify
+from pipeline.video.contents import Times
+from tests.pipeline.video import clips
+
+Clip = Callable[[Path], Path]
+# So that Matroska does not move films with negative times, and that offsets in MP4 are finer than 1 ms.
+EXACT = {".mkv": {"avoid_negative_ts": "disabled"}, ".mp4": {"movie_timescale": "90000"}}
+
+
+def remake(
+    source: Path,
+    target: Path,
+    *,
+    scale: int = 2,
+    codec: str = "libx264",
+    frames: Callable[[list[Any]], list[Any]] = list,
+    packets: Callable[[list[Any]], list[Any]] = list,
+    streams: Callable[[list[Any]], list[Any]] = list,
+    change: Callable[[Any, Any], None] = lambda out, film: None,
+) -> Path:
+    """Enlarge a film and copy all else, the plain way.
+
+    Args:
+        source: The file.
+        target: Where to.
+        scale: How many times larger.
+        codec: Encodes the film.
+        frames: Changes the list of frames.
+        packets: Changes the list of the other packets.
+        streams: Changes the list of the source's streams.
+        change: Called with the container and the film before the first packet is written.
+    """
+    with (
+        av.open(str(source)) as given,
+        av.open(str(source)) as again,
+        av.open(str(target), "w", options=EXACT[target.suffix]) as out,
+    ):
+        main = given.streams.video[0]
+        decoded = frames(decode(given, main))
+        copies: dict[int, Any] = {}
+        for stream in streams(list(given.streams)):
+            if stream is main:
+                film = add_film(out, main, decoded[0], codec, scale)
+            elif out.format.name == "matroska" or stream.type == "audio":
+                copies[stream.index] = out.add_stream_from_template(stream, opaque=True)
+                copies[stream.index].metadata.update(stream.metadata)
+                copies[stream.index].disposition = stream.disposition
+        out.metadata.update(given.metadata)
+        out.set_chapters(given.chapters())
+        change(out, film)
+        for frame in decoded:
+            out.mux(film.encode(enlarged(frame, scale, film.codec_context.pix_fmt)))
+        out.mux(film.encode(None))
+        for packet in packets(copied(again, copies)):
+            packet.stream = copies[packet.stream.index]
+            out.mux(packet)
+    return target
+
+
+def decode(given: Any, main: Any) -> list[Any]:
+    found = []
+    for packet in given.demux(main):
+        try:
+            found += packet.decode()
+        except av.error.InvalidDataError:
+            continue
+    return found
+
+
+def add_film(out: Any, main: Any, frame: Any, codec: str, scale: int) -> Any:
+    options = clips.QUICK.get(codec, {}) | (clips.HDR10 if codec == "libx265" else {})
+    film = out.add_stream(codec, rate=25, options=options)
+    context = film.codec_context
+    context.width, context.height = frame.width * scale, frame.height * scale
+    context.pix_fmt, context.time_base = frame.format.name, main.time_base
+    context.sample_aspect_ratio = main.sample_aspect_ratio or Fraction(1)
+    context.colorspace, context.color_range = frame.colorspace, frame.color_range
+    context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
+    film.metadata.update(main.metadata)
+    film.disposition = main.disposition
+    film.set_display_rotation(frame.rotation)
+    return film
+
+
+def enlarged(frame: Any, scale: int, pix_fmt: str) -> Any:
+    large = frame.reformat(frame.width * scale, frame.height * scale, pix_fmt)
+    large.pts, large.time_base, large.duration = frame.pts, frame.time_base, frame.duration
+    large.pict_type = 0
+    return large
+
+
+def copied(given: Any, copies: dict[int, Any]) -> list[Any]:
+    wanted = [given.streams[index] for index in copies if given.streams[index].type != "attachment"]
+    return [packet for packet in given.demux(wanted) if packet.size] if wanted else []
+
+
+def names(figures: list[Figure]) -> set[str]:
+    return {figure.name for figure in figures}
+
+
+def encoder_for(clip: Clip) -> str:
+    return {clips.hdr10: "libx265", clips.odd_size: "ffv1"}.get(clip, "libx264")
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+@pytest.mark.parametrize("clip", clips.WITH_FRAMES, ids=lambda clip: clip.__name__)
+def test_a_faithful_result_passes(clip: Clip, suffix: str, tmp_path: Path) -> None:
+    source = clip(tmp_path / "source")
+    result = remake(source, tmp_path / f"result{suffix}", codec=encoder_for(clip))
+    assert [str(figure) for figure in verify(source, result, scale=2) if figure.holdable] == []
+
+
+def test_every_fault_of_the_film_is_told(tmp_path: Path) -> None:
+    def fault(clip: Clip = clips.wide_pixels, **changes: Any) -> set[str]:
+        source = clip(tmp_path / "source")
+        return names(verify(source, remake(source, tmp_path / "result.mkv", **changes), scale=2))
+
+    def other_times(shown: list[Any]) -> list[Any]:
+        shown[3].pts += 20
+        return shown
+
+    def later(shown: list[Any]) -> list[Any]:
+        for frame in shown:
+            frame.pts += 512
+        return shown
+
+    def untagged(out: Any, film: Any) -> None:
+        film.codec_context.colorspace, film.codec_context.color_trc = 2, 1
+
+    assert fault(frames=lambda shown: shown[:-1]) == {"frames", "duration"}
+    assert fault(frames=lambda shown: shown[:4] + shown[5:]) == {"frames", "frame times"}
+    assert fault(frames=other_times) == {"frame times"}
+    assert fault(frames=later) == {"start"}
+    assert fault(scale=3) == {"size"}
+    assert fault(change=lambda out, film: setattr(film.codec_context, "sample_aspect_ratio", 2)) == {"pixel aspect"}
+    assert fault(clips.rotated, change=lambda out, film: film.set_display_matrix(None)) == {"rotation"}
+    assert fault(clips.hdr10) == {"mastering display", "content light"}
+    assert fault(change=untagged) == {"colour matrix", "colour transfer"}
+
+
+def test_every_fault_beside_the_film_is_told(tmp_path: Path) -> None:
+    source = clips.two_languages(tmp_path / "source")
+
+    def fault(**changes: Any) -> set[str]:
+        found = verify(source, remake(source, tmp_path / "result.mkv", **changes), scale=2)
+        assert all(figure.holdable for figure in found)
+        return names(found)
+
+    def moved(copies: list[Any]) -> list[Any]:
+        for packet in copies:
+            if packet.stream.index == 1:
+                packet.pts, packet.dts = packet.pts + 40, packet.dts + 40
+        return copies
+
+    def longer(copies: list[Any]) -> list[Any]:
+        next(packet for packet in copies if packet.stream.index == 3).duration += 10
+        return copies
+
+    def told_otherwise(out: Any, film: Any) -> None:
+        out.streams[1].metadata["language"] = "ita"
+        out.streams[2].disposition = Disposition(0)
+        del out.metadata["title"]
+        out.set_chapters(out.chapters()[:1])
+
+    aac, flac, srt = "stream 1 (audio aac)", "stream 2 (audio flac)", "stream 3 (subtitle subrip)"
+    assert fault() == set()
+    assert fault(packets=moved) == {f"{aac} after film"}
+    assert fault(packets=lambda copies: copies[:-1]) == {f"{aac} bytes", f"{aac} packets"}
+    assert fault(packets=longer) == {f"{srt} times"}
+    assert fault(streams=lambda all_of_them: all_of_them[:-1]) == {"stream 4 (attachment)"}
+    assert fault(streams=lambda own: [own[0], own[2], own[1], *own[3:]]) == {"order of streams"}
+    assert fault(change=told_otherwise) == {f"{aac} language", f"{flac} comment", "metadata title", "chapters"}
+    assert fault(change=lambda out, film: out.add_attachment("b.ttf", "font/ttf", b"more")) == {
+        "stream 5 (attachment) of the result"
+    }
+
+
+def test_what_a_container_cannot_hold_is_told_as_that(tmp_path: Path) -> None:
+    source = clips.two_languages(tmp_path / "source")
+
+    def fault(**changes: Any) -> dict[str, bool]:
+        found = verify(source, remake(source, tmp_path / "result.mp4", **changes))
+        return {figure.name: figure.holdable for figure in found}
+
+    lost = {"stream 3 (subtitle subrip)": False, "stream 4 (attachment)": False, "metadata director": False}
+    assert fault() == lost
+    assert fault(streams=lambda own: [own[0], own[1]]) == lost | {"stream 2 (audio flac)": True}
+    assert fault(change=lambda out, film: out.set_chapters([])) == lost | {"chapters": True}
+
+
+def test_a_line_says_what_came_and_what_was_expected(tmp_path: Path) -> None:
+    source = clips.two_languages(tmp_path / "source")
+    result = remake(source, tmp_path / "result.mp4", frames=lambda shown: shown[:2] + shown[3:])
+    lines = {figure.name: str(figure) for figure in verify(source, result, scale=2)}
+    assert lines["frames"] == "frames: 7, expected 8"
+    assert lines["frame times"] == "frame times: number 2 at 0.120000 s, expected 0.080000 s after the first"
+    assert lines["metadata director"].endswith("expected nobody, which this container cannot hold; --container mkv may")
+
+
+def test_any_whole_scale_is_taken_where_none_is_given(tmp_path: Path) -> None:
+    source = clips.wide_pixels(tmp_path / "source")
+    result = remake(source, tmp_path / "result.mkv", scale=3)
+    assert verify(source, result) == []
+    assert names(verify(source, result, scale=2)) == {"size"}
+
+
+def test_all_figures_make_a_table(tmp_path: Path) -> None:
+    source = clips.two_languages(tmp_path / "source")
+    figures = examine(source, remake(source, tmp_path / "result.mp4", scale=1), scale=1)
+    assert as_table(figures).row_count == len(figures)
+    assert {"frames", "start", "duration", "stream 1 (audio aac) after film", "chapter 2 start"} <= names(figures)
+
+
+@pytest.mark.parametrize("clip", clips.WITHOUT_FRAMES, ids=lambda clip: clip.__name__)
+def test_a_film_without_frames_cannot_be_compared(clip: Clip, tmp_path: Path) -> None:
+    broken, whole = clip(tmp_path / "broken"), clips.one_frame(tmp_path / "whole")
+    with pytest.raises(BrokenVideo, match=rf"the source {broken} holds no "):
+        verify(broken, whole)
+    with pytest.raises(BrokenVideo, match=rf"the result {broken} holds no "):
+        verify(whole, broken)
+
+
+def test_what_is_no_video_is_told(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(BrokenVideo, match=r"the source .*text\.mp4 cannot be read as a video: "):
+        verify(tmp_path / "text.mp4", clips.one_frame(tmp_path / "whole"))
+
+
+def film_times(ticks_a_second: int) -> Iterator[int]:
+    return (round(Fraction(1001 * number, 30000) * ticks_a_second) for number in range(300))
+
+
+@pytest.mark.parametrize("ticks_a_second", [1000, 600, 90000, 30000])
+def test_times_may_be_off_by_what_the_clock_cannot_tell(ticks_a_second: int) -> None:
+    source = Times(Fraction(1, 30000), tuple(film_times(30000)))
+    result = Times(Fraction(1, ticks_a_second), tuple(film_times(ticks_a_second)))
+    assert same_times("times", source, result).agrees
+    wrong = list(result.ticks)
+    wrong[100] += 2
+    assert not same_times("times", source, replace(result, ticks=tuple(wrong))).agrees
+
+
+def test_times_that_the_clock_can_tell_are_exact() -> None:
+    source = Times(Fraction(1, 1000), (0, 40, 80))
+    assert same_times("times", source, Times(Fraction(1, 16000), (0, 640, 1280))).agrees
+    assert not same_times("times", source, Times(Fraction(1, 16000), (0, 641, 1280))).agrees
