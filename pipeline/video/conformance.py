@@ -1,7 +1,7 @@
 """Is the result the same film, only larger? Its frames and times, and all that lies beside them, against the source.
 
-Frames count as they are decoded, other streams by the bytes of their packets.
-What the source does not say (colour tags, languages ...), the result is free to say.
+Frames count as they are decoded, other streams by the bytes of their packets. What the source does not say (colour
+tags, languages ...), the result is free to say.
 """
 
 from __future__ import annotations
