@@ -1,11 +1,13 @@
 """What every stage promises, held over all of them."""
 
+from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline.tiling import Footprint, needed_regions, split
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.registry import STAGES, config_from, load_stage
@@ -28,6 +30,19 @@ SMALL_CONFIGS: dict[str, StageConfig] = {
 }
 
 
+def has_halo(config: StageConfig) -> bool:
+    with torch.device("meta"):
+        return config.build().halo is not None
+
+
+with_halo = pytest.mark.parametrize(
+    "config", [pytest.param(config, id=name) for name, config in SMALL_CONFIGS.items() if has_halo(config)]
+)
+without_halo = pytest.mark.parametrize(
+    "config", [pytest.param(config, id=name) for name, config in SMALL_CONFIGS.items() if not has_halo(config)]
+)
+
+
 @pytest.fixture(params=SMALL_CONFIGS.values(), ids=SMALL_CONFIGS.keys())
 def config(request: pytest.FixtureRequest) -> StageConfig:
     return request.param
@@ -44,12 +59,15 @@ def stage(config: StageConfig) -> Stage:
             module.running_var.uniform_(0.5, 2)
     for parameter in stage.parameters():
         nn.init.normal_(parameter, std=0.1)
+    for module in stage.modules():
+        if isinstance(module, nn.LayerNorm):
+            nn.init.uniform_(module.weight, 1, 2)
     return stage
 
 
 def side_of(stage: Stage) -> int:
-    """A size that holds the halo on both sides of a grid cell."""
-    return (2 * stage.halo // stage.multiple_of + 3) * stage.multiple_of
+    """A size that holds the halo, where there is one, on both sides of a grid cell."""
+    return (2 * (stage.halo or 0) // stage.multiple_of + 3) * stage.multiple_of
 
 
 def test_every_stage_of_the_table_is_tested_here() -> None:
@@ -69,22 +87,45 @@ def test_batch_equals_single_images(stage: Stage) -> None:
         torch.testing.assert_close(together[index], stage(images[index : index + 1])[0], atol=1e-5, rtol=1e-4)
 
 
+@with_halo
 def test_halo_covers_the_gradient(stage: Stage) -> None:
-    """Nothing beyond the halo moves an output pixel, wherever in its grid cell that pixel lies."""
+    """Nothing beyond the halo moves an output pixel, wherever in its grid cell and in the image that pixel lies."""
     assert reach_of_gradient(stage) <= stage.halo
 
 
+@with_halo
 def test_halo_is_no_larger_than_what_the_architecture_reaches(stage: Stage) -> None:
     """A NaN travels along every path, so its spread is the reach of the architecture itself."""
     assert reach_of_nan(stage.double()) == stage.halo
 
 
+@without_halo
+def test_without_a_halo_a_pixel_reaches_the_whole_image(stage: Stage) -> None:
+    image = torch.rand(1, 3, 16 * stage.multiple_of, 16 * stage.multiple_of)
+    image[..., 0, 0] = torch.nan
+    assert stage(image).isnan().any(dim=1).all()
+
+
+@with_halo
+def test_tiles_equal_the_whole(stage: Stage) -> None:
+    """In double precision, where the least that is missing shows."""
+    side = side_of(stage)
+    image = torch.rand(1, 3, side, side, dtype=torch.float64)
+    whole = stage.double()(image)
+    footprint = Footprint(stage.scale, stage.multiple_of, stage.halo)
+    for tile in split(side, side, side // 3):
+        needed, _ = needed_regions(tile, [footprint], side, side)
+        made = stage(image[..., *needed.slices])[..., *tile.scaled(stage.scale).within(needed.scaled(stage.scale))]
+        torch.testing.assert_close(made, whole[..., *tile.scaled(stage.scale).slices], atol=1e-12, rtol=0)
+
+
 def reach_of_gradient(stage: Stage) -> int:
     side = side_of(stage)
+    middle = side // 2 // stage.multiple_of * stage.multiple_of
     reach = 0
-    for phase in range(stage.multiple_of):
+    for cell, phase in product((0, middle, side - stage.multiple_of), range(stage.multiple_of)):
         image = torch.rand(1, 3, side, side, requires_grad=True)
-        pixel = side // 2 // stage.multiple_of * stage.multiple_of + phase
+        pixel = cell + phase
         row = slice(pixel * stage.scale, (pixel + 1) * stage.scale)
         stage(image)[..., row, row].sum().backward()
         reach = max(reach, spread(image.grad.abs().sum(dim=(0, 1)) > 0, pixel))
@@ -92,11 +133,11 @@ def reach_of_gradient(stage: Stage) -> int:
 
 
 def reach_of_nan(stage: Stage) -> int:
+    """How far a NaN spreads that lies where it just reaches the image's border."""
     side = side_of(stage)
     reach = 0
-    for phase in range(stage.multiple_of):
+    for pixel in range(stage.halo, stage.halo + stage.multiple_of):
         image = torch.rand(1, 3, side, side, dtype=torch.float64)
-        pixel = side // 2 // stage.multiple_of * stage.multiple_of + phase
         image[..., pixel, pixel] = torch.nan
         moved = stage(image).isnan().any(dim=1)[0]
         cells = moved.view(side, stage.scale, side, stage.scale).any(dim=3).any(dim=1)
