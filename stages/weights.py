@@ -136,7 +136,8 @@ def load_state(stage: Stage, tensors: Mapping[str, Tensor], source: str) -> None
 def read_published(path: Path) -> dict[str, Tensor]:
     """Read a published ``.pth`` state_dict without running any code in it.
 
-    Training frameworks wrap the tensors in a dict under ``params``, ``params_ema`` or ``state_dict``.
+    Training frameworks wrap the tensors in a dict under ``params``, ``params_ema`` or ``state_dict``; those trained on
+    several devices put ``module.`` before every name.
 
     Raises:
         WeightsError: if the file holds anything but tensors.
@@ -150,4 +151,4 @@ def read_published(path: Path) -> dict[str, Tensor]:
             content = content[wrapper]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(f"{path} holds {type(content).__name__}, expected a state_dict of tensors")
-    return dict(content)
+    return {name.removeprefix("module."): tensor for name, tensor in content.items()}

@@ -101,3 +101,8 @@ def test_shipped_weights_load_and_tell_their_figures(name: str) -> None:
     stage = load_stage(path)
     assert all(parameter.isfinite().all() for parameter in stage.parameters())
     assert read_card(path).metrics
+
+
+def test_names_from_training_on_several_devices_are_read(tmp_path: Path) -> None:
+    torch.save({"epoch": 3, "state_dict": {"module.conv.weight": torch.ones(2)}}, tmp_path / "published.pth")
+    assert list(read_published(tmp_path / "published.pth")) == ["conv.weight"]
