@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from rich.console import Console
 from rich.table import Table
@@ -77,7 +78,8 @@ def print_tables() -> None:
 
 
 def _measure(config: StageConfig) -> tuple[str, str, str, str, str]:
-    stage = config.build().eval().fuse()
+    with torch.device("meta"):  # large networks take seconds to fill with random numbers
+        stage = config.build().eval().fuse()
     halo = "whole image" if stage.halo is None else str(stage.halo)
     return (
         f"{count_parameters(stage):,}",
