@@ -161,7 +161,7 @@ def _fill_from_card(entry: dict[str, Any], folder: Path) -> tuple[dict[str, Any]
     differing = {
         key: f"got {entry[key]!r}, but the weights {path.name} were trained with {value!r}; leave the key out"
         for key, value in trained.items()
-        if key in entry and entry[key] != value
+        if key in entry and entry[key] != value and key not in stage.run_options
     }
     return {**trained, **entry, "weights": str(path)}, differing
 

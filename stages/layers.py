@@ -1,5 +1,6 @@
 """Pieces that two or more stages share."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 
@@ -90,3 +91,13 @@ def finer_halo(halo: int, factor: int) -> int:
 def coarser_halo(halo: int, factor: int) -> int:
     """Express a dependency radius on a ``factor`` times finer grid in pixels of the coarser grid."""
     return -(-halo // factor)
+
+
+def halo_of(last_seen: Callable[[int], int], multiple_of: int) -> int:
+    """Return the radius of a network that looks no further back than ahead.
+
+    Args:
+        last_seen: The last input row that an output row depends on.
+        multiple_of: After how many rows that repeats.
+    """
+    return max(last_seen(row) - row for row in range(multiple_of))

@@ -7,6 +7,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
+from stages.nafnet import NAFNetConfig
 from stages.stage import Stage, StageConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
@@ -15,6 +16,7 @@ from stages.weights import Card, WeightsError, load_weights, read_card
 AnyStageConfig = Annotated[
     DnCNNConfig
     | EDSRConfig
+    | NAFNetConfig
     | UNetConfig
     | UnsharpMaskConfig,
     Field(discriminator="stage"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
@@ -54,6 +54,12 @@ class StageConfig(BaseModel, ABC):
 
 
 class LearnedStageConfig(StageConfig, ABC):
-    """A stage that has to be trained before it is of use."""
+    """A stage that has to be trained before it is of use.
+
+    Attributes:
+        run_options: Names of architecture options that any weights can be run with, whatever they were trained with.
+    """
+
+    run_options: ClassVar[frozenset[str]] = frozenset()
 
     weights: str | None = Field(None, description="a shipped name, or the path of a weights file relative to the YAML")

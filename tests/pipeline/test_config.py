@@ -165,6 +165,14 @@ def test_weights_of_another_stage(tmp_path: Path) -> None:
     assert line == ("chain.yaml:3: stages.0.weights: tiny.safetensors holds weights of stage 'dncnn', expected 'unet'")
 
 
+def test_options_of_running_are_the_chain_s_to_choose(tmp_path: Path) -> None:
+    write_weights(tmp_path, "nafnet", width=2, encoder_blocks=[1], decoder_blocks=[1], local_size=64)
+    text = "stages:\n  - {{stage: nafnet, weights: tiny.safetensors{}}}\n"
+    for chosen, expected in (("", 64), (", local_size: 16", 16), (", local_size: null", None)):
+        (stage,) = load_chain_config(write_chain(tmp_path, text.format(chosen))).stages
+        assert stage.architecture()["local_size"] == expected
+
+
 def test_weights_of_other_options_name_both_values(tmp_path: Path) -> None:
     write_weights(tmp_path)
     text = "stages:\n  - stage: dncnn\n    width: 64\n    weights: tiny.safetensors\n"

@@ -19,6 +19,7 @@ from pipeline.errors import ConfigError, OutOfMemory, RestorationError
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.layers import bicubic_upscale
+from stages.nafnet import NAFNetConfig
 from stages.stage import Stage, StageConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
@@ -35,6 +36,9 @@ CHAINS = {
     "dncnn": [DNCNN],
     "dncnn at half size": [DNCNN_AT_HALF_SIZE],
     "unet": [UNET],
+    "nafnet with local statistics": [
+        NAFNetConfig(width=4, encoder_blocks=[1], decoder_blocks=[1], local_size=8),
+    ],
     "edsr x2": [EDSR_X2],
     "edsr x3": [EDSR_X3],
     "unsharp mask": [UNSHARP],
@@ -67,6 +71,9 @@ def chain_of(*configs: StageConfig) -> Chain:
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(module.weight, a=1)
                 module.weight.data *= 0.7
+        for parameter in stage.parameters():
+            if not parameter.any():
+                nn.init.normal_(parameter, std=0.1)
     return chain
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pipeline.tiling import Footprint, needed_regions, split
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
+from stages.nafnet import NAFNetConfig
 from stages.registry import STAGES, config_from, load_stage
 from stages.stage import Stage, StageConfig
 from stages.unet import UNetConfig
@@ -24,6 +25,8 @@ SMALL_CONFIGS: dict[str, StageConfig] = {
     "edsr-x3": EDSRConfig(depth=1, width=6, scale=3),
     "edsr-x4": EDSRConfig(depth=1, width=6, scale=4, res_scale=0.1),
     "edsr-direct": EDSRConfig(depth=1, width=6, upsampler="direct", bicubic_skip=True),
+    "nafnet": NAFNetConfig(width=4, encoder_blocks=[1, 1], decoder_blocks=[1, 1]),
+    "nafnet-local": NAFNetConfig(width=4, encoder_blocks=[1, 1], decoder_blocks=[1, 1], local_size=12),
     "unet": UNetConfig(width=4, levels=3),
     "unet-half-residual": UNetConfig(width=4, levels=2, unshuffle=2, residual=True),
     "unsharp_mask": UnsharpMaskConfig(sigma=1.2, amount=0.7),
