@@ -9,6 +9,7 @@ from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.nafnet import NAFNetConfig
 from stages.stage import Stage, StageConfig
+from stages.uformer import UformerConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
 from stages.weights import Card, WeightsError, load_weights, read_card
@@ -17,6 +18,7 @@ AnyStageConfig = Annotated[
     DnCNNConfig
     | EDSRConfig
     | NAFNetConfig
+    | UformerConfig
     | UNetConfig
     | UnsharpMaskConfig,
     Field(discriminator="stage"),

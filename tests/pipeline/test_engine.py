@@ -21,6 +21,7 @@ from stages.edsr import EDSRConfig
 from stages.layers import bicubic_upscale
 from stages.nafnet import NAFNetConfig
 from stages.stage import Stage, StageConfig
+from stages.uformer import UformerConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
 
@@ -39,6 +40,7 @@ CHAINS = {
     "nafnet with local statistics": [
         NAFNetConfig(width=4, encoder_blocks=[1], decoder_blocks=[1], local_size=8),
     ],
+    "uformer": [UformerConfig(width=4, depths=[1, 2, 1], window=4)],
     "edsr x2": [EDSR_X2],
     "edsr x3": [EDSR_X3],
     "unsharp mask": [UNSHARP],

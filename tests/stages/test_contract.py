@@ -13,6 +13,7 @@ from stages.edsr import EDSRConfig
 from stages.nafnet import NAFNetConfig
 from stages.registry import STAGES, config_from, load_stage
 from stages.stage import Stage, StageConfig
+from stages.uformer import UformerConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
 from stages.weights import Card, read_card, save_weights
@@ -27,6 +28,8 @@ SMALL_CONFIGS: dict[str, StageConfig] = {
     "edsr-direct": EDSRConfig(depth=1, width=6, upsampler="direct", bicubic_skip=True),
     "nafnet": NAFNetConfig(width=4, encoder_blocks=[1, 1], decoder_blocks=[1, 1]),
     "nafnet-local": NAFNetConfig(width=4, encoder_blocks=[1, 1], decoder_blocks=[1, 1], local_size=12),
+    "uformer": UformerConfig(width=4, depths=[1, 2, 2], window=4),
+    "uformer-plain": UformerConfig(width=4, depths=[2, 2, 1], window=2, modulator=False, middle_shift=False),
     "unet": UNetConfig(width=4, levels=3),
     "unet-half-residual": UNetConfig(width=4, levels=2, unshuffle=2, residual=True),
     "unsharp_mask": UnsharpMaskConfig(sigma=1.2, amount=0.7),

@@ -7,11 +7,14 @@ from torch import nn
 from stages.dncnn import DnCNNConfig
 from stages.nafnet import NAFNetConfig
 from stages.stage import StageConfig
+from stages.uformer import UformerConfig
 
 CONFIGS: dict[str, StageConfig] = {
     "dncnn": DnCNNConfig(depth=9, width=8),
     "dncnn-gray": DnCNNConfig(depth=8, width=8, channels=1, batch_norm=False),
     "nafnet": NAFNetConfig(width=8, encoder_blocks=[1, 2, 1], middle_blocks=2, decoder_blocks=[2, 1, 1]),
+    "uformer": UformerConfig(width=4, depths=[1, 2, 1, 2, 2, 1, 2, 1, 1]),
+    "uformer-plain": UformerConfig(width=4, depths=[2, 1, 1, 1, 1, 1, 1, 1, 2], modulator=False),
 }
 
 
