@@ -54,20 +54,20 @@ class ChainConfig(BaseModel):
         )
 
     def weights_hashes(self) -> dict[str, str]:
-        """Return the SHA-256 of every weights file, by stage name."""
+        """Return the SHA-256 of every file that changes pixels: of weights by stage name, of others by option too."""
         return {
-            name: sha256_of(Path(stage.weights))
+            name if option == "weights" else f"{name}.{option}": sha256_of(path)
             for name, stage in zip(self.names, self.stages, strict=True)
-            if isinstance(stage, LearnedStageConfig) and stage.weights is not None
+            for option, path in stage.files().items()
         }
 
     def fingerprint(self) -> str:
         """Return a SHA-256 that changes with every option and every weight that changes pixels.
 
-        Where the weights lie does not count, only their bytes; neither do precision and tile size, whose
+        Where files lie does not count, only their bytes; neither do precision and tile size, whose
         results agree within a tested bound.
         """
-        options = [stage.model_dump(mode="json", exclude={"weights"}) for stage in self.stages]
+        options = [stage.model_dump(mode="json", exclude={"weights", *stage.files()}) for stage in self.stages]
         content = json.dumps([options, self.weights_hashes()], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 

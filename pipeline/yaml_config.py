@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.yaml_document import Location, Mistake, YamlDocument, read_document
@@ -34,18 +34,6 @@ _EXPECTED = {
     "less_than_equal": "at most {le:g}",
     "less_than": "less than {lt:g}",
 }
-
-
-def _find(path: Path, info: ValidationInfo) -> Path:
-    folder: Path = (info.context or {}).get("folder", Path())
-    found = (folder / path).resolve()
-    if not found.is_file():
-        raise ValueError(f"no such file: {found}")
-    return found
-
-
-FileBeside = Annotated[Path, AfterValidator(_find)]
-"""A file that is there, its path relative to the YAML that names it."""
 
 
 def read_yaml(path: Path, model: type[M]) -> M:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 from torch import Tensor, nn
 
 
@@ -36,6 +37,18 @@ class Stage(nn.Module):
         raise TypeError(f"{type(self).__name__} has no forward")
 
 
+def _find(path: Path, info: ValidationInfo) -> Path:
+    folder: Path = (info.context or {}).get("folder", Path())
+    found = (folder / path).resolve()
+    if not found.is_file():
+        raise ValueError(f"no such file: {found}")
+    return found
+
+
+FileBeside = Annotated[Path, AfterValidator(_find)]
+"""A file that is there, its path relative to the YAML that names it."""
+
+
 class StageConfig(BaseModel, ABC):
     """What a chain's YAML says of one stage; the only place where defaults live."""
 
@@ -52,6 +65,10 @@ class StageConfig(BaseModel, ABC):
         """Return the module's keyword arguments: what a weights file must agree with."""
         return self.model_dump(exclude={"stage", "strength", "weights"})
 
+    def files(self) -> dict[str, Path]:
+        """Return the files that options name: what is in them changes pixels, not where they lie."""
+        return {name: value for name, value in self if isinstance(value, Path)}
+
 
 class LearnedStageConfig(StageConfig, ABC):
     """A stage that has to be trained before it is of use.
@@ -63,3 +80,7 @@ class LearnedStageConfig(StageConfig, ABC):
     run_options: ClassVar[frozenset[str]] = frozenset()
 
     weights: str | None = Field(None, description="a shipped name, or the path of a weights file relative to the YAML")
+
+    def files(self) -> dict[str, Path]:
+        """Return the weights file and what else options name."""
+        return super().files() | ({} if self.weights is None else {"weights": Path(self.weights)})

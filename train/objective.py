@@ -24,7 +24,7 @@ from pydantic import (
 )
 from torch import Tensor, nn
 
-from pipeline.yaml_config import FileBeside
+from stages.stage import FileBeside
 from train.losses import LOSSES, Loss
 from train.perceptual import load_perceptual_loss
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -15,8 +14,7 @@ from pipeline.chain import Chain
 from pipeline.config import ChainConfig, load_chain_config
 from pipeline.errors import ConfigError
 from pipeline.tiling import Footprint, round_up, total_halo, total_multiple_of, total_scale
-from pipeline.yaml_config import FileBeside
-from stages.stage import LearnedStageConfig, StageConfig
+from stages.stage import FileBeside, StageConfig
 
 # Measured with the shipped denoiser (halo 33) and a deblurring U-Net (halo 47): what zeros beyond the border do to
 # the result falls from 5 grey levels at the border to 0.03 at 16 pixels. More would cost time and change nothing.
@@ -103,8 +101,5 @@ def _refuse_other_options(trained: StageConfig, wanted: StageConfig, place: str)
 def _listed(stages: Iterable[StageConfig]) -> str:
     """Name stages and their weights: ``dncnn (dncnn_color_blind), unsharp_mask``."""
     return ", ".join(
-        f"{stage.stage} ({Path(stage.weights).stem})"
-        if isinstance(stage, LearnedStageConfig) and stage.weights
-        else stage.stage
-        for stage in stages
+        " ".join([stage.stage, *(f"({path.stem})" for path in stage.files().values())]) for stage in stages
     )
