@@ -1,5 +1,6 @@
 """Pieces that two or more stages share."""
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
@@ -35,24 +36,43 @@ class ResidualBlock(nn.Module):
         return features + self.body(features) * self.res_scale
 
 
+def gaussian_kernel(sigma: float) -> Tensor:
+    """Return the normalised one-dimensional Gaussian, cut at three standard deviations (pixels)."""
+    radius = math.ceil(3 * sigma)
+    offsets = torch.arange(-radius, radius + 1, dtype=torch.float32)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    return kernel / kernel.sum()
+
+
 BICUBIC_HALO = 2
 
 
 def bicubic_upscale(image: Tensor, scale: int) -> Tensor:
-    """Enlarge ``(B, C, H, W)`` by an integer factor with the field's bicubic kernel (Keys, a = -0.5), in float32.
+    """Enlarge ``(B, C, H, W)`` by an integer factor with the field's bicubic kernel (Keys, a = -0.5), in float32."""
+    return polyphase_upscale(image, scale, keys_kernel, BICUBIC_HALO)
 
-    Each of the ``scale x scale`` pixels that a pixel becomes is a fixed filter around it (``BICUBIC_HALO``), so
-    that a part of an image gives the very pixels of the whole; interpolation at float coordinates does not. Borders
-    repeat the outermost pixels.
+
+def polyphase_upscale(image: Tensor, scale: int, kernel: Callable[[Tensor], Tensor], support: int) -> Tensor:
+    """Enlarge ``(B, C, H, W)`` by an integer factor with an interpolation kernel, in float32.
+
+    Each of the ``scale x scale`` pixels that a pixel becomes is a fixed filter around it, so that a part of an image
+    gives the very pixels of the whole; interpolation at float coordinates does not. Borders repeat the outermost
+    pixels.
+
+    Args:
+        image: What to enlarge.
+        scale: Enlargement; 1 returns the image itself.
+        kernel: Weights at distances in pixels of the image, zero from ``support``; made to sum to one.
+        support: Radius of the kernel, which is how far a pixel looks.
     """
     if scale == 1:
         return image
     batch, _, height, width = image.shape
-    filters = _bicubic_filters(scale).to(image.device)
-    planes = F.pad(image.reshape(-1, 1, height, width).float(), (BICUBIC_HALO,) * 4, mode="replicate")
-    with _full_precision(image.device.type):
+    filters = _polyphase_filters(scale, kernel, support).to(image.device)
+    planes = F.pad(image.reshape(-1, 1, height, width).float(), (support,) * 4, mode="replicate")
+    with full_precision(image.device.type):
         rows = F.conv2d(planes, filters.view(scale, 1, -1, 1))
-        pixels = F.conv2d(rows.reshape(-1, 1, height, width + 2 * BICUBIC_HALO), filters.view(scale, 1, 1, -1))
+        pixels = F.conv2d(rows.reshape(-1, 1, height, width + 2 * support), filters.view(scale, 1, 1, -1))
     return F.pixel_shuffle(pixels.view(batch, -1, height, width), scale)
 
 
@@ -64,7 +84,7 @@ def keys_kernel(distance: Tensor) -> Tensor:
     return torch.where(x <= 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
 
 
-def _full_precision(device_type: str) -> AbstractContextManager[object]:
+def full_precision(device_type: str) -> AbstractContextManager[object]:
     """Switch autocast off, where the device has it; the meta device does not."""
     if torch.amp.is_autocast_available(device_type):
         return torch.autocast(device_type, enabled=False)
@@ -73,11 +93,12 @@ def _full_precision(device_type: str) -> AbstractContextManager[object]:
 
 @lru_cache(maxsize=8)
 @torch.inference_mode(mode=False)  # one kept from there would be refused where gradients are computed
-def _bicubic_filters(scale: int) -> Tensor:
-    """Return the ``(scale, 5)`` filters along one axis, one for each place in the enlarged pixel; on the CPU."""
+def _polyphase_filters(scale: int, kernel: Callable[[Tensor], Tensor], support: int) -> Tensor:
+    """Return the ``(scale, 2 * support + 1)`` filters along one axis, one for each place in the enlarged pixel."""
     places = (torch.arange(scale, dtype=torch.float64, device="cpu") + 0.5) / scale - 0.5
-    taps = torch.arange(-BICUBIC_HALO, BICUBIC_HALO + 1, device="cpu")
-    return keys_kernel(taps - places[:, None]).float()
+    taps = torch.arange(-support, support + 1, device="cpu")
+    filters = kernel(taps - places[:, None])
+    return (filters / filters.sum(dim=1, keepdim=True)).float()
 
 
 def finer_halo(halo: int, factor: int) -> int:

@@ -1,25 +1,19 @@
 """Unsharp masking: add back what a Gaussian blur takes away.
 
-result = image + amount * (image - blur(image, sigma))
+result = image + amount * shrink(image - blur(image, sigma), threshold)
+
+``shrink`` takes the threshold off every detail and leaves nothing of the smaller ones, so that there is no edge
+between pixels that are sharpened and pixels that are not.
 """
 
-import math
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from stages.layers import gaussian_kernel
 from stages.stage import Stage, StageConfig
-
-
-def gaussian_kernel(sigma: float) -> Tensor:
-    """Return the normalised one-dimensional Gaussian, cut at three standard deviations (pixels)."""
-    radius = math.ceil(3 * sigma)
-    offsets = torch.arange(-radius, radius + 1, dtype=torch.float32)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    return kernel / kernel.sum()
 
 
 class UnsharpMask(Stage):
@@ -28,13 +22,15 @@ class UnsharpMask(Stage):
     Args:
         sigma: Standard deviation of the blur in pixels.
         amount: How much of the detail is added; 0 is the identity.
+        threshold: Details of fewer 8-bit grey levels, such as noise, are left alone.
     """
 
     kernel: Tensor
 
-    def __init__(self, *, sigma: float, amount: float) -> None:
+    def __init__(self, *, sigma: float, amount: float, threshold: float) -> None:
         super().__init__()
         self.amount = amount
+        self.threshold = threshold / 255
         self.register_buffer("kernel", gaussian_kernel(sigma), persistent=False)
         self.radius = self.kernel.numel() // 2
         self.halo = self.radius
@@ -45,7 +41,7 @@ class UnsharpMask(Stage):
         columns = self.kernel.view(1, 1, 1, -1).expand(3, -1, -1, -1)
         padded = F.pad(image, (self.radius,) * 4, mode="replicate")
         blurred = F.conv2d(F.conv2d(padded, rows, groups=3), columns, groups=3)
-        return image + self.amount * (image - blurred)
+        return image + self.amount * F.softshrink(image - blurred, self.threshold)
 
 
 class UnsharpMaskConfig(StageConfig):
@@ -54,6 +50,7 @@ class UnsharpMaskConfig(StageConfig):
     stage: Literal["unsharp_mask"] = "unsharp_mask"
     sigma: float = Field(1.0, gt=0, description="standard deviation of the blur in pixels")
     amount: float = Field(0.4, ge=0, description="share of the detail that is added")
+    threshold: float = Field(0.0, ge=0, description="details of fewer grey levels (of 255) are left alone")
 
     def build(self) -> UnsharpMask:
         """Build the module."""

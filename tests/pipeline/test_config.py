@@ -44,7 +44,7 @@ STAGE_NAMES = ", ".join(STAGES)
         (
             "stages:\n  - stage: unsharp_mask\n    amont: 0.4\n",
             "chain.yaml:3: stages.0.amont: unknown key; did you mean 'amount'? "
-            "Valid keys: stage, strength, sigma, amount",
+            "Valid keys: stage, strength, sigma, amount, threshold",
         ),
         (
             "stages:\n  - stage: unsharp_mask\n    sigma: abc\n",
@@ -193,7 +193,7 @@ def test_the_card_fills_in_what_the_yaml_leaves_out(tmp_path: Path) -> None:
 def test_integers_and_exponents_are_numbers(tmp_path: Path) -> None:
     text = "stages:\n  - {stage: unsharp_mask, sigma: 1, amount: 1e-3}\n"
     (stage,) = load_chain_config(write_chain(tmp_path, text)).stages
-    assert stage.architecture() == {"sigma": 1.0, "amount": 0.001}
+    assert stage.architecture() == {"sigma": 1.0, "amount": 0.001, "threshold": 0.0}
 
 
 def test_anchors_repeat_a_stage(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import torch
 
-from stages.unsharp_mask import UnsharpMaskConfig, gaussian_kernel
+from stages.layers import gaussian_kernel
+from stages.unsharp_mask import UnsharpMaskConfig
 
 
 def test_equals_opencv() -> None:
@@ -17,6 +18,23 @@ def test_equals_opencv() -> None:
 def test_amount_zero_is_the_identity() -> None:
     image = torch.rand(1, 3, 8, 8)
     assert torch.equal(UnsharpMaskConfig(amount=0.0).build()(image), image)
+
+
+def test_details_below_the_threshold_are_left_alone() -> None:
+    """A step of 6 levels is a detail of at most 3, whichever side of it one looks at; one of 60 is not."""
+    image = torch.full((1, 3, 9, 20), 100.0)
+    image[..., 10:] = 106
+    stage = UnsharpMaskConfig(amount=2.0, threshold=4.0).build()
+    assert torch.equal(stage(image / 255), image / 255)
+    image[..., 10:] = 160
+    assert (stage(image / 255) - image / 255).abs().max() > 10 / 255
+
+
+def test_no_detail_jumps_at_the_threshold() -> None:
+    """Where tiles round in another way, a hard threshold would switch pixels on and off."""
+    image = torch.rand(1, 3, 16, 16, dtype=torch.float64)
+    below, above = (UnsharpMaskConfig(amount=1.0, threshold=10 + by).build().double() for by in (-1e-6, 1e-6))
+    torch.testing.assert_close(below(image), above(image), atol=1e-7, rtol=0)
 
 
 def test_flat_colour_stays() -> None:
