@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import yaml
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from stages.cost_report import cost_table, draw_bars, parse_size
 from stages.profile import count_macs, count_parameters, layer_costs
@@ -60,11 +60,11 @@ def main(arguments: list[str]) -> int:
 def print_tables() -> None:
     """Print every stage with its defaults, then the shipped weights with their figures."""
     console = Console()
-    stages = Table(
-        "stage", "parameters", "GMACs at 640x360", "halo", "multiple of", "scale", title="Stages, by default"
-    )
+    first = Column("stage", no_wrap=True)
+    stages = Table(first, "parameters", "GMACs at 640x360", "halo", "multiple of", "scale", title="Stages, by default")
     for tag, config_type in STAGES.items():
-        stages.add_row(tag, *_measure(config_type(stage=tag)))
+        required = [name for name, field in config_type.model_fields.items() if field.is_required()]
+        stages.add_row(tag, *([f"by {', '.join(required)}"] if required else _measure(config_type(stage=tag))))
     console.print(stages)
     weights = Table("weights", "stage", "parameters", "GMACs", "halo", "scale", "trained for", "figures")
     for name, path in shipped_weights().items():

@@ -12,13 +12,16 @@ from stages.stage import Stage, StageConfig
 from stages.uformer import UformerConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
+from stages.upscale import BicubicConfig, LanczosConfig
 from stages.weights import Card, WeightsError, load_weights, read_card
 
 AnyStageConfig = Annotated[
-    DnCNNConfig
+    BicubicConfig
+    | DnCNNConfig
     | EDSRConfig
     | NAFNetConfig
     | UformerConfig
+    | LanczosConfig
     | UNetConfig
     | UnsharpMaskConfig,
     Field(discriminator="stage"),

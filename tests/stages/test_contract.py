@@ -16,6 +16,7 @@ from stages.stage import Stage, StageConfig
 from stages.uformer import UformerConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
+from stages.upscale import BicubicConfig, LanczosConfig
 from stages.weights import Card, read_card, save_weights
 
 SMALL_CONFIGS: dict[str, StageConfig] = {
@@ -32,6 +33,8 @@ SMALL_CONFIGS: dict[str, StageConfig] = {
     "uformer-plain": UformerConfig(width=4, depths=[2, 2, 1], window=2, modulator=False, middle_shift=False),
     "unet": UNetConfig(width=4, levels=3),
     "unet-half-residual": UNetConfig(width=4, levels=2, unshuffle=2, residual=True),
+    "bicubic": BicubicConfig(scale=3),
+    "lanczos": LanczosConfig(scale=2),
     "unsharp_mask": UnsharpMaskConfig(sigma=1.2, amount=0.7),
     "unsharp_mask-threshold": UnsharpMaskConfig(sigma=1.2, amount=0.7, threshold=3.0),
 }
