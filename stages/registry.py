@@ -8,6 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.nafnet import NAFNetConfig
+from stages.nlm import NonLocalMeansConfig
 from stages.stage import Stage, StageConfig
 from stages.uformer import UformerConfig
 from stages.unet import UNetConfig
@@ -22,6 +23,7 @@ AnyStageConfig = Annotated[
     | NAFNetConfig
     | UformerConfig
     | LanczosConfig
+    | NonLocalMeansConfig
     | UNetConfig
     | UnsharpMaskConfig,
     Field(discriminator="stage"),

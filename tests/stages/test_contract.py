@@ -11,6 +11,7 @@ from pipeline.tiling import Footprint, needed_regions, split
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.nafnet import NAFNetConfig
+from stages.nlm import NonLocalMeansConfig
 from stages.registry import STAGES, config_from, load_stage
 from stages.stage import Stage, StageConfig
 from stages.uformer import UformerConfig
@@ -35,6 +36,7 @@ SMALL_CONFIGS: dict[str, StageConfig] = {
     "unet-half-residual": UNetConfig(width=4, levels=2, unshuffle=2, residual=True),
     "bicubic": BicubicConfig(scale=3),
     "lanczos": LanczosConfig(scale=2),
+    "nlm": NonLocalMeansConfig(patch=3, search=7),
     "unsharp_mask": UnsharpMaskConfig(sigma=1.2, amount=0.7),
     "unsharp_mask-threshold": UnsharpMaskConfig(sigma=1.2, amount=0.7, threshold=3.0),
 }

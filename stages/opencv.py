@@ -1,0 +1,27 @@
+"""OpenCV's filters under torch: they know arrays on the CPU, one image at a time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Array = np.ndarray[Any, Any]
+
+
+def map_arrays(function: Callable[[Array], Array], image: Tensor) -> Tensor:
+    """Run a function of arrays over a batch; no gradients pass, and on a GPU it waits for the CPU.
+
+    Args:
+        function: Takes and returns RGB ``(H, W, 3)``, float32 in ``[0, 1]``.
+        image: ``(B, 3, H, W)``. On the meta device nothing is computed.
+
+    Returns:
+        The results, on the image's device and in its dtype.
+    """
+    if image.is_meta:
+        return image
+    arrays = image.detach().float().permute(0, 2, 3, 1).cpu().numpy()
+    results = np.stack([function(np.ascontiguousarray(array)) for array in arrays])
+    return torch.from_numpy(results).permute(0, 3, 1, 2).to(image)
