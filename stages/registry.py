@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from stages.clahe import CLAHEConfig
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.nafnet import NAFNetConfig
@@ -18,6 +19,7 @@ from stages.weights import Card, WeightsError, load_weights, read_card
 
 AnyStageConfig = Annotated[
     BicubicConfig
+    | CLAHEConfig
     | DnCNNConfig
     | EDSRConfig
     | NAFNetConfig

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.tiling import Footprint, needed_regions, split
+from stages.clahe import CLAHEConfig
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.nafnet import NAFNetConfig
@@ -37,6 +38,7 @@ SMALL_CONFIGS: dict[str, StageConfig] = {
     "bicubic": BicubicConfig(scale=3),
     "lanczos": LanczosConfig(scale=2),
     "nlm": NonLocalMeansConfig(patch=3, search=7),
+    "clahe": CLAHEConfig(grid=2),
     "unsharp_mask": UnsharpMaskConfig(sigma=1.2, amount=0.7),
     "unsharp_mask-threshold": UnsharpMaskConfig(sigma=1.2, amount=0.7, threshold=3.0),
 }
