@@ -10,6 +10,7 @@ from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.nafnet import NAFNetConfig
 from stages.nlm import NonLocalMeansConfig
+from stages.richardson_lucy import RichardsonLucyConfig
 from stages.stage import Stage, StageConfig
 from stages.uformer import UformerConfig
 from stages.unet import UNetConfig
@@ -26,6 +27,7 @@ AnyStageConfig = Annotated[
     | UformerConfig
     | LanczosConfig
     | NonLocalMeansConfig
+    | RichardsonLucyConfig
     | UNetConfig
     | UnsharpMaskConfig,
     Field(discriminator="stage"),

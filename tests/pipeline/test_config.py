@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import BaseModel, ConfigDict
 
@@ -159,6 +160,16 @@ def test_a_file_that_is_no_weights_file(tmp_path: Path) -> None:
     assert line.startswith("chain.yaml:3: stages.0.weights: x.safetensors is not a safetensors file")
 
 
+def test_a_kernel_is_looked_for_beside_the_chain(tmp_path: Path) -> None:
+    path = write_chain(tmp_path, "stages:\n  - stage: richardson_lucy\n    kernel: kernel.npy\n")
+    (line,) = mistakes(path)
+    assert line == "chain.yaml:3: stages.0.kernel: no such file: kernel.npy"
+    np.save(tmp_path / "kernel.npy", np.ones((3, 3)))
+    config = load_chain_config(path)
+    assert config.stages[0].files() == {"kernel": tmp_path / "kernel.npy"}
+    assert list(config.weights_hashes()) == ["richardson_lucy.kernel"]
+
+
 def test_weights_of_another_stage(tmp_path: Path) -> None:
     write_weights(tmp_path)
     (line,) = mistakes(write_chain(tmp_path, "stages:\n  - stage: unet\n    weights: tiny.safetensors\n"))
@@ -263,6 +274,16 @@ def test_the_fingerprint_follows_what_changes_pixels(tmp_path: Path) -> None:
     before = config.fingerprint()
     write_weights(tmp_path)  # other random weights
     assert config.fingerprint() != before
+
+
+def test_the_fingerprint_follows_every_file(tmp_path: Path) -> None:
+    prints = []
+    for folder, kernel in (("a", [[1.0, 2.0, 1.0]]), ("b", [[1.0, 2.0, 1.0]]), ("c", [[1.0, 3.0, 1.0]])):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "kernel.npy", np.array(kernel))
+        path = write_chain(tmp_path / folder, "stages:\n  - {stage: richardson_lucy, kernel: kernel.npy}\n")
+        prints.append(load_chain_config(path).fingerprint())
+    assert prints[0] == prints[1] != prints[2]
 
 
 def test_the_default_chain_is_valid_but_for_its_weights() -> None:

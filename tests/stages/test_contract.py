@@ -14,6 +14,7 @@ from stages.edsr import EDSRConfig
 from stages.nafnet import NAFNetConfig
 from stages.nlm import NonLocalMeansConfig
 from stages.registry import STAGES, config_from, load_stage
+from stages.richardson_lucy import RichardsonLucyConfig
 from stages.stage import Stage, StageConfig
 from stages.uformer import UformerConfig
 from stages.unet import UNetConfig
@@ -38,6 +39,7 @@ SMALL_CONFIGS: dict[str, StageConfig] = {
     "bicubic": BicubicConfig(scale=3),
     "lanczos": LanczosConfig(scale=2),
     "nlm": NonLocalMeansConfig(patch=3, search=7),
+    "richardson_lucy": RichardsonLucyConfig(sigma=0.6, iterations=3),
     "clahe": CLAHEConfig(grid=2),
     "unsharp_mask": UnsharpMaskConfig(sigma=1.2, amount=0.7),
     "unsharp_mask-threshold": UnsharpMaskConfig(sigma=1.2, amount=0.7, threshold=3.0),

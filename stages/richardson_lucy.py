@@ -1,0 +1,121 @@
+"""Richardson-Lucy deconvolution: Richardson, "Bayesian-Based Iterative Method of Image Restoration", JOSA 1972;
+Lucy, "An Iterative Technique for the Rectification of Observed Distributions", AJ 1974.
+https://doi.org/10.1364/JOSA.62.000055
+
+    estimate <- estimate * correlate(image / convolve(estimate, kernel), kernel), from a flat gray
+
+It undoes a blur whose kernel is known, or guessed as a Gaussian, and amplifies noise with every iteration: put it
+behind a denoiser and stop early.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import AfterValidator, Field, model_validator
+from torch import Tensor
+
+from stages.layers import full_precision, gaussian_kernel
+from stages.stage import FileBeside, Stage, StageConfig
+
+_SMALLEST = 1e-12
+
+
+class RichardsonLucy(Stage):
+    """Deblurring without weights, by convolutions on the device instead of Fourier transforms: so it has a halo.
+
+    Args:
+        kernel: What a point of light became, ``(H, W)``, not negative, sum one.
+        iterations: More is sharper and noisier. Time and halo grow with it.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, *, kernel: Tensor, iterations: int) -> None:
+        super().__init__()
+        odd = F.pad(kernel, (1 - kernel.shape[1] % 2, 0, 1 - kernel.shape[0] % 2, 0))
+        self.register_buffer("kernel", odd, persistent=False)
+        self.iterations = iterations
+        # The first iteration meets a flat estimate, which looks alike from everywhere.
+        self.halo = (2 * iterations - 1) * (max(odd.shape) // 2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the image as if it had not been blurred, same shape."""
+        with full_precision(image.device.type):
+            estimate = torch.full_like(image, 0.5)
+            for _ in range(self.iterations):
+                blurred = _correlate(estimate, self.kernel.flip(0, 1)).clamp_min(_SMALLEST)
+                estimate = estimate * _correlate(image / blurred, self.kernel)
+        return estimate
+
+
+def _correlate(image: Tensor, kernel: Tensor) -> Tensor:
+    """Weight the surroundings of every pixel; the border repeats its outermost pixels."""
+    rows, columns = kernel.shape[0] // 2, kernel.shape[1] // 2
+    padded = F.pad(image, (columns, columns, rows, rows), mode="replicate")
+    return F.conv2d(padded, kernel.expand(3, 1, -1, -1), groups=3)
+
+
+def read_kernel(path: Path) -> Tensor:
+    """Read a blur kernel from an image, whose brightness counts, or from NumPy's ``.npy``.
+
+    Returns:
+        ``(H, W)``, scaled to the sum one.
+
+    Raises:
+        ValueError: if it is neither, or no kernel.
+    """
+    array = _read_array(path)
+    if array.ndim != 2 or array.dtype.kind not in "uif":
+        raise ValueError(f"{path} holds {array.dtype} of shape {array.shape}, expected numbers in rows and columns")
+    if not np.isfinite(array).all() or array.min() < 0 or array.max() == 0:
+        raise ValueError(f"{path} is no blur kernel: expected finite weights, none negative and not all zero")
+    return torch.tensor(array / array.sum(dtype=np.float64), dtype=torch.float32)
+
+
+def _read_array(path: Path) -> np.ndarray:
+    if path.suffix == ".npy":
+        try:
+            with path.open("rb") as file:
+                return np.lib.format.read_array(file, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{path} is not NumPy's .npy ({error})") from error
+    import cv2  # not needed to read most chains, and slow to start
+
+    array = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    if array is None:
+        raise ValueError(f"{path} is neither an image nor .npy")
+    return array
+
+
+def _is_kernel(path: Path) -> Path:
+    read_kernel(path)
+    return path
+
+
+class RichardsonLucyConfig(StageConfig):
+    """Options of ``stage: richardson_lucy``."""
+
+    stage: Literal["richardson_lucy"] = "richardson_lucy"
+    sigma: float = Field(1.5, gt=0, description="of a Gaussian blur kernel, in pixels")
+    kernel: Annotated[FileBeside, AfterValidator(_is_kernel)] | None = Field(
+        None, description="instead of a Gaussian: an image or .npy of the blur kernel, relative to the YAML"
+    )
+    iterations: int = Field(10, ge=1, description="more is sharper and noisier")
+
+    @model_validator(mode="after")
+    def _one_kernel(self) -> RichardsonLucyConfig:
+        if self.kernel is not None and "sigma" in self.model_fields_set:
+            raise ValueError("got both sigma and kernel, expected one of them")
+        return self
+
+    def build(self) -> RichardsonLucy:
+        """Build the module."""
+        if self.kernel is not None:
+            return RichardsonLucy(kernel=read_kernel(self.kernel), iterations=self.iterations)
+        line = gaussian_kernel(self.sigma)
+        return RichardsonLucy(kernel=torch.outer(line, line), iterations=self.iterations)
