@@ -9,6 +9,7 @@ from stages.clahe import CLAHEConfig
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.nafnet import NAFNetConfig
+from stages.foreign import SpandrelConfig
 from stages.nlm import NonLocalMeansConfig
 from stages.richardson_lucy import RichardsonLucyConfig
 from stages.stage import Stage, StageConfig
@@ -28,6 +29,7 @@ AnyStageConfig = Annotated[
     | LanczosConfig
     | NonLocalMeansConfig
     | RichardsonLucyConfig
+    | SpandrelConfig
     | UNetConfig
     | UnsharpMaskConfig,
     Field(discriminator="stage"),

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.cli import DEFAULT_CHAIN
@@ -158,6 +159,23 @@ def test_a_file_that_is_no_weights_file(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(b"nonsense")
     (line,) = mistakes(write_chain(tmp_path, "stages:\n  - stage: dncnn\n    weights: x.safetensors\n"))
     assert line.startswith("chain.yaml:3: stages.0.weights: x.safetensors is not a safetensors file")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("", "stages.0.weights: missing"),
+        ("weights: no.pth", "stages.0.weights: no such file: no.pth"),
+        ("weights: gray.pth", "stages.0.weights: gray.pth is DnCNN from 1 to 1 channels, expected one from RGB to RGB"),
+        ("weights: other.pth", "stages.0.weights: other.pth is of no architecture that spandrel knows"),
+    ],
+)
+def test_a_foreign_file_is_told_by_its_line(tmp_path: Path, options: str, told: str) -> None:
+    gray = STAGES["dncnn"](channels=1, depth=9, width=4, batch_norm=False).build()
+    torch.save(gray.state_dict(), tmp_path / "gray.pth")
+    torch.save({"foo.weight": torch.ones(2)}, tmp_path / "other.pth")
+    (line,) = mistakes(write_chain(tmp_path, f"stages:\n  - stage: spandrel\n    {options}\n"))
+    assert line.startswith(f"chain.yaml:{3 if options else 2}: {told}")
 
 
 def test_a_kernel_is_looked_for_beside_the_chain(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from stages.clahe import CLAHEConfig
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.nafnet import NAFNetConfig
+from stages.foreign import SpandrelConfig
 from stages.nlm import NonLocalMeansConfig
 from stages.registry import STAGES, config_from, load_stage
 from stages.richardson_lucy import RichardsonLucyConfig
@@ -36,6 +37,8 @@ SMALL_CONFIGS: dict[str, StageConfig] = {
     "uformer-plain": UformerConfig(width=4, depths=[2, 2, 1], window=2, modulator=False, middle_shift=False),
     "unet": UNetConfig(width=4, levels=3),
     "unet-half-residual": UNetConfig(width=4, levels=2, unshuffle=2, residual=True),
+    # Not validated, because that imports spandrel, and slowly, wherever tests are collected.
+    "spandrel": SpandrelConfig.model_construct(weights=Path(__file__).parent / "data" / "compact_x2.safetensors"),
     "bicubic": BicubicConfig(scale=3),
     "lanczos": LanczosConfig(scale=2),
     "nlm": NonLocalMeansConfig(patch=3, search=7),
