@@ -15,6 +15,11 @@ def test_parameters_of_the_blind_colour_model() -> None:
     assert count_parameters(DnCNNConfig(batch_norm=False).build()) == 668_227
 
 
+def test_parameters_of_the_gray_model_for_one_sigma() -> None:
+    """DnCNN-S: 17 convolutions of 64 channels, batch norm folded; 555,137 in KAIR's published file."""
+    assert count_parameters(DnCNNConfig(channels=1, depth=17, batch_norm=False).build()) == 555_137
+
+
 def test_a_gray_network_treats_colours_as_three_images() -> None:
     stage = DnCNNConfig(channels=1, depth=3, width=4, batch_norm=False).build()
     image = torch.rand(2, 3, 8, 8)
