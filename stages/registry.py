@@ -8,8 +8,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from stages.clahe import CLAHEConfig
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
-from stages.nafnet import NAFNetConfig
 from stages.foreign import SpandrelConfig
+from stages.nafnet import NAFNetConfig
 from stages.nlm import NonLocalMeansConfig
 from stages.richardson_lucy import RichardsonLucyConfig
 from stages.stage import Stage, StageConfig
@@ -24,12 +24,12 @@ AnyStageConfig = Annotated[
     | CLAHEConfig
     | DnCNNConfig
     | EDSRConfig
-    | NAFNetConfig
-    | UformerConfig
     | LanczosConfig
+    | NAFNetConfig
     | NonLocalMeansConfig
     | RichardsonLucyConfig
     | SpandrelConfig
+    | UformerConfig
     | UNetConfig
     | UnsharpMaskConfig,
     Field(discriminator="stage"),

@@ -11,8 +11,8 @@ from pipeline.tiling import Footprint, needed_regions, split
 from stages.clahe import CLAHEConfig
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
-from stages.nafnet import NAFNetConfig
 from stages.foreign import SpandrelConfig
+from stages.nafnet import NAFNetConfig
 from stages.nlm import NonLocalMeansConfig
 from stages.registry import STAGES, config_from, load_stage
 from stages.richardson_lucy import RichardsonLucyConfig
@@ -50,6 +50,8 @@ SMALL_CONFIGS: dict[str, StageConfig] = {
 
 
 def has_halo(config: StageConfig) -> bool:
+    if isinstance(config, SpandrelConfig):  # a compact network; building it here would import spandrel for any test
+        return True
     with torch.device("meta"):
         return config.build().halo is not None
 
@@ -194,6 +196,8 @@ def test_fusing_changes_nothing(stage: Stage) -> None:
 
 
 def test_weights_file_gives_the_stage_back(stage: Stage, config: StageConfig, tmp_path: Path) -> None:
+    if config.files():
+        pytest.skip("its weights are a file of another project")
     card = Card(config={"stage": config.stage, **config.architecture()})
     save_weights(tmp_path / "w.safetensors", stage, card)
     assert config_from(read_card(tmp_path / "w.safetensors")) == config.model_copy(update={"strength": 1.0})

@@ -92,7 +92,7 @@ def test_command_profiles_a_stage(tag: str, tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "nor is it a stage: dncnn"),
+        (["nothing"], "nor is it a stage: bicubic"),
         (["dncnn", "depht=3"], "depht"),
         (["dncnn", "--size", "big"], "--size: got the size 'big'"),
     ],
