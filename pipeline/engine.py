@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Generic, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.canvas import Canvas, FrameCanvas, Image, PixelCanvas
 from pipeline.device import PRECISIONS, Stopwatch, choose_precision, computing, find_device
 from pipeline.errors import ConfigError, OutOfMemory, RestorationError
 from pipeline.memory import bytes_per_pixel, free_memory, half_of, is_out_of_memory, largest_tile, release
-from pipeline.pixels import Pixels, checked, cut, to_pixels, to_tensor
+from pipeline.pixels import Pixels, checked
 from pipeline.tiling import Region, needed_regions, scales_after, split
 
 if TYPE_CHECKING:
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Restoration:
-    """A restored image and how it came about.
+class Restoration(Generic[Image]):
+    """A restored image, or batch of frames, and how it came about.
 
     Attributes:
         pixels: The restored image.
@@ -35,8 +37,8 @@ class Restoration:
         memory_retreats: Times that memory ran out and the image was begun again with smaller tiles.
     """
 
-    pixels: Pixels
-    stages: dict[str, Pixels]
+    pixels: Image
+    stages: dict[str, Image]
     seconds: dict[str, float]
     tile: int
     device: str
@@ -76,12 +78,13 @@ class Engine:
         self.device = find_device(device)
         self.precision = precision
         self.tile = tile
-        # A tile that did not fit once is not tried again: the next image is likely to be as large.
+        # What did not fit once is not tried again: the next image is likely to be as large.
         self._tile_limit: int | None = None
+        self._batch_limit: int | None = None
         for stage in chain.stages:
             stage.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def run(self, pixels: Pixels, *, keep_stages: bool = False) -> Restoration:
+    def run(self, pixels: Pixels, *, keep_stages: bool = False) -> Restoration[Pixels]:
         """Restore one image.
 
         Args:
@@ -98,27 +101,53 @@ class Engine:
             RestorationError: if a stage's result is not finite even in fp32.
         """
         pixels = checked(pixels)
-        height, width = pixels.shape[:2]
+        names = self.chain.names[0 if keep_stages else -1 :]
         precision = choose_precision(self.precision, self.device, pixels.dtype)
-        tile, retreats = self._first_tile(height, width), 0
+        return self._run(lambda: PixelCanvas(pixels, self._scales(names), self.device), precision, keep_stages)
+
+    def run_frames(self, frames: Tensor, *, depth: int = 8) -> Restoration[Tensor]:
+        """Restore frames that are on the device, and leave the results there.
+
+        Args:
+            frames: ``(B, 3, H, W)`` in ``[0, 1]``; any number of them, worked in batches that fit into memory.
+            depth: Bits a channel that the frames were made from; decides the precision.
+
+        Raises:
+            OutOfMemory: if not even the smallest tile of one frame fits.
+            RestorationError: if a stage's result is not finite even in fp32.
+        """
+        precision = choose_precision(self.precision, self.device, np.dtype(np.uint8 if depth == 8 else np.uint16))
+        scales = self._scales(self.chain.names[-1:])
+        return self._run(lambda: FrameCanvas(frames, scales), precision, keep_stages=False)
+
+    def _run(self, make_canvas: Callable[[], Canvas[Image]], precision: str, keep_stages: bool) -> Restoration[Image]:
+        """Run the chain over a canvas, anew with less at once where memory runs out."""
+        frames, height, width = make_canvas().shape
+        batch, tile = self._first_size(frames, height, width)
+        retreats = 0
         while True:
             try:
-                return self._restore(pixels, precision, tile, retreats, keep_stages)
+                return self._restore(make_canvas(), precision, batch, tile, retreats, keep_stages)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 reason = str(error)
             # Outside of the except block, because the error's traceback holds on to the tensors.
-            tile = self._tile_limit = self._smaller_tile(tile or max(height, width), reason)
+            if batch > 1:
+                batch = self._batch_limit = batch // 2
+            else:
+                tile = self._tile_limit = self._smaller_tile(tile or max(height, width), reason)
             retreats += 1
             release(self.device)
 
-    def _restore(self, pixels: Pixels, precision: str, tile: int, retreats: int, keep_stages: bool) -> Restoration:
-        attempt = _Attempt(self.chain, self.device, precision, pixels, keep_stages)
-        attempt.run(tile)
+    def _restore(
+        self, canvas: Canvas[Image], precision: str, batch: int, tile: int, retreats: int, keep_stages: bool
+    ) -> Restoration[Image]:
+        attempt = _Attempt(self.chain, self.device, precision, canvas)
+        attempt.run(batch, tile)
         return Restoration(
-            pixels=attempt.canvases[self.chain.names[-1]],
-            stages=attempt.canvases if keep_stages else {},
+            pixels=canvas.made[self.chain.names[-1]],
+            stages=canvas.made if keep_stages else {},
             seconds=attempt.stopwatch.seconds(),
             tile=tile,
             device=str(self.device),
@@ -127,13 +156,25 @@ class Engine:
             memory_retreats=retreats,
         )
 
-    def _first_tile(self, height: int, width: int) -> int:
+    def _scales(self, names: Sequence[str]) -> dict[str, int]:
+        scales = dict(zip(self.chain.names, scales_after(self.chain.footprints), strict=True))
+        return {name: scales[name] for name in names}
+
+    def _first_size(self, frames: int, height: int, width: int) -> tuple[int, int]:
+        """Return how many frames and which tile to begin with: as many whole frames as fit, else tiles of one."""
+        batch = min(frames, self._batch_limit or frames)
+        while batch > 1 and self._first_tile(height, width, batch):
+            batch //= 2
+        return batch, self._first_tile(height, width, batch)
+
+    def _first_tile(self, height: int, width: int, batch: int) -> int:
         """Return the tile to begin with; 0 for the whole image."""
         longest = max(height, width)
         if self.chain.halo is None:
             return 0
         if self.tile == "auto":
-            tile = largest_tile(height, width, self.chain.footprints, self._costs, free_memory(self.device))
+            available = free_memory(self.device) / batch
+            tile = largest_tile(height, width, self.chain.footprints, self._costs, available)
         else:
             tile = self.tile or longest
         tile = min(tile, self._tile_limit or tile)
@@ -163,67 +204,54 @@ class Engine:
 
 
 class _Attempt:
-    """One image, run once with one tile size.
+    """One canvas, run once with one batch and tile size."""
 
-    Attributes:
-        canvases: What was made so far, by name of the stages whose pictures are wanted.
-    """
-
-    def __init__(self, chain: Chain, device: torch.device, precision: str, pixels: Pixels, keep_stages: bool) -> None:
+    def __init__(self, chain: Chain, device: torch.device, precision: str, canvas: Canvas[Image]) -> None:
         self.chain = chain
         self.device = device
         self.precision = precision
-        self.pixels = pixels
+        self.canvas = canvas
         self.scales = dict(zip(chain.names, scales_after(chain.footprints), strict=True))
-        self.canvases = {name: self._canvas(self.scales[name]) for name in chain.names[0 if keep_stages else -1 :]}
         self.stopwatch = Stopwatch(device)
         self.fp32_retries = 0
 
-    def run(self, tile: int) -> None:
-        """Fill the canvases, tile by tile."""
-        for region in split(self.pixels.shape[0], self.pixels.shape[1], tile):
-            made = self._make(region)
-            for name, pixels in made.items():
-                self.canvases[name][region.scaled(self.scales[name]).slices] = pixels
+    def run(self, batch: int, tile: int) -> None:
+        """Fill the canvas, tile by tile."""
+        frames, height, width = self.canvas.shape
+        for start in range(0, frames, batch):
+            for region in split(height, width, tile):
+                self._make(slice(start, start + batch), region)
 
-    def _make(self, tile: Region) -> dict[str, Pixels]:
-        """Return a tile's pixels by stage, from fp32 where half precision cannot hold them."""
-        made, lost = self._compute(tile, self.precision)
+    def _make(self, frames: slice, tile: Region) -> None:
+        """Make a tile of all stages, from fp32 where half precision cannot hold it."""
+        lost = self._compute(frames, tile, self.precision)
         if lost and self.precision != "fp32":
             self.fp32_retries += 1
-            made, lost = self._compute(tile, "fp32")
+            lost = self._compute(frames, tile, "fp32")
         if lost:
             raise RestorationError(
                 f"stage {lost[0]!r} made values that are not finite, in fp32 too; its weights are damaged"
             )
-        return made
 
-    def _compute(self, tile: Region, precision: str) -> tuple[dict[str, Pixels], list[str]]:
-        """Return a tile's pixels by stage, and the stages whose results are not finite."""
-        height, width = self.pixels.shape[:2]
+    def _compute(self, frames: slice, tile: Region, precision: str) -> list[str]:
+        """Paint a tile of all stages, and return those whose results are not finite."""
+        _, height, width = self.canvas.shape
         regions = needed_regions(tile, self.chain.footprints, height, width)
-        made: dict[str, Pixels] = {}
         finite: list[Tensor] = []
         with computing(self.device, precision):
-            image = to_tensor(cut(self.pixels, regions[0]), self.device)
+            image = self.canvas.cut(regions[0], frames)
             for index, name in enumerate(self.chain.names):
                 given, needed = regions[index].scaled(self.chain.footprints[index].scale), regions[index + 1]
                 with self.stopwatch.lap(name):
                     image = _crop(self.chain.run_stage(index, image), needed, given)
                     finite.append(image.isfinite().all())
                     image = image.clamp(0, 1)
-                if name in self.canvases:
-                    made[name] = self._download(_crop(image, tile.scaled(self.scales[name]), needed))
+                if name in self.canvas.made:
+                    painted = tile.scaled(self.scales[name])
+                    self.canvas.paint(name, painted, frames, _crop(image, painted, needed))
             # Asked once for all stages: on a GPU every question waits for the queue to empty.
             answers = torch.stack(finite).tolist()
-        return made, [name for name, answer in zip(self.chain.names, answers, strict=True) if not answer]
-
-    def _download(self, image: Tensor) -> Pixels:
-        return to_pixels(image, self.pixels.dtype, gray=self.pixels.ndim == 2)
-
-    def _canvas(self, scale: int) -> Pixels:
-        height, width, *channels = self.pixels.shape
-        return np.empty((height * scale, width * scale, *channels), self.pixels.dtype)
+        return [name for name, answer in zip(self.chain.names, answers, strict=True) if not answer]
 
 
 def _crop(image: Tensor, wanted: Region, covered: Region) -> Tensor:

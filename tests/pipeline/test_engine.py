@@ -367,3 +367,35 @@ def test_floats_are_clamped():
 def test_unknown_options_are_refused(option, text):
     with pytest.raises(ConfigError, match=text):
         Engine(stub_chain(Stub()), **option)
+
+
+def as_frames(*images: np.ndarray) -> Tensor:
+    return torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image in images])
+
+
+@pytest.mark.parametrize("tile", [0, 32])
+def test_frames_are_restored_as_images_are(tile):
+    chain, images = chain_of(*CHAINS["default"]), [picture(43, 71, "float32"), picture(43, 71, "float32")[::-1].copy()]
+    result = Engine(chain, device="cpu", tile=tile).run_frames(as_frames(*images))
+    assert tuple(result.seconds) == chain.names
+    for came, image in zip(result.pixels, images, strict=True):
+        expected = Engine(chain, device="cpu").run(image).pixels
+        assert difference(came.permute(1, 2, 0).numpy(), expected) <= 1e-5
+
+
+class TooMany(Stub):
+    """Runs out of memory with more than two frames."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        if len(image) > 2:
+            raise MemoryError
+        return image / 2
+
+
+def test_full_memory_halves_the_batch_before_the_tile():
+    frames = torch.rand(5, 3, 16, 16)
+    engine = Engine(stub_chain(TooMany()), device="cpu", tile=0)
+    result = engine.run_frames(frames)
+    assert (result.pixels == frames / 2).all()
+    assert (result.tile, result.memory_retreats) == (0, 1)
+    assert engine.run_frames(frames).memory_retreats == 0
