@@ -1,1 +1,4 @@
-"""Films through a chain, with everything that lies beside the pictures."""
+"""Video through a chain: frames in, frames out, everything else of the film kept.
+
+Nothing here imports PyAV before a video is opened.
+"""

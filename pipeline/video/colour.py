@@ -1,0 +1,154 @@
+r"""YUV planes as a decoder gives them <-> RGB in ``[0, 1]``, batched, on any device, and exactly there and back.
+
+    Y         -----------------------------------> | matrix | -> R G B -> clamp -> image
+    Cb, Cr -> 4:2:0, 4:2:2 interpolated to 4:4:4 -> |        |                \
+                                                                              what [0, 1] cannot hold: excess
+
+Video holds colours that RGB cannot: below black, above white, and most of the corners of the YUV cube. They are
+handed back as ``excess``, to be carried around the chain and added to its result, so that nothing is clipped.
+
+Subsampled chroma sits as in MPEG-2, H.264 and HEVC by default: on the even columns, and between two rows. It is
+interpolated and reduced by two pairs of wavelet filters whose reduction undoes the interpolation exactly: along
+rows LeGall 5/3 (linear interpolation), along columns CDF 2/6 (quadratic, and its reduction is the plain mean).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# Weights of red and blue in Y, by libav's number of the matrix (ISO/IEC 23091-2, MatrixCoefficients).
+MATRICES = {
+    1: ("BT.709", 0.2126, 0.0722),
+    4: ("FCC", 0.30, 0.11),
+    5: ("BT.601", 0.299, 0.114),
+    6: ("BT.601", 0.299, 0.114),
+    7: ("SMPTE 240M", 0.212, 0.087),
+    9: ("BT.2020", 0.2627, 0.0593),
+}
+
+
+class Planes(NamedTuple):
+    """Y ``(B, H, W)``, Cb and Cr of the same or half the width and height, rounded up; integers."""
+
+    luma: Tensor
+    blue: Tensor
+    red: Tensor
+
+
+@dataclass(frozen=True)
+class YUV:
+    """What the numbers in YUV planes mean.
+
+    Attributes:
+        depth: Bits of a sample.
+        matrix: A key of ``MATRICES``.
+        full_range: Black is 0 and white the largest number; otherwise 16 and 235 (in 8 bit).
+        halved: Whether chroma has half the height, and half the width: ``(True, True)`` is 4:2:0.
+    """
+
+    depth: int
+    matrix: int
+    full_range: bool
+    halved: tuple[bool, bool]
+
+    def to_rgb(self, planes: Planes) -> tuple[Tensor, Tensor]:
+        """Return ``(B, 3, H, W)`` in ``[0, 1]``, and the excess: what is missing to the true values, mostly zero."""
+        _, red_weight, blue_weight = MATRICES[self.matrix]
+        green_weight = 1 - red_weight - blue_weight
+        black, luma_steps, neutral, chroma_steps = self._levels
+        luma = _numbers(planes.luma).sub_(black).div_(luma_steps)
+        blue, red = (
+            self._interpolated(_numbers(plane).sub_(neutral).div_(chroma_steps), luma)
+            for plane in (planes.blue, planes.red)
+        )
+        image = torch.empty(len(luma), 3, *luma.shape[1:], device=luma.device)
+        torch.add(luma, red, alpha=2 * (1 - red_weight), out=image[:, 0])
+        torch.add(luma, blue, alpha=2 * (1 - blue_weight), out=image[:, 2])
+        green = torch.add(luma, red, alpha=-2 * (1 - red_weight) * red_weight / green_weight, out=image[:, 1])
+        green.add_(blue, alpha=-2 * (1 - blue_weight) * blue_weight / green_weight)
+        clamped = image.clamp(0, 1)
+        return clamped, image.sub_(clamped)
+
+    def from_rgb(self, image: Tensor) -> Planes:
+        """Return planes of ``(B, 3, H, W)``, which may lie beyond ``[0, 1]``; rounded to the nearest numbers."""
+        _, red_weight, blue_weight = MATRICES[self.matrix]
+        black, luma_steps, neutral, chroma_steps = self._levels
+        red, green, blue = image.unbind(1)
+        luma = (green * (1 - red_weight - blue_weight)).add_(red, alpha=red_weight).add_(blue, alpha=blue_weight)
+        chroma = [
+            self._reduced(colour - luma).mul_(chroma_steps / (2 * (1 - weight))).add_(neutral)
+            for colour, weight in ((blue, blue_weight), (red, red_weight))
+        ]
+        return Planes(*map(self._rounded, (luma.mul_(luma_steps).add_(black), *chroma)))
+
+    @property
+    def _levels(self) -> tuple[int, int, int, int]:
+        """Return black, the steps from there to white, neutral chroma, and the steps of its whole range."""
+        unit = 1 << (self.depth - 8)
+        if self.full_range:
+            return 0, 256 * unit - 1, 128 * unit, 256 * unit - 1
+        return 16 * unit, 219 * unit, 128 * unit, 224 * unit
+
+    def _interpolated(self, chroma: Tensor, luma: Tensor) -> Tensor:
+        halved_height, halved_width = self.halved
+        height, width = luma.shape[1:]
+        if halved_height:
+            chroma = _interpolate_rows(chroma)[:, :height]
+        if halved_width:
+            chroma = _interpolate_columns(chroma)[..., :width]
+        return chroma
+
+    def _reduced(self, chroma: Tensor) -> Tensor:
+        halved_height, halved_width = self.halved
+        if halved_width:
+            chroma = _reduce_columns(chroma)
+        if halved_height:
+            chroma = _reduce_rows(chroma)
+        return chroma
+
+    def _rounded(self, plane: Tensor) -> Tensor:
+        largest = (1 << self.depth) - 1
+        return plane.round_().clamp_(0, largest).to(torch.uint8 if self.depth == 8 else torch.int32)
+
+
+def _numbers(plane: Tensor) -> Tensor:
+    """Return integers as floats; 16 bits travel as int16, whose sign is one of them."""
+    return (plane.int() & 0xFFFF).float() if plane.dtype == torch.int16 else plane.float()
+
+
+def _interpolate_rows(chroma: Tensor) -> Tensor:
+    """Make two rows of each, whose mean it is; flat at the borders."""
+    slope = torch.zeros_like(chroma)
+    torch.sub(chroma[:, 2:], chroma[:, :-2], out=slope[:, 1:-1]).div_(8)
+    return torch.stack((chroma - slope, chroma + slope), dim=2).flatten(1, 2)
+
+
+def _reduce_rows(chroma: Tensor) -> Tensor:
+    """Return the means of two rows; the last of an odd number stands for itself."""
+    upper, lower = chroma[:, 0::2], chroma[:, 1::2]
+    if lower.shape[1] < upper.shape[1]:
+        lower = torch.cat((lower, upper[:, -1:]), dim=1)
+    return (upper + lower).div_(2)
+
+
+def _interpolate_columns(chroma: Tensor) -> Tensor:
+    """Put between two columns their mean; the last is repeated."""
+    return torch.stack((chroma, _between(chroma)), dim=3).flatten(2, 3)
+
+
+def _reduce_columns(chroma: Tensor) -> Tensor:
+    """Keep the even columns, with a quarter of what their two neighbours are not as interpolated (lifting)."""
+    even, odd = chroma[..., 0::2], chroma[..., 1::2]
+    detail = torch.zeros_like(even)
+    torch.sub(odd, _between(even)[..., : odd.shape[-1]], out=detail[..., : odd.shape[-1]])
+    reduced = torch.add(even, detail, alpha=0.25)
+    reduced[..., 1:].add_(detail[..., :-1], alpha=0.25)
+    return reduced
+
+
+def _between(columns: Tensor) -> Tensor:
+    return (columns + torch.cat((columns[..., 1:], columns[..., -1:]), dim=-1)).div_(2)

@@ -1,0 +1,136 @@
+"""Frames -> one self-contained piece of encoded film, with colours and HDR told to the encoder."""
+
+from __future__ import annotations
+
+import os
+import struct
+from fractions import Fraction
+from typing import cast
+
+import av
+from av.container import OutputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from pipeline.errors import ConfigError
+from pipeline.video.colour import YUV
+from pipeline.video.options import VideoOptions
+from pipeline.video.planes import pix_fmt_of, shape_of
+from pipeline.video.probe import Footage
+
+# Which option of an encoder takes HDR data, and how it writes them.
+_HDR = {"libx265": "x265-params", "libx264": "x264-params", "libsvtav1": "svtav1-params"}
+_GLOBAL_HEADER = 1 << 22
+os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 tells its settings for every segment
+
+
+def check_codec(options: VideoOptions) -> None:
+    """Raise ConfigError if there is no such encoder, or if it does not take what was chosen.
+
+    Opening it is the only way to hear what it thinks of a preset.
+    """
+    try:
+        codec = av.Codec(options.codec, "w")
+    except av.codec.codec.UnknownCodecError:
+        raise ConfigError(f"--codec: got {options.codec!r}, expected an encoder of libav such as libx264") from None
+    formats = [known.name for known in codec.video_formats or ()]
+    if codec.type != "video":
+        raise ConfigError(f"--codec: got {options.codec!r}, which encodes {codec.type}, expected a video encoder")
+    workable = [name for name in formats if _is_workable(name)]
+    if options.pix_fmt is not None and options.pix_fmt not in workable:
+        taken = ", ".join(workable)
+        raise ConfigError(f"--pix-fmt: got {options.pix_fmt!r}, expected what {options.codec} takes: {taken}")
+    context = cast(VideoCodecContext, av.CodecContext.create(options.codec, "w"))
+    context.width, context.height, context.pix_fmt = 256, 144, options.pix_fmt or workable[0]
+    context.time_base = Fraction(1, 25)
+    context.options = options.encoder_options()
+    try:
+        context.open()
+    except av.FFmpegError as error:
+        told = ", ".join(f"{key} {value}" for key, value in options.encoder_options().items())
+        raise ConfigError(f"--codec: {options.codec} does not take {told} ({error.strerror})") from error
+
+
+def layout_for(footage: Footage, options: VideoOptions) -> YUV:
+    """Return the planes of the result: what was chosen, else the source's own or the nearest the encoder takes."""
+    own = footage.layout
+    if options.pix_fmt is not None:
+        depth, halved = shape_of(options.pix_fmt)
+        return YUV(depth, own.matrix, own.full_range, halved)
+    formats = [known.name for known in av.Codec(options.codec, "w").video_formats or ()]
+    depth, halved = min(map(shape_of, filter(_is_workable, formats)), key=lambda shape: _loss(own, *shape))
+    return YUV(depth, own.matrix, own.full_range, halved)
+
+
+def add_film(
+    container: OutputContainer, footage: Footage, layout: YUV, scale: int, options: VideoOptions
+) -> VideoStream:
+    """Add an encoder for enlarged frames to a container. Its clock counts frames, not seconds."""
+    told = options.encoder_options() | _hdr(footage, options)
+    stream = cast(VideoStream, container.add_stream(options.codec, rate=footage.rate, options=told))
+    context = stream.codec_context
+    context.width, context.height = (side * scale for side in footage.size)
+    context.pix_fmt = pix_fmt_of(layout)
+    context.time_base = 1 / footage.rate
+    context.thread_type = "AUTO"
+    context.flags |= _GLOBAL_HEADER
+    if footage.aspect is not None:
+        context.sample_aspect_ratio = footage.aspect
+    context.colorspace, context.color_primaries = footage.colours.matrix, footage.colours.primaries
+    context.color_trc, context.color_range = footage.colours.transfer, footage.colours.range
+    return stream
+
+
+def hdr_note(footage: Footage, options: VideoOptions) -> str | None:
+    """Tell if the encoder cannot be told of the source's HDR data."""
+    if (footage.mastering or footage.light) and options.codec not in _HDR:
+        return f"mastering display and content light are not carried by {options.codec}"
+    return None
+
+
+def _is_workable(name: str) -> bool:
+    known = av.VideoFormat(name)
+    if known.is_rgb or known.has_palette or len(known.components) != 3 or name.startswith(("nv", "p0", "p2", "yuvj")):
+        return False
+    depth, halved = shape_of(name)
+    return pix_fmt_of(YUV(depth, 1, False, halved)) == name
+
+
+def _loss(own: YUV, depth: int, halved: tuple[bool, bool]) -> tuple[int, int, int]:
+    """Rank a format: first what it loses of chroma, then of depth, then what it wastes."""
+    lost = sum(new and not old for new, old in zip(halved, own.halved, strict=True))
+    wasted = sum(old and not new for new, old in zip(halved, own.halved, strict=True))
+    return lost, max(0, own.depth - depth), wasted * 16 + max(0, depth - own.depth)
+
+
+def _hdr(footage: Footage, options: VideoOptions) -> dict[str, str]:
+    """Return the encoder's option for mastering display (SMPTE ST 2086) and content light (CTA-861.3)."""
+    key = _HDR.get(options.codec)
+    told = [] if key is None else [*_mastering(footage.mastering, options.codec), *_light(footage.light, options.codec)]
+    if key is None or not told:
+        return {}
+    own = options.encoder_options().get(key)
+    return {key: ":".join([own, *told] if own else told)}
+
+
+def _mastering(data: bytes | None, codec: str) -> list[str]:
+    if data is None:
+        return []
+    numbers = struct.unpack("20i2i", data[:88])
+    pairs = zip(numbers[0:20:2], numbers[1:20:2], strict=True)
+    *points, darkest, brightest = (Fraction(top, bottom or 1) for top, bottom in pairs)
+    if codec == "libsvtav1":
+        red, green, blue, white = (f"({float(points[at]):.5f},{float(points[at + 1]):.5f})" for at in (0, 2, 4, 6))
+        luminance = f"({float(brightest):.4f},{float(darkest):.4f})"
+        return [f"mastering-display=G{green}B{blue}R{red}WP{white}L{luminance}"]
+    red, green, blue, white = (f"({round(points[at] * 50000)},{round(points[at + 1] * 50000)})" for at in (0, 2, 4, 6))
+    luminance = f"({round(brightest * 10000)},{round(darkest * 10000)})"
+    name = "master-display" if codec == "libx265" else "mastering-display"
+    return [f"{name}=G{green}B{blue}R{red}WP{white}L{luminance}"]
+
+
+def _light(data: bytes | None, codec: str) -> list[str]:
+    if data is None:
+        return []
+    brightest, mean = struct.unpack("II", data[:8])
+    return [{"libx265": "max-cll", "libx264": "cll", "libsvtav1": "content-light"}[codec] + f"={brightest},{mean}"]

@@ -1,0 +1,174 @@
+"""What a video file is: its planes and their meaning, its clock, its shape on the screen, and what is odd about it."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideData
+from av.video.stream import VideoStream
+
+from pipeline.errors import BrokenVideo, RefusedVideo
+from pipeline.video.colour import MATRICES, YUV
+from pipeline.video.planes import pix_fmt_of, shape_of
+
+UNTAGGED = 2
+_LIMITED, _FULL = 1, 2
+_PROGRESSIVE = (0, 1)
+_FASTEST = 480  # frames a second
+
+
+@dataclass(frozen=True)
+class Colours:
+    """Colour tags by libav's numbers (ISO/IEC 23091-2); ``UNTAGGED`` where nothing is said."""
+
+    matrix: int
+    primaries: int
+    transfer: int
+    range: int
+
+
+@dataclass(frozen=True)
+class Footage:
+    """The film in a file, as it is read.
+
+    Attributes:
+        size: Width and height in pixels, as stored.
+        layout: The planes that frames are worked in.
+        colours: The result's tags: the source's own, and the guess where it has none.
+        rate: Frames a second, on average; the times of the frames themselves say more.
+        time_base: Seconds of the clock's tick.
+        begin: Seconds on that clock at which the film begins.
+        duration: Seconds; None where nobody knows.
+        aspect: Width of a pixel by its height; None where nothing is said.
+        display_matrix: libav's nine numbers that turn the picture upright.
+        mastering: HDR: libav's AVMasteringDisplayMetadata, as bytes.
+        light: HDR: libav's AVContentLightMetadata, as bytes.
+        interlaced: The frames hold fields of two moments.
+        notes: What was guessed or is left behind.
+    """
+
+    size: tuple[int, int]
+    layout: YUV
+    colours: Colours
+    rate: Fraction
+    time_base: Fraction
+    begin: Fraction
+    duration: Fraction | None
+    aspect: Fraction | None = None
+    display_matrix: tuple[int, ...] | None = None
+    mastering: bytes | None = None
+    light: bytes | None = None
+    interlaced: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> int | None:
+        """Number of frames, by duration and rate."""
+        return None if self.duration is None else max(1, round(self.duration * self.rate))
+
+
+def open_video(path: Path) -> InputContainer:
+    """Open a file for reading.
+
+    Raises:
+        BrokenVideo: if libav cannot make sense of it.
+    """
+    try:
+        return av.open(str(path), metadata_errors="replace")
+    except (av.FFmpegError, OSError) as error:
+        raise BrokenVideo(f"cannot be read as a video: {error.strerror or error}") from error
+
+
+def film_of(container: InputContainer) -> VideoStream:
+    """Return the first stream of moving pictures; a cover is none.
+
+    Raises:
+        RefusedVideo: if there is none.
+    """
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context is not None:
+            return stream
+    kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+    raise RefusedVideo(f"holds no film that can be decoded, only {kinds}")
+
+
+def probe(path: Path) -> Footage:
+    """Read a video's head and its first frame.
+
+    Raises:
+        BrokenVideo: if it cannot be read.
+        RefusedVideo: if it holds no frames, or colours that cannot be converted.
+    """
+    with open_video(path) as container:
+        stream = film_of(container)
+        frame = _first_frame(container, stream)
+        colours, notes = _colours(frame)
+        depth, halved = shape_of(frame.format.name)
+        layout = YUV(depth, colours.matrix, colours.range == _FULL, halved)
+        if frame.format.name.replace("yuvj", "yuv") != pix_fmt_of(layout):
+            notes.append(f"{frame.format.name} is worked in {pix_fmt_of(layout)}")
+        side = {data.type: bytes(data) for data in cast(Any, frame.side_data)}
+        matrix = side.get(SideData.DISPLAYMATRIX)
+        assert stream.time_base is not None
+        return Footage(
+            size=(frame.width, frame.height),
+            layout=layout,
+            colours=colours,
+            rate=_rate(stream),
+            time_base=stream.time_base,
+            begin=Fraction(container.start_time or 0, av.time_base),
+            duration=_duration(container, stream),
+            aspect=stream.sample_aspect_ratio or None,
+            display_matrix=struct.unpack("9i", matrix) if matrix else None,
+            mastering=side.get(SideData.MASTERING_DISPLAY_METADATA),
+            light=side.get(SideData.CONTENT_LIGHT_LEVEL),
+            interlaced=frame.interlaced_frame or stream.codec_context.field_order not in _PROGRESSIVE,
+            notes=tuple(notes),
+        )
+
+
+def _first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFrame:
+    for packet in container.demux(stream):
+        try:
+            for frame in packet.decode():
+                return frame
+        except av.error.InvalidDataError:
+            continue
+    raise RefusedVideo("holds no frame that can be decoded")
+
+
+def _rate(stream: VideoStream) -> Fraction:
+    """Return the average rate, or what libav guesses; some files state that of their clock."""
+    told = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    return next((rate for rate in told if rate is not None and 0 < rate <= _FASTEST), Fraction(25))
+
+
+def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    if stream.duration and stream.time_base:
+        return stream.duration * stream.time_base
+    return Fraction(container.duration, av.time_base) if container.duration else None
+
+
+def _colours(frame: av.VideoFrame) -> tuple[Colours, list[str]]:
+    """Return the frame's tags, and a matrix and a range guessed where it has none.
+
+    Untagged video is BT.709 from 1280 columns or 577 rows on, BT.601 below, as players take it. The result
+    is tagged with the guess, because it may be large enough to be taken for the other.
+    """
+    notes = []
+    full = frame.color_range == _FULL or frame.format.name.startswith("yuvj")
+    matrix = frame.colorspace
+    if frame.format.is_rgb or frame.format.has_palette:
+        matrix, full = 1, False
+    elif matrix in (UNTAGGED, 3):
+        matrix = 1 if frame.width >= 1280 or frame.height > 576 else 6
+        notes.append(f"colours without a tag are taken for {MATRICES[matrix][0]}, and the result is tagged so")
+    if matrix not in MATRICES:
+        raise RefusedVideo(f"has colours by matrix {matrix} of ISO/IEC 23091-2, expected one of {sorted(MATRICES)}")
+    return Colours(matrix, frame.color_primaries, frame.color_trc, _FULL if full else _LIMITED), notes

@@ -1,0 +1,222 @@
+"""One film through a chain, in three steps that overlap: decode -> device -> encode.
+
+    thread: decode, batches of frames -> thread: upload, RGB, chain, YUV, download -> caller: encode segments
+
+What is encoded is kept in segments, so the next run goes on behind the last whole one; joined, they are the result.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import chain, islice, takewhile
+from pathlib import Path
+
+import av
+
+from pipeline.engine import Engine
+from pipeline.errors import BrokenVideo, RefusedVideo
+from pipeline.video.device import Account, DeviceStep, Made, batch_size, batches
+from pipeline.video.encoder import hdr_note, layout_for
+from pipeline.video.films import Film
+from pipeline.video.join import join
+from pipeline.video.options import VideoOptions
+from pipeline.video.planes import pix_fmt_of
+from pipeline.video.reader import Shot
+from pipeline.video.segments import (
+    Segment,
+    Shown,
+    commit,
+    damaged_stretches,
+    segment_path,
+    whole_segments,
+    write_segment,
+)
+from pipeline.video.steps import Load, Waiting, side_by_side
+
+_AHEAD = 2
+_AHEAD_OF_ENCODER = 8
+
+
+@dataclass
+class Progress:
+    """How far a film is.
+
+    Attributes:
+        frames: Encoded, those of earlier runs included.
+        total: Of the film, as far as its head tells.
+        fresh: Encoded in this run.
+        loads: What each step does with its time.
+    """
+
+    total: int | None
+    frames: int = 0
+    fresh: int = 0
+    loads: dict[str, Load] = field(default_factory=lambda: {name: Load() for name in ("decode", "compute", "encode")})
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def rate(self) -> float:
+        """Return the frames of this run a second."""
+        return self.fresh / max(1e-9, time.perf_counter() - self.started)
+
+    @property
+    def limit(self) -> str:
+        """Return the step that waits least for the others."""
+        return min(self.loads, key=lambda name: self.loads[name].waiting)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What became of a film.
+
+    Attributes:
+        size: Width and height of the result in pixels.
+        notes: What was guessed, damaged or left behind.
+        account: What the engine did in this run.
+    """
+
+    size: tuple[int, int]
+    progress: Progress
+    notes: tuple[str, ...]
+    account: Account
+
+
+class FilmRestoration:
+    """A film on its way into a file.
+
+    Args:
+        film: Its frames.
+        engine: The chain.
+        options: How it is written.
+        folder: Where its segments are kept.
+        job: What determines every frame: input, chain, options. Segments of another one are removed.
+        frames_folder: Where each frame is also handed to ``save``.
+        tell: Called after every frame.
+    """
+
+    def __init__(
+        self,
+        film: Film,
+        engine: Engine,
+        options: VideoOptions,
+        folder: Path,
+        *,
+        job: str = "",
+        save: Callable[[int, Made], None] | None = None,
+        tell: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self.film = film
+        self.footage = film.footage
+        self.engine = engine
+        self.options = options
+        self.folder = folder
+        self.save = save
+        self.tell = tell
+        self.layout = layout_for(self.footage, options)
+        self.device_step = DeviceStep(engine, film, self.layout, keep_pixels=save is not None)
+        self.begin = self.footage.begin + Fraction(options.start)
+        self.notes: dict[str, None] = {}
+        _prepare(folder, job)
+
+    def run(self, target: Path) -> Restored:
+        """Restore what is missing and join all into ``target``, whose suffix names the container.
+
+        Raises:
+            BrokenVideo: if the input is damaged and ``options.strict``, or if the output cannot be written.
+            RefusedVideo: if there are no frames, or if they cannot be restored.
+        """
+        segments = list(whole_segments(self.folder))
+        self.notes |= dict.fromkeys(note for segment in segments for note in segment.notes)
+        progress = Progress(self._total(), sum(len(segment.shown) for segment in segments))
+        segments += self._fresh_segments(segments, progress)
+        if not segments:
+            raise RefusedVideo("holds no frames in the time that was asked for")
+        lost = join(target, self.film.beside, segments, self.footage, self.options)
+        notes = [*self._notes_before(), *self.notes, *damaged_stretches(segments, self.footage), *lost]
+        width, height = self.footage.size
+        scale = self.engine.chain.scale
+        return Restored((width * scale, height * scale), progress, tuple(notes), self.device_step.account)
+
+    def _fresh_segments(self, before: list[Segment], progress: Progress) -> Iterator[Segment]:
+        """Run the three steps, and yield what is encoded."""
+        loads = progress.loads
+        shots = self._shots(before[-1].shown[-1].pts + 1 if before else None)
+        size = batch_size(self.options.batch, self.engine.device)
+        with ExitStack() as stack:
+            decoded = side_by_side(batches(shots, size, self.options.segment), _AHEAD, loads["decode"])
+            stack.enter_context(closing(decoded))
+            made = map(self.device_step.restore, Waiting(decoded, loads["compute"]))
+            computed = side_by_side(made, max(1, _AHEAD_OF_ENCODER // size), loads["compute"])
+            stack.enter_context(closing(computed))
+            frames = self._counted(chain.from_iterable(Waiting(computed, loads["encode"])), progress)
+            index = len(before)
+            while (first := next(frames, None)) is not None:
+                yield self._write(index, chain([first], islice(frames, self.options.segment - 1)))
+                index += 1
+
+    def _shots(self, since: int | None) -> Iterator[Shot]:
+        time_base, options = self.footage.time_base, self.options
+        if since is None and options.start:
+            since = -(-self.begin // time_base)
+        shots = self.film.shots(since, self._note)
+        if options.duration is not None:
+            end = (self.begin + Fraction(options.duration)) / time_base
+            shots = takewhile(lambda shot: shot.pts < end, shots)
+        for shot in shots:
+            if shot.damaged and options.strict:
+                self._note(f"damaged at {float(shot.pts * time_base - self.footage.begin):.3f} s")
+            yield shot
+
+    def _note(self, text: str) -> None:
+        if self.options.strict:
+            raise BrokenVideo(f"{text}; without --strict it is passed through")
+        self.notes[text] = None
+
+    def _counted(self, frames: Iterable[Made], progress: Progress) -> Iterator[Made]:
+        """Hand out frames, one by one, to whoever encodes them, and tell how far they are."""
+        load = progress.loads["encode"]
+        for made in frames:
+            if self.save is not None:
+                self.save(progress.frames, made)
+            yield made
+            progress.frames += 1
+            progress.fresh += 1
+            load.busy = time.perf_counter() - progress.started - load.starved
+            self.tell(progress)
+
+    def _write(self, index: int, frames: Iterable[Made]) -> Segment:
+        path = segment_path(self.folder, index)
+        pairs: Iterator[tuple[av.VideoFrame, Shown]] = ((made.frame, made.shown) for made in frames)
+        shown, order = write_segment(path, pairs, self.footage, self.layout, self.engine.chain.scale, self.options)
+        return commit(path, shown, order, self.notes)
+
+    def _total(self) -> int | None:
+        duration = self.footage.duration
+        if duration is None:
+            return None
+        left = duration - Fraction(self.options.start)
+        wanted = left if self.options.duration is None else min(left, Fraction(self.options.duration))
+        return max(0, round(wanted * self.footage.rate))
+
+    def _notes_before(self) -> Iterator[str]:
+        yield from self.footage.notes
+        if self.layout != self.footage.layout:
+            yield f"{pix_fmt_of(self.footage.layout)} becomes {pix_fmt_of(self.layout)}"
+        if hdr := hdr_note(self.footage, self.options):
+            yield hdr
+
+
+def _prepare(folder: Path, job: str) -> None:
+    """Empty the folder unless it holds segments of this very job."""
+    mark = folder / "job.json"
+    if mark.is_file() and mark.read_text(encoding="utf-8") == json.dumps(job):
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    mark.write_text(json.dumps(job), encoding="utf-8")

@@ -1,0 +1,148 @@
+"""A film through a chain: the very pixels, the very times, and all that lies beside the pictures."""
+
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.chain import Chain
+from pipeline.config import ChainConfig
+from pipeline.engine import Engine
+from pipeline.errors import BrokenVideo, RefusedVideo
+from pipeline.video.films import VideoFile
+from pipeline.video.options import VideoOptions
+from pipeline.video.restore import FilmRestoration, Restored
+from stages.edsr import EDSRConfig
+from stages.stage import StageConfig
+from stages.unsharp_mask import UnsharpMaskConfig
+
+SAME = UnsharpMaskConfig(strength=0.0)
+TWICE = EDSRConfig(width=2, depth=1, strength=0.0)
+UNEVEN = (0, 512, 700, 2000, 2001, 2600, 5000, 5512, 9000)
+
+
+def restore(source: Path, target: Path, stage: StageConfig = SAME, **options) -> Restored:
+    engine = Engine(Chain.build(ChainConfig(stages=(stage,))), device="cpu")
+    chosen = VideoOptions(**options)
+    return FilmRestoration(VideoFile(source, chosen), engine, chosen, target.with_suffix(".partial")).run(target)
+
+
+def times(path: Path) -> list[Fraction]:
+    with av.open(str(path)) as container:
+        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
+
+
+def planes(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [numbers(frame) for frame in container.decode(video=0)]
+
+
+def numbers(frame: av.VideoFrame) -> np.ndarray:
+    dtype = np.uint8 if frame.format.components[0].bits == 8 else np.uint16
+    rows = [np.frombuffer(plane, dtype).reshape(plane.height, -1)[:, : plane.width] for plane in frame.planes]
+    return np.concatenate([plane.flatten() for plane in rows])
+
+
+@pytest.mark.parametrize("size", [(32, 24), (33, 23)])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "yuv422p10le", "yuv444p"])
+def test_a_chain_that_does_nothing_returns_the_very_pixels(film, tmp_path, pix_fmt, size):
+    source = film("in.mkv", codec="ffv1", pix_fmt=pix_fmt, size=size)
+    target = tmp_path / "out.mkv"
+    restore(source, target, codec="ffv1")
+    assert times(target) == times(source)
+    for came, expected in zip(planes(target), planes(source), strict=True):
+        assert (came == expected).all()
+
+
+@pytest.mark.parametrize("start", [0, 12800])
+@pytest.mark.parametrize("segment", [4, 250])
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_uneven_times_and_a_late_start_are_kept(film, tmp_path, codec, segment, start):
+    source = film(times=[start + pts for pts in UNEVEN], options={"bf": "3", "crf": "20"})
+    target = tmp_path / "out.mp4"
+    result = restore(source, target, TWICE, codec=codec, preset="veryfast", segment=segment)
+    assert result.size == (64, 48)
+    assert times(target) == times(source) == [(start + pts) / Fraction(12800) for pts in UNEVEN]
+
+
+def test_one_frame(film, tmp_path):
+    source, target = film(times=[0]), tmp_path / "out.mp4"
+    restore(source, target)
+    assert times(target) == times(source) == [0]
+
+
+def test_what_lies_beside_the_pictures_is_copied(film, tmp_path):
+    def describe(stream):
+        stream.metadata["language"] = "deu"
+        stream.set_display_rotation(90)
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        stream.codec_context.colorspace, stream.codec_context.color_range = 9, 1
+        stream.codec_context.color_primaries, stream.codec_context.color_trc = 9, 16
+
+    source, target = film("in.mp4", sound=2, prepare=describe), tmp_path / "out.mp4"
+    restore(source, target, TWICE)
+    with av.open(str(source)) as first, av.open(str(target)) as second:
+        assert [stream.type for stream in second.streams] == ["video", "audio", "audio"]
+        for track in (1, 2):
+            packets = [
+                [(p.pts, bytes(p)) for p in file.demux(file.streams[track]) if p.size] for file in (first, second)
+            ]
+            assert packets[0] == packets[1]
+    with av.open(str(target)) as container:
+        stream = container.streams.video[0]
+        frame = next(container.decode(video=0))
+        assert (frame.rotation, stream.sample_aspect_ratio, stream.metadata["language"]) == (90, Fraction(4, 3), "deu")
+        assert (frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc) == (9, 1, 9, 16)
+
+
+def test_subtitles_that_a_container_cannot_hold_are_told(film, tmp_path):
+    source = tmp_path / "in.mkv"
+    with av.open(str(film())) as clip, av.open(str(source), "w") as container:
+        picture = container.add_stream_from_template(clip.streams.video[0])
+        words = container.add_mux_stream("subrip")
+        for packet in clip.demux(video=0):
+            if packet.size:
+                packet.stream = picture
+                container.mux(packet)
+        line = av.Packet(b"Hello")
+        line.pts = line.dts = 100
+        line.duration, line.time_base, line.stream = 200, Fraction(1, 1000), words
+        container.mux(line)
+        container.set_chapters(
+            [{"id": 1, "start": 0, "end": 240, "time_base": Fraction(1, 1000), "metadata": {"title": "One"}}]
+        )
+    assert not restore(source, tmp_path / "out.mkv").notes[1:]
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert [bytes(packet) for packet in container.demux(subtitles=0) if packet.size] == [b"Hello"]
+        assert [chapter["metadata"]["title"] for chapter in container.chapters()] == ["One"]
+    notes = restore(source, tmp_path / "out.mp4").notes
+    assert any(re.match(r"subtitle stream 1 \(\w+\) is not carried into mp4; --container mkv", note) for note in notes)
+
+
+def test_a_preview_holds_the_frames_and_the_sound_of_its_time(film, tmp_path):
+    source, target = film(sound=1), tmp_path / "out.mp4"
+    restore(source, target, start=0.1, duration=0.2)
+    assert times(target) == [time - Fraction(1, 10) for time in times(source) if 0.1 <= time < 0.3]
+    with av.open(str(target)) as container:
+        assert 0.15 < container.streams.audio[0].duration / 48000 < 0.25
+
+
+def test_other_streams_alone_are_refused(film, tmp_path):
+    path = tmp_path / "sound.m4a"
+    with av.open(str(film(sound=1))) as clip, av.open(str(path), "w") as container:
+        track = container.add_stream_from_template(clip.streams.audio[0])
+        for packet in clip.demux(audio=0):
+            if packet.size:
+                packet.stream = track
+                container.mux(packet)
+    with pytest.raises(RefusedVideo, match="holds no film that can be decoded, only audio"):
+        restore(path, tmp_path / "out.mp4")
+
+
+def test_what_is_no_video_is_broken(tmp_path):
+    (tmp_path / "in.mp4").write_bytes(b"not a film")
+    with pytest.raises(BrokenVideo, match="cannot be read as a video"):
+        restore(tmp_path / "in.mp4", tmp_path / "out.mp4")
