@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from pipeline.evaluate import Judge
     from pipeline.images import Picture
     from pipeline.page import Page
+    from pipeline.pixels import Pixels
+    from pipeline.video.films import Film
+    from pipeline.video.jobs import FilmJobs
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Work:
     job: Job
     record: Record
     picture: Picture | None = None
-    restoration: Restoration | None = None
+    restoration: Restoration[Pixels] | None = None
+    film: Film | None = None
 
 
 class Batch:
@@ -55,6 +59,7 @@ class Batch:
             that is there now, is restored again; a reference that is missing or does not fit is recorded, and
             the input is restored all the same.
         page: Shown every input with its pictures once its record is final.
+        films: Restores what is no picture; has to be given if there is any such job.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class Batch:
         save_stages: bool = False,
         judge: Judge | None = None,
         page: Page | None = None,
+        films: FilmJobs | None = None,
     ) -> None:
         self.output = output
         self.report = report
@@ -75,6 +81,7 @@ class Batch:
         self.names = config.names if save_stages else ()
         self.judge = judge
         self.page = page
+        self.films = films
         self.chain = config.fingerprint()
         self.weights = config.weights_hashes()
         self._make_engine = make_engine
@@ -102,7 +109,8 @@ class Batch:
 
     def _load(self, job: Job) -> Work:
         output = None if job.target is None else job.target.relative_to(self.output).as_posix()
-        record = Record(str(job.source), output, chain=self.chain, weights=self.weights)
+        chain = self.chain if job.kind == "image" else self._films.fingerprint(self.chain)
+        record = Record(str(job.source), output, chain=chain, weights=self.weights)
         return _step(self._read, Work(job, record))
 
     def _restore(self, work: Work) -> Work:
@@ -123,7 +131,9 @@ class Batch:
         if target is None and not work.job.named:
             return replace(work, record=replace(work.record, status="ignored"))
         if target is None:
-            raise RefusedImage(f"{source.suffix!r} is not the suffix of an image that can be read")
+            raise RefusedImage(f"{source.suffix!r} is not the suffix of an image or video that can be read")
+        if work.job.kind != "image":
+            return self._open_film(work, target)
         shutil.rmtree(_partial(target), ignore_errors=True)  # left by a kill
         if not source.is_file():
             raise BrokenImage("is not a file, or a link to nothing")
@@ -139,6 +149,21 @@ class Batch:
         record = replace(record, notes=picture.notes, input_size=(width, height))
         return replace(work, record=record, picture=picture)
 
+    def _open_film(self, work: Work, target: Path) -> Work:
+        """Read what a film is. Its temporary folder stays: there may be segments in it to go on with."""
+        if not work.job.source.exists():
+            raise BrokenImage("is not a file, or a link to nothing")
+        record = self._compare(replace(work.record, input_sha256=self._films.input_hash(work.job)), target)
+        if record.status == "skipped" and self._films.is_complete(work.job):
+            return replace(work, record=record)
+        film = self._films.open(work.job)
+        return replace(work, record=replace(record, status="pending", input_size=film.footage.size), film=film)
+
+    @property
+    def _films(self) -> FilmJobs:
+        assert self.films is not None
+        return self.films
+
     def _compare(self, record: Record, target: Path) -> Record:
         """Skip a target that is finished already; refuse one that somebody else has made."""
         if self.overwrite or not os.path.lexists(target):
@@ -150,7 +175,7 @@ class Batch:
                 f"{target} is there already, and {self.report.path} does not know its content; "
                 "move it away, or replace it by --overwrite"
             )
-        finished = self.report.finished(output, came, input_sha256=source, chain=self.chain)
+        finished = self.report.finished(output, came, input_sha256=source, chain=record.chain)
         if not finished or not all(path.exists() for path in self._stage_paths(target)):
             return record
         skipped = replace(record, status="skipped", output_sha256=came)
@@ -163,8 +188,11 @@ class Batch:
         from pipeline.images import check_target
 
         assert self._engine is not None
-        assert work.picture is not None
         assert work.job.target is not None
+        if work.film is not None:
+            folder = _partial(work.job.target)
+            return replace(work, record=self._films.restore(work.job, work.film, self._engine, work.record, folder))
+        assert work.picture is not None
         check_target(work.job.target, work.picture, self._engine.chain.scale)
         pixels, quality = work.picture.pixels, work.record.quality
         keep_stages = bool(self.names) or self.judge is not None or (self.page is not None and self.page.has_room)
@@ -187,9 +215,11 @@ class Batch:
         from pipeline.alpha import restored_like
         from pipeline.images import write_picture
 
+        assert work.job.target is not None
+        if work.film is not None:
+            return self._keep_film(work, work.job.target)
         assert work.picture is not None
         assert work.restoration is not None
-        assert work.job.target is not None
         started, target = time.perf_counter(), work.job.target
         with _temporary_folder(target) as folder:
             self._write_stages(work.picture, work.restoration, folder, target)
@@ -206,6 +236,15 @@ class Batch:
             )
             self.report.append(record)
             temporary.replace(target)
+        return Work(work.job, record)
+
+    def _keep_film(self, work: Work, target: Path) -> Work:
+        """Record a film, then give it its name and drop its segments."""
+        made = _partial(target) / target.name
+        record = replace(work.record, status="done", output_sha256=sha256_of(made))
+        self.report.append(record)
+        made.replace(target)
+        shutil.rmtree(_partial(target), ignore_errors=True)
         return Work(work.job, record)
 
     def _write_stages(self, picture: Picture, restoration: Restoration, folder: Path, target: Path) -> None:

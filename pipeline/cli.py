@@ -20,6 +20,7 @@ from rich.console import Console
 
 from pipeline.errors import ConfigError, RestorationError
 from pipeline.progress import Tally, printable, progress_bar
+from pipeline.video import cli as video
 
 if TYPE_CHECKING:
     from pipeline.batch import Batch
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from pipeline.evaluate import Judge
     from pipeline.page import Page
     from pipeline.report import Record
+    from pipeline.video.jobs import FilmJobs
+    from pipeline.video.options import VideoOptions
 
 DEFAULT_CHAIN = Path(__file__).resolve().parent.parent / "configs" / "restore_x2.yaml"
 _RESULT, _COMPUTING, _REPORTING = "What is written", "How it is computed", "What is told"
@@ -51,7 +54,9 @@ class Precision(StrEnum):
 def restore(
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="INPUT...", help="Images, folders (with all below them) and globs.", show_default=False),
+        typer.Argument(
+            metavar="INPUT...", help="Images, videos, folders (with all below them) and globs.", show_default=False
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -155,8 +160,20 @@ def restore(
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only errors.", rich_help_panel=_REPORTING)] = False,
+    codec: video.Codec = None,
+    crf: video.Crf = None,
+    preset: video.Preset = None,
+    pix_fmt: video.PixFmt = None,
+    container: video.Container = None,
+    start: video.Start = None,
+    duration: video.Duration = None,
+    frames_out: video.FramesOut = None,
+    fps: video.Fps = None,
+    batch: video.FrameBatch = None,
+    deinterlace: video.Deinterlace = False,
+    strict: video.Strict = False,
 ) -> None:
-    """Restore images by a chain of stages: denoise, deblur, enlarge, sharpen, or whatever the YAML says.
+    """Restore images and videos by a chain of stages: denoise, deblur, enlarge, sharpen, or whatever the YAML says.
 
     Run it again to go on after an interruption, or for files that were added: what is finished is skipped.
     """
@@ -184,12 +201,26 @@ def restore(
 
         engine_options = {"device": device, "precision": precision.value, "tile": _parse_tile(tile)}
         config = load_chain_config(chain).with_strengths(strengths)
-        jobs = plan(inputs, output, ext=ext, suffix=suffix)
+        films = video.parse_video_options(
+            codec=codec,
+            crf=crf,
+            preset=preset,
+            pix_fmt=pix_fmt,
+            container=container,
+            start=start,
+            duration=duration,
+            frames_out=frames_out,
+            fps=fps,
+            batch=batch,
+            deinterlace=deinterlace,
+            strict=strict,
+        )
+        jobs = plan(inputs, output, ext=ext, suffix=suffix, video=films)
         if attention is not None:
             sys.exit(_inspect(config, attention, device, jobs))
         ledger_path, page_path = split_paths(report or [], output)
         with closing(Report(ledger_path)) as ledger, _make_page(page_path, config, output, ledger_path) as page:
-            batch = Batch(
+            work = Batch(
                 config,
                 output,
                 ledger,
@@ -198,8 +229,9 @@ def restore(
                 save_stages=save_stages,
                 judge=_make_judge(reference),
                 page=page,
+                films=_make_film_jobs(jobs, films),
             )
-            sys.exit(_run(batch, jobs, quiet=quiet))
+            sys.exit(_run(work, jobs, quiet=quiet))
 
 
 def main() -> None:
@@ -212,8 +244,10 @@ def _run(batch: Batch, jobs: list[Job], *, quiet: bool) -> int:
     tally = Tally()
     interrupted = False
     try:
-        with progress_bar(_out, len(jobs), tally, quiet=quiet) as tell:
-            batch.run(jobs, tell)
+        with progress_bar(_out, len(jobs), tally, quiet=quiet) as bar:
+            if batch.films is not None:
+                batch.films.watch = bar.watch
+            batch.run(jobs, bar.tell)
     except KeyboardInterrupt:
         interrupted = True
     for record in tally.problems:
@@ -267,6 +301,15 @@ def _make_engine(config: ChainConfig, options: dict[str, Any]) -> Engine:
 
     keep_freed_memory()
     return Engine(Chain.build(config), **options)
+
+
+def _make_film_jobs(jobs: list[Job], options: VideoOptions) -> FilmJobs | None:
+    if all(job.kind == "image" for job in jobs):
+        return None
+
+    from pipeline.video.jobs import FilmJobs
+
+    return FilmJobs(options)
 
 
 def _make_judge(folder: Path | None) -> Judge | None:

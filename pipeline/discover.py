@@ -5,12 +5,15 @@ from __future__ import annotations
 import glob
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pipeline.errors import ConfigError
 from pipeline.images import READABLE, WRITABLE
+from pipeline.video.options import READABLE as VIDEOS
+from pipeline.video.options import VideoOptions
 
 
 @dataclass(frozen=True)
@@ -20,17 +23,26 @@ class Job:
     Attributes:
         source: The file, as the user would write it.
         relative: Its place below the folder that was given; the bare name of a file that was given itself.
-        target: Where the restored picture goes; None for what is no image by its suffix.
+        target: Where the restored picture or film goes; None for what is neither by its suffix.
         named: The user gave this very file; otherwise it was met in a folder.
+        kind: ``frames`` is a folder whose pictures are one film.
     """
 
     source: Path
     relative: Path
     target: Path | None
     named: bool
+    kind: Literal["image", "video", "frames"] = "image"
 
 
-def plan(inputs: Sequence[str], output: Path, *, ext: str | None = None, suffix: str = "") -> list[Job]:
+def plan(
+    inputs: Sequence[str],
+    output: Path,
+    *,
+    ext: str | None = None,
+    suffix: str = "",
+    video: VideoOptions = VideoOptions(),  # noqa: B008  (frozen)
+) -> list[Job]:
     """List the files behind ``inputs`` and their targets in the folder ``output``.
 
     Folders are searched with all folders below them, and their tree is kept. Hidden files and folders are
@@ -42,6 +54,7 @@ def plan(inputs: Sequence[str], output: Path, *, ext: str | None = None, suffix:
         ext: Suffix of all results (``png``); without it each keeps its own, or gets ``.png`` if that cannot
             be written.
         suffix: Put behind the name's stem (``photo_x2.jpg``).
+        video: Names the containers of films; with ``fps``, pictures in a folder are the frames of one.
 
     Raises:
         ConfigError: with one line per mistake: an input that is not there, two that share a target, a target
@@ -53,19 +66,42 @@ def plan(inputs: Sequence[str], output: Path, *, ext: str | None = None, suffix:
         found = list(_find(text, output))
         if not found:
             mistakes.append(_nothing_found(text, output))
-        for source, relative, named in found:
-            target = output / _target_name(relative, ext, suffix) if _is_readable(source) else None
-            jobs.setdefault((os.path.realpath(source), target), Job(source, relative, target, named))
+        for source, relative, named in _gathered(found) if video.fps else found:
+            job = _job(source, relative, named, output, ext, suffix, video)
+            jobs.setdefault((os.path.realpath(source), job.target), job)
     mistakes += _clashes(list(jobs.values()))
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return list(jobs.values())
 
 
+def _job(
+    source: Path, relative: Path, named: bool, output: Path, ext: str | None, suffix: str, video: VideoOptions
+) -> Job:
+    if source.is_dir():
+        name = f"{relative.name}{suffix}{video.suffix_for(source)}"
+        return Job(source, relative, output / relative.with_name(name), named, "frames")
+    if source.suffix.lower() in VIDEOS:
+        name = f"{relative.stem}{suffix}{video.suffix_for(source)}"
+        return Job(source, relative, output / relative.with_name(name), named, "video")
+    target = output / _target_name(relative, ext, suffix) if _is_readable(source) else None
+    return Job(source, relative, target, named)
+
+
+def _gathered(found: Iterable[tuple[Path, Path, bool]]) -> Iterator[tuple[Path, Path, bool]]:
+    """Replace pictures by the folder that they are the frames of."""
+    for source, relative, named in found:
+        if _is_readable(source) and not named:
+            place = relative.parent if relative.parent.name else Path(source.resolve().parent.name)
+            yield source.parent, place, True
+        else:
+            yield source, relative, named
+
+
 def _wrong_options(output: Path, ext: str | None, suffix: str) -> Iterator[str]:
     if output.exists() and not output.is_dir():
         yield f"--output: {output} is a file, expected a folder"
-    elif output.suffix.lower() in READABLE and not output.exists():
+    elif output.suffix.lower() in READABLE | VIDEOS and not output.exists():
         yield f"--output: got the file name {output}, expected a folder; file names follow the inputs'"
     if ext is not None and _dotted(ext) not in WRITABLE:
         yield f"--ext: got {ext!r}, expected one of {', '.join(sorted(name[1:] for name in WRITABLE))}"

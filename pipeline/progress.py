@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from pipeline.report import Record
+
+if TYPE_CHECKING:
+    from pipeline.discover import Job
+    from pipeline.video.restore import Progress as FilmProgress
 
 _ORDER = ("done", "skipped", "failed", "refused", "ignored")
 
@@ -57,13 +62,44 @@ class Tally:
         return f"{self.counts.total()} inputs: {counts} in {self.seconds():.1f} s{speed}"
 
 
+class Bars:
+    """A bar of all inputs, and one more for the film that is being restored."""
+
+    def __init__(self, display: Progress, total: int, tally: Tally) -> None:
+        self._display = display
+        self._tally = tally
+        self._inputs = display.add_task("", total=total, unit="inputs", speed="", last="")
+        self._film: TaskID | None = None
+
+    def tell(self, record: Record) -> None:
+        """Count one input that is finished."""
+        self._tally.add(record)
+        self._display.update(self._inputs, advance=1, speed=self._tally.speed(), last=printable(record.input))
+
+    def watch(self, job: Job, film: FilmProgress) -> None:
+        """Show how far a film is: frames, frames a second, time left, and the step that limits."""
+        name = printable(str(job.source))
+        if self._film is None or self._display.tasks[-1].description != name:
+            self._leave_film()
+            self._film = self._display.add_task(name, unit="frames", speed="", last="")
+        speed, last = f"{film.rate:.2f} fps", f"{name}, {film.limit} limits"
+        self._display.update(self._film, total=film.total, completed=film.frames, speed=speed, last=last)
+        if film.frames == film.total:
+            self._leave_film()
+
+    def _leave_film(self) -> None:
+        if self._film is not None:
+            self._display.remove_task(self._film)
+            self._film = None
+
+
 @contextmanager
-def progress_bar(console: Console, total: int, tally: Tally, *, quiet: bool) -> Iterator[Callable[[Record], None]]:
-    """Show a bar with files, megapixels of input a second and time left; yield what to tell records to."""
-    bar = Progress(
+def progress_bar(console: Console, total: int, tally: Tally, *, quiet: bool) -> Iterator[Bars]:
+    """Show a bar with files, megapixels of input a second and time left; yield what to tell of them to."""
+    display = Progress(
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("images"),
+        TextColumn("{task.fields[unit]}"),
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
         TextColumn("left"),
@@ -73,14 +109,8 @@ def progress_bar(console: Console, total: int, tally: Tally, *, quiet: bool) -> 
         disable=quiet or not console.is_terminal,
         speed_estimate_period=3600,  # a large picture takes minutes on a CPU
     )
-    task = bar.add_task("", total=total, speed="", last="")
-
-    def tell(record: Record) -> None:
-        tally.add(record)
-        bar.update(task, advance=1, speed=tally.speed(), last=printable(record.input))
-
-    with bar:
-        yield tell
+    with display:
+        yield Bars(display, total, tally)
 
 
 def printable(text: str) -> str:

@@ -54,6 +54,8 @@ class Record:
         memory_retreats: How often memory ran out and the tile was halved.
         input_size: Width and height in pixels.
         quality: Absent where no references were given.
+        frames: Of a film.
+        waiting: Of a film: share of the time in which each step (decode, compute, encode) waited for the others.
     """
 
     input: str
@@ -75,6 +77,8 @@ class Record:
     input_size: tuple[int, int] | None = None
     output_size: tuple[int, int] | None = None
     quality: Quality | None = None
+    frames: int | None = None
+    waiting: dict[str, float] = field(default_factory=dict)
 
     def line(self) -> bytes:
         """Return the record as one line of JSON."""

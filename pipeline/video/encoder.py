@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 from fractions import Fraction
@@ -14,7 +15,7 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import ConfigError
 from pipeline.video.colour import YUV
-from pipeline.video.options import VideoOptions
+from pipeline.video.options import FORMATS, VideoOptions
 from pipeline.video.planes import pix_fmt_of, shape_of
 from pipeline.video.probe import Footage
 
@@ -40,6 +41,8 @@ def check_codec(options: VideoOptions) -> None:
     if options.pix_fmt is not None and options.pix_fmt not in workable:
         taken = ", ".join(workable)
         raise ConfigError(f"--pix-fmt: got {options.pix_fmt!r}, expected what {options.codec} takes: {taken}")
+    if options.container is not None and options.codec not in _held_by(options.container):
+        raise ConfigError(f"--container: {options.container} does not hold {options.codec}, expected mkv")
     context = cast(VideoCodecContext, av.CodecContext.create(options.codec, "w"))
     context.width, context.height, context.pix_fmt = 256, 144, options.pix_fmt or workable[0]
     context.time_base = Fraction(1, 25)
@@ -49,6 +52,11 @@ def check_codec(options: VideoOptions) -> None:
     except av.FFmpegError as error:
         told = ", ".join(f"{key} {value}" for key, value in options.encoder_options().items())
         raise ConfigError(f"--codec: {options.codec} does not take {told} ({error.strerror})") from error
+
+
+def _held_by(container: str) -> set[str]:
+    with av.open(io.BytesIO(), "w", format=FORMATS[container]) as trial:
+        return trial.supported_codecs
 
 
 def layout_for(footage: Footage, options: VideoOptions) -> YUV:

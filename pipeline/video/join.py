@@ -16,11 +16,10 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from pipeline.errors import BrokenVideo
-from pipeline.video.options import VideoOptions
+from pipeline.video.options import FORMATS, VideoOptions
 from pipeline.video.probe import Footage, film_of, open_video
 from pipeline.video.segments import Segment, decoding_times, packets_of
 
-_FORMATS = {".mkv": "matroska", ".mov": "mov"}
 # Of the file that was, not of the film.
 _OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _OF_THE_STREAM = ("BPS", "NUMBER_OF_", "_STATISTICS_", "DURATION", "encoder", "ENCODER")
@@ -40,11 +39,12 @@ def join(
         BrokenVideo: if libav cannot write it.
     """
     suffix = path.suffix.lower()
+    format_name = FORMATS[suffix.removeprefix(".")]
     notes: list[str] = []
     try:
         with ExitStack() as stack:
             flags = {} if suffix == ".mkv" else {"movflags": "faststart"}
-            out = stack.enter_context(av.open(str(path), "w", format=_FORMATS.get(suffix, "mp4"), options=flags))
+            out = stack.enter_context(av.open(str(path), "w", format=format_name, options=flags))
             first = stack.enter_context(open_video(segments[0].path))
             given = None if source is None else stack.enter_context(open_video(source))
             film, copies = _add_streams(out, film_of(first), given, footage, notes)

@@ -15,6 +15,8 @@ READABLE = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut"}
     | {".ogv", ".ts", ".vob", ".webm", ".wmv"}
 )
+# Suffixes and libav's names for them.
+FORMATS = {"mp4": "mp4", "m4v": "mp4", "mkv": "matroska", "mov": "mov"}
 CONTAINERS = ("mp4", "mkv", "mov")
 
 # Visually lossless. FFV1 is lossless; every frame alone, with a checksum, as archives ask for.
@@ -90,7 +92,7 @@ class VideoOptions:
         if self.container is not None:
             return f".{self.container}"
         own = source.suffix.lower()
-        if own.removeprefix(".") in (*CONTAINERS, "m4v") and self.codec != "ffv1":
+        if own.removeprefix(".") in FORMATS and self.codec != "ffv1":
             return source.suffix
         return ".mkv" if own == ".webm" or self.codec == "ffv1" else ".mp4"
 

@@ -21,6 +21,7 @@ import av
 
 from pipeline.engine import Engine
 from pipeline.errors import BrokenVideo, RefusedVideo
+from pipeline.pixels import Pixels
 from pipeline.video.device import Account, DeviceStep, Made, batch_size, batches
 from pipeline.video.encoder import hdr_note, layout_for
 from pipeline.video.films import Film
@@ -96,7 +97,7 @@ class FilmRestoration:
         options: How it is written.
         folder: Where its segments are kept.
         job: What determines every frame: input, chain, options. Segments of another one are removed.
-        frames_folder: Where each frame is also handed to ``save``.
+        save: Given the number, from 0, and the pixels of each frame.
         tell: Called after every frame.
     """
 
@@ -108,7 +109,7 @@ class FilmRestoration:
         folder: Path,
         *,
         job: str = "",
-        save: Callable[[int, Made], None] | None = None,
+        save: Callable[[int, Pixels], None] | None = None,
         tell: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         self.film = film
@@ -182,8 +183,8 @@ class FilmRestoration:
         """Hand out frames, one by one, to whoever encodes them, and tell how far they are."""
         load = progress.loads["encode"]
         for made in frames:
-            if self.save is not None:
-                self.save(progress.frames, made)
+            if self.save is not None and made.pixels is not None:
+                self.save(progress.frames, made.pixels)
             yield made
             progress.frames += 1
             progress.fresh += 1

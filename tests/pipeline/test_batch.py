@@ -103,6 +103,8 @@ def test_the_report_tells_everything(tmp_path: Path) -> None:
         "input_size": [24, 16],
         "output_size": [48, 32],
         "quality": None,
+        "frames": None,
+        "waiting": {},
     }
 
 
@@ -233,7 +235,7 @@ def test_a_named_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
     told: list[Record] = []
     Batch(MASK, tmp_path / "out", Report(tmp_path / "r"), no_engine).run(jobs, told.append)
     assert [(record.status, record.error) for record in told] == [
-        ("refused", "'.txt' is not the suffix of an image that can be read")
+        ("refused", "'.txt' is not the suffix of an image or video that can be read")
     ]
 
 

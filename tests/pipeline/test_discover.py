@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.discover import plan
 from pipeline.errors import ConfigError
+from pipeline.video.options import VideoOptions
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -133,3 +134,24 @@ def test_an_output_that_looks_like_a_file(tmp_path: Path) -> None:
 def test_an_empty_folder_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     assert mistakes(tmp_path, "in") == ["in: no file in this folder, expected images"]
+
+
+def test_films_keep_their_container_if_it_can_be_written(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.mp4", "in/b.MKV", "in/c.webm", "in/d.avi", "in/e.m4v", "in/f.jpg")
+    expected = ["a.mp4", "b.MKV", "c.mkv", "d.mp4", "e.m4v", "f.jpg"]
+    assert list(targets(tmp_path, "in").values()) == expected
+    jobs = plan([str(tmp_path / "in")], tmp_path / "out", video=VideoOptions(container="mov"), suffix="_x2")
+    assert [job.target and job.target.name for job in jobs][:2] == ["a_x2.mov", "b_x2.mov"]
+    assert [job.kind for job in jobs] == ["video"] * 5 + ["image"]
+
+
+def test_with_fps_a_folder_of_pictures_is_a_film(tmp_path: Path) -> None:
+    touch(tmp_path, "in/one/1.png", "in/one/2.png", "in/two/deep/1.jpg", "in/clip.mov", "single.png")
+    inputs = [str(tmp_path / "in"), str(tmp_path / "single.png"), str(tmp_path / "in/one")]
+    jobs = plan(inputs, tmp_path / "out", video=VideoOptions(fps="25"))
+    assert [(job.kind, job.target and job.target.relative_to(tmp_path / "out").as_posix()) for job in jobs] == [
+        ("video", "clip.mov"),
+        ("frames", "one.mp4"),
+        ("frames", "two/deep.mp4"),
+        ("image", "single.png"),
+    ]

@@ -1,0 +1,55 @@
+"""The command line's options for videos, as types for its signature; what they mean stands in ``VideoOptions``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.video.options import VideoOptions
+
+_PANEL = "Video"
+
+
+def _option(help_text: str, *names: str, show_default: str | bool = False, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=help_text, rich_help_panel=_PANEL, show_default=show_default, metavar=metavar)
+
+
+Codec = Annotated[
+    str | None, _option("libx264, libx265, libsvtav1, ffv1 or another of libav's encoders.", show_default="libx264")
+]
+Crf = Annotated[int | None, _option("Quality in the encoder's scale, lower is better. By default visually lossless.")]
+Preset = Annotated[str | None, _option("The encoder's trade of time against size.")]
+PixFmt = Annotated[str | None, _option("Such as yuv420p. By default the source's own, or the nearest.")]
+Container = Annotated[str | None, _option("mp4, mkv or mov. By default the source's own, or the nearest.")]
+Start = Annotated[float | None, _option("Leave out the beginning, for a preview.", metavar="SECONDS")]
+Duration = Annotated[float | None, _option("Restore so much only.", metavar="SECONDS")]
+FramesOut = Annotated[Path | None, _option("Also write all frames, to FOLDER/NAME/000001.png ...", metavar="FOLDER")]
+Fps = Annotated[str | None, _option("Take the pictures in each folder as the frames of a film, so many a second.")]
+FrameBatch = Annotated[str | None, _option("Frames on the device at once.", metavar="FRAMES|auto", show_default="auto")]
+Deinterlace = Annotated[bool, _option("Make frames of fields; else interlaced films are refused.", "--deinterlace")]
+Strict = Annotated[bool, _option("Fail at damage instead of passing it through.", "--strict")]
+
+
+def parse_video_options(*, batch: str | None, **chosen: Any) -> VideoOptions:
+    """Return the options that were given, the others by default.
+
+    Raises:
+        ConfigError: for values that make no sense.
+    """
+    from pipeline.video.options import VideoOptions
+
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return VideoOptions(batch=_parse_batch(batch or "auto"), **given)
+
+
+def _parse_batch(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal():
+        raise ConfigError(f"--batch: got {text!r}, expected a number of frames, or auto")
+    return int(text)

@@ -1,0 +1,107 @@
+"""Films as jobs of a batch: what one is, whether it is finished, and how it is restored."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.config import sha256_of
+from pipeline.discover import Job
+from pipeline.engine import Engine
+from pipeline.images import Picture, write_picture
+from pipeline.pixels import Pixels
+from pipeline.report import Record
+from pipeline.video.encoder import check_codec
+from pipeline.video.films import Film, FrameFolder, VideoFile, frame_paths, parse_fps
+from pipeline.video.options import VideoOptions
+from pipeline.video.restore import FilmRestoration, Progress
+
+Watch = Callable[[Job, Progress], None]
+
+
+class FilmJobs:
+    """Restores the films of a batch.
+
+    Args:
+        options: How they are read and written.
+        watch: Called after every frame.
+
+    Raises:
+        ConfigError: for options that libav does not know.
+    """
+
+    def __init__(self, options: VideoOptions, watch: Watch = lambda job, progress: None) -> None:
+        check_codec(options)
+        if options.fps is not None:
+            parse_fps(options.fps)
+        self.options = options
+        self.watch = watch
+
+    def fingerprint(self, chain: str) -> str:
+        """Return a hash of all that determines a film's frames, beside its input."""
+        return hashlib.sha256(f"{chain} {self.options.fingerprint()}".encode()).hexdigest()
+
+    def input_hash(self, job: Job) -> str:
+        """Return the hash of a file, or of all frames in a folder with their names."""
+        if job.kind == "video":
+            return sha256_of(job.source)
+        frames = "".join(f"{path.name} {sha256_of(path)}\n" for path in frame_paths(job.source))
+        return hashlib.sha256(frames.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def is_complete(self, job: Job) -> bool:
+        """Tell whether all that is wanted beside the film itself is there."""
+        folder = self._frames_folder(job)
+        return folder is None or folder.is_dir()
+
+    def open(self, job: Job) -> Film:
+        """Read what a film is.
+
+        Raises:
+            ImageError: if it cannot be restored.
+        """
+        return (VideoFile if job.kind == "video" else FrameFolder)(job.source, self.options)
+
+    def restore(self, job: Job, film: Film, engine: Engine, record: Record, folder: Path) -> Record:
+        """Write ``folder / job.target.name``; what is in ``folder`` already is gone on with."""
+        assert job.target is not None
+        restored = FilmRestoration(
+            film,
+            engine,
+            self.options,
+            folder,
+            job=f"{record.input_sha256} {record.chain}",
+            save=self._saver(job),
+            tell=lambda progress: self.watch(job, progress),
+        ).run(folder / job.target.name)
+        account, progress = restored.account, restored.progress
+        return replace(
+            record,
+            notes=(*record.notes, *restored.notes),
+            stage_seconds={name: round(seconds, 3) for name, seconds in account.seconds.items()},
+            tile=account.tile,
+            device=account.device,
+            precision=account.precision,
+            fp32_retries=account.fp32_retries,
+            memory_retreats=account.memory_retreats,
+            output_size=restored.size,
+            frames=progress.frames,
+            waiting={name: round(load.waiting, 3) for name, load in progress.loads.items()},
+        )
+
+    def _frames_folder(self, job: Job) -> Path | None:
+        if self.options.frames_out is None or job.target is None:
+            return None
+        return self.options.frames_out / job.relative.with_name(job.target.stem)
+
+    def _saver(self, job: Job) -> Callable[[int, Pixels], None] | None:
+        folder = self._frames_folder(job)
+        if folder is None:
+            return None
+        folder.mkdir(parents=True, exist_ok=True)
+        return lambda number, pixels: _save(folder / f"{number + 1:06}.png", pixels)
+
+
+def _save(path: Path, pixels: Pixels) -> None:
+    write_picture(path, Picture(pixels))

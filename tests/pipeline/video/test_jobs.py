@@ -1,0 +1,139 @@
+"""Films in a batch: beside photos, finished ones skipped, killed ones gone on with, folders of frames."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.batch import Batch
+from pipeline.chain import Chain
+from pipeline.config import ChainConfig
+from pipeline.discover import plan
+from pipeline.engine import Engine
+from pipeline.errors import ConfigError
+from pipeline.report import Record, Report
+from pipeline.video.jobs import FilmJobs
+from pipeline.video.options import VideoOptions
+from stages.unsharp_mask import UnsharpMaskConfig
+
+CHAIN = ChainConfig(stages=(UnsharpMaskConfig(strength=0.0),))
+
+
+def restore(folder: Path, *inputs: str, watch: Callable = lambda job, progress: None, **options) -> list[Record]:
+    """Restore inputs below a folder to ``folder/out``."""
+    chosen = VideoOptions(**options)
+    jobs = plan([str(folder / text) for text in inputs], folder / "out", video=chosen)
+    report = Report(folder / "out/restoration.jsonl")
+    engine = Engine(Chain.build(CHAIN), device="cpu")
+    told: list[Record] = []
+    try:
+        Batch(CHAIN, folder / "out", report, lambda: engine, films=FilmJobs(chosen, watch)).run(jobs, told.append)
+    finally:
+        report.close()
+    return told
+
+
+def packets(path: Path) -> list[tuple[int | None, bytes]]:
+    with av.open(str(path)) as container:
+        return [(packet.pts, bytes(packet)) for packet in container.demux(video=0) if packet.size]
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_may_hold_photos_and_films(film, tmp_path):
+    film()
+    cv2.imwrite(str(tmp_path / "photo.png"), np.zeros((8, 8, 3), np.uint8))
+    told = restore(tmp_path, "")
+    assert {Path(record.input).name: record.status for record in told} == {"film.mp4": "done", "photo.png": "done"}
+    assert files(tmp_path / "out") == {"film.mp4", "photo.png", "restoration.jsonl"}
+    record = next(record for record in told if record.frames)
+    assert (record.frames, record.input_size, record.output_size) == (12, (32, 24), (32, 24))
+    assert record.waiting.keys() == {"decode", "compute", "encode"}
+    assert [record.status for record in restore(tmp_path, "")] == ["skipped", "skipped"]
+    assert [record.status for record in restore(tmp_path, "film.mp4", crf=20)] == ["done"]
+
+
+def test_a_film_that_cannot_be_restored_is_told(tmp_path):
+    (tmp_path / "film.mp4").write_bytes(b"")
+    (record,) = restore(tmp_path, "film.mp4")
+    assert (record.status, record.error) == (
+        "failed",
+        "cannot be read as a video: Invalid data found when processing input",
+    )
+
+
+@pytest.mark.parametrize("codec", ["ffv1", "libx264"])
+def test_a_stopped_film_goes_on_and_is_the_same(film, tmp_path, codec):
+    film("film.mkv", options={"bf": "2"})
+
+    def stop(job, progress):
+        if progress.fresh == 8:
+            raise KeyboardInterrupt
+
+    restore(tmp_path, "film.mkv", codec=codec, segment=3)
+    whole = packets(tmp_path / "out/film.mkv")
+    (tmp_path / "out/film.mkv").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        restore(tmp_path, "film.mkv", codec=codec, segment=3, watch=stop)
+    fresh = []
+    restore(tmp_path, "film.mkv", codec=codec, segment=3, watch=lambda job, progress: fresh.append(progress.fresh))
+    assert max(fresh) == 6  # two segments of three frames were there
+    assert packets(tmp_path / "out/film.mkv") == whole
+    assert files(tmp_path / "out") == {"film.mkv", "restoration.jsonl"}
+
+
+def test_segments_of_another_chain_or_input_are_not_used(film, tmp_path):
+    film("film.mkv")
+    partial = tmp_path / "out/.film.mkv.partial"
+    partial.mkdir(parents=True)
+    (partial / "job.json").write_text('"another"')
+    (partial / "00000.mkv").write_bytes(b"stale")
+    (partial / "00000.json").write_text("{}")
+    assert restore(tmp_path, "film.mkv")[0].frames == 12
+
+
+def test_a_folder_of_frames_becomes_a_film(tmp_path):
+    (tmp_path / "shots").mkdir()
+    for number in (1, 2, 10):
+        cv2.imwrite(str(tmp_path / f"shots/frame{number}.png"), np.full((8, 8, 3), number * 20, np.uint8))
+    (record,) = restore(tmp_path, "shots", fps="24000/1001", codec="libx264", crf=1)
+    assert (record.status, record.output, record.frames) == ("done", "shots.mp4", 3)
+    with av.open(str(tmp_path / "out/shots.mp4")) as container:
+        frames = list(container.decode(video=0))
+    assert [frame.pts * frame.time_base for frame in frames] == [number * Fraction(1001, 24000) for number in range(3)]
+    assert all(first.to_ndarray().mean() < second.to_ndarray().mean() for first, second in pairwise(frames))
+
+
+@pytest.mark.parametrize(("pix_fmt", "dtype"), [("yuv444p", "uint8"), ("yuv444p10le", "uint16")])
+def test_frames_are_also_written_as_pictures(film, tmp_path, pix_fmt, dtype):
+    film("film.mkv", codec="ffv1", pix_fmt=pix_fmt, times=[0, 512])
+    restore(tmp_path, "film.mkv", frames_out=tmp_path / "frames")
+    assert files(tmp_path / "frames") == {"film/000001.png", "film/000002.png"}
+    assert cv2.imread(str(tmp_path / "frames/film/000002.png"), cv2.IMREAD_UNCHANGED).dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"codec": "x265"}, "--codec: got 'x265', expected an encoder"),
+        ({"codec": "aac"}, "which encodes audio"),
+        ({"preset": "hasty"}, "libx264 does not take crf 16, preset hasty"),
+        ({"pix_fmt": "rgb24"}, "--pix-fmt: got 'rgb24', expected what libx264 takes: yuv420p, "),
+        ({"container": "avi"}, "--container: got 'avi', expected one of mp4, mkv, mov"),
+        ({"codec": "prores_ks", "container": "mp4"}, "--container: mp4 does not hold prores_ks"),
+        ({"start": -1.0}, "--start: got -1"),
+        ({"duration": 0.0}, "--duration: got 0"),
+        ({"fps": "fast"}, "--fps: got 'fast', expected frames a second such as 25 or 24000/1001"),
+        ({"batch": 0}, "--batch: got 0"),
+    ],
+)
+def test_wrong_options_are_told_before_any_work(options, text):
+    with pytest.raises(ConfigError, match=text):
+        FilmJobs(VideoOptions(**options))
