@@ -244,7 +244,7 @@ class _Attempt:
                 given, needed = regions[index].scaled(self.chain.footprints[index].scale), regions[index + 1]
                 with self.stopwatch.lap(name):
                     image = _crop(self.chain.run_stage(index, image), needed, given)
-                    finite.append(image.isfinite().all())
+                    finite.append(image.sum().isfinite())
                     image = image.clamp(0, 1)
                 if name in self.canvas.made:
                     painted = tile.scaled(self.scales[name])

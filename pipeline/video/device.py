@@ -68,7 +68,7 @@ class DeviceStep:
         image, excess = self.film.to_rgb(shots, self.engine.device)
         scale = self.engine.chain.scale
         made = bicubic_upscale(image, scale).clamp(0, 1) if shots[0].damaged else self._through_chain(image)
-        frames = to_frames(self.layout.from_rgb(made + bicubic_upscale(excess, scale)), self.layout)
+        frames = to_frames(self.layout.from_rgb(bicubic_upscale(excess, scale).add_(made)), self.layout)
         return [
             Made(frame, Shown(shot.pts, shot.duration, shot.damaged), self._pixels(made[index : index + 1]))
             for index, (frame, shot) in enumerate(zip(frames, shots, strict=True))

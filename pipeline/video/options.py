@@ -22,7 +22,7 @@ CONTAINERS = ("mp4", "mkv", "mov")
 # Visually lossless. FFV1 is lossless; every frame alone, with a checksum, as archives ask for.
 _ENCODERS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "libx264": {"crf": "16", "preset": "medium"},
+        "libx264": {"crf": "16", "preset": "slow"},
         "libx265": {"crf": "18", "preset": "medium", "x265-params": "log-level=error"},
         "libsvtav1": {"crf": "20", "preset": "6"},
         "libvpx-vp9": {"crf": "18", "b": "0", "row-mt": "1"},

@@ -146,3 +146,51 @@ def test_what_is_no_video_is_broken(tmp_path):
     (tmp_path / "in.mp4").write_bytes(b"not a film")
     with pytest.raises(BrokenVideo, match="cannot be read as a video"):
         restore(tmp_path / "in.mp4", tmp_path / "out.mp4")
+
+
+def damage(path: Path) -> None:
+    """Overwrite the middle of a film with noise, as a bad sector does."""
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 2000] = np.random.default_rng(0).bytes(2000)
+    path.write_bytes(data)
+
+
+def test_damage_is_told_and_passed_through_unless_strict(film, tmp_path):
+    source, target = film(size=(96, 80), options={"g": "4"}), tmp_path / "out.mp4"
+    damage(source)
+    result = restore(source, target, TWICE)
+    assert any("damage" in note for note in result.notes)
+    assert times(target) == times(source)
+    with pytest.raises(BrokenVideo, match="without --strict it is passed through"):
+        restore(source, tmp_path / "strict.mkv", strict=True)
+
+
+def test_a_file_that_was_cut_off_gives_the_frames_that_are_there(film, tmp_path):
+    source, target = film("in.mkv", times=range(0, 40 * 512, 512)), tmp_path / "out.mkv"
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) // 2])
+    restore(source, target)
+    assert times(target) == times(source) != []
+
+
+def test_interlaced_films_are_refused_or_deinterlaced(film, tmp_path):
+    source = film("in.mkv", options={"flags": "+ildct+ilme", "x264-params": "tff=1"}, size=(64, 64))
+    with pytest.raises(RefusedVideo, match="is interlaced; restore it with --deinterlace"):
+        restore(source, tmp_path / "out.mkv")
+    restore(source, tmp_path / "out.mkv", deinterlace=True)
+    assert times(tmp_path / "out.mkv") == times(source)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert not any(frame.interlaced_frame for frame in container.decode(video=0))
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "came"),
+    [("libsvtav1", "yuv444p", "yuv420p"), ("libx265", "yuv420p12le", "yuv420p12le"), ("libx264", "gray", "yuv420p")],
+)
+def test_planes_are_the_sources_or_the_nearest_that_the_encoder_takes(film, tmp_path, codec, pix_fmt, came):
+    source, target = film("in.mkv", codec="ffv1", pix_fmt=pix_fmt, size=(64, 64), times=[0, 512]), tmp_path / "out.mkv"
+    result = restore(source, target, codec=codec, preset="12" if codec == "libsvtav1" else "ultrafast")
+    with av.open(str(target)) as container:
+        assert next(container.decode(video=0)).format.name == came
+    assert any(pix_fmt in note for note in result.notes) == (pix_fmt != came)
