@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import io
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
@@ -43,10 +44,10 @@ def join(
     notes: list[str] = []
     try:
         with ExitStack() as stack:
-            flags = {} if suffix == ".mkv" else {"movflags": "faststart"}
-            out = stack.enter_context(av.open(str(path), "w", format=format_name, options=flags))
             first = stack.enter_context(open_video(segments[0].path))
             given = None if source is None else stack.enter_context(open_video(source))
+            flags = {} if suffix == ".mkv" else {"movflags": "faststart", "movie_timescale": _timescale(footage, given)}
+            out = stack.enter_context(av.open(str(path), "w", format=format_name, options=flags))
             film, copies = _add_streams(out, film_of(first), given, footage, notes)
             if given is not None:
                 _copy_film_facts(out, given, footage, options)
@@ -58,6 +59,13 @@ def join(
     except av.FFmpegError as error:
         raise BrokenVideo(f"cannot be written as {suffix}: {error.strerror}; try --container mkv") from error
     return notes + list(_rounded_by(suffix, segments, footage))
+
+
+def _timescale(footage: Footage, given: InputContainer | None) -> str:
+    """Return ticks a second in which MP4 tells when each stream begins; whole ones for all, where that fits."""
+    clocks = [stream.time_base for stream in given.streams if stream.time_base] if given is not None else []
+    common = math.lcm(footage.time_base.denominator, *(clock.denominator for clock in clocks))
+    return str(common if common < 2**31 else footage.time_base.denominator)
 
 
 def _rounded_by(suffix: str, segments: Sequence[Segment], footage: Footage) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -115,7 +114,8 @@ def _deinterlaced(frames: Iterable[av.VideoFrame], stream: VideoStream) -> Itera
         while (made := _pulled(graph)) is not None:
             assert stream.time_base is not None
             assert made.time_base is not None
-            made.pts = round(Fraction(made.pts or 0) * made.time_base / stream.time_base)
+            ticks = made.time_base / stream.time_base
+            made.pts, made.duration = round((made.pts or 0) * ticks), round(made.duration * ticks)
             yield made
 
 
