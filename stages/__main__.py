@@ -64,7 +64,10 @@ def print_tables() -> None:
     stages = Table(first, "parameters", "GMACs at 640x360", "halo", "multiple of", "scale", title="Stages, by default")
     for tag, config_type in STAGES.items():
         required = [name for name, field in config_type.model_fields.items() if field.is_required()]
-        stages.add_row(tag, *([f"by {', '.join(required)}"] if required else _measure(config_type(stage=tag))))
+        try:
+            stages.add_row(tag, *([f"by {', '.join(required)}"] if required else _measure(config_type(stage=tag))))
+        except WeightsError as error:  # a package that is not installed
+            stages.add_row(tag, str(error))
     console.print(stages)
     weights = Table("weights", "stage", "parameters", "GMACs", "halo", "scale", "trained for", "figures")
     for name, path in shipped_weights().items():

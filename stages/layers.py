@@ -122,3 +122,15 @@ def halo_of(last_seen: Callable[[int], int], multiple_of: int) -> int:
         multiple_of: After how many rows that repeats.
     """
     return max(last_seen(row) - row for row in range(multiple_of))
+
+
+def unet_halo(levels: int, block: int) -> int:
+    """Return a U-Net's radius at its own resolution: a block each way around the coarser U-Net inside it.
+
+    Args:
+        levels: Resolutions, each half of the one above.
+        block: Radius of what runs at every level, in pixels of that level.
+    """
+    if levels == 1:
+        return block
+    return block + finer_halo(unet_halo(levels - 1, block), 2) + block

@@ -6,11 +6,15 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 
 from stages.clahe import CLAHEConfig
+from stages.concat_unet import ConcatUNetConfig
+from stages.deblurnet import DeblurNetConfig
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
+from stages.encoder_unet import EncoderUNetConfig
 from stages.foreign import SpandrelConfig
 from stages.nafnet import NAFNetConfig
 from stages.nlm import NonLocalMeansConfig
+from stages.residual_unet import ResidualUNetConfig
 from stages.richardson_lucy import RichardsonLucyConfig
 from stages.stage import Stage, StageConfig
 from stages.uformer import UformerConfig
@@ -22,11 +26,15 @@ from stages.weights import Card, WeightsError, load_weights, read_card
 AnyStageConfig = Annotated[
     BicubicConfig
     | CLAHEConfig
+    | ConcatUNetConfig
+    | DeblurNetConfig
     | DnCNNConfig
     | EDSRConfig
+    | EncoderUNetConfig
     | LanczosConfig
     | NAFNetConfig
     | NonLocalMeansConfig
+    | ResidualUNetConfig
     | RichardsonLucyConfig
     | SpandrelConfig
     | UformerConfig

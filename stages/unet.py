@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.layers import conv3x3, finer_halo, zero_init
+from stages.layers import conv3x3, finer_halo, unet_halo, zero_init
 from stages.stage import LearnedStageConfig, Stage
 
 _BLOCK_HALO = 2
@@ -59,7 +59,7 @@ class UNet(Stage):
         planes = 3 * unshuffle**2
         self.unshuffle = unshuffle
         self.multiple_of = unshuffle * 2 ** (levels - 1)
-        self.halo = finer_halo(_unet_halo(levels), unshuffle)
+        self.halo = finer_halo(unet_halo(levels, _BLOCK_HALO), unshuffle)
         self.encoder = nn.ModuleList(
             Block(before, after, residual=residual) for before, after in zip([planes, *widths], widths, strict=False)
         )
@@ -80,13 +80,6 @@ class UNet(Stage):
         for up, block in zip(self.up, self.decoder, strict=True):
             features = block(torch.cat([skips.pop(), up(features)], dim=1))
         return image + F.pixel_shuffle(self.tail(features), self.unshuffle)
-
-
-def _unet_halo(levels: int) -> int:
-    """Radius of a U-Net at its own resolution: a block each way around the coarser U-Net inside it."""
-    if levels == 1:
-        return _BLOCK_HALO
-    return _BLOCK_HALO + finer_halo(_unet_halo(levels - 1), 2) + _BLOCK_HALO
 
 
 class UNetConfig(LearnedStageConfig):

@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from stages.stage import Stage
 
@@ -111,7 +111,7 @@ def load_weights(stage: Stage, path: Path) -> None:
     load_state(stage, tensors, str(path))
 
 
-def load_state(stage: Stage, tensors: Mapping[str, Tensor], source: str) -> None:
+def load_state(stage: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     """Fill ``stage`` with named tensors, all of them and nothing else.
 
     Raises:

@@ -15,10 +15,12 @@ from pipeline.errors import ConfigError
 from pipeline.tiling import total_scale
 from pipeline.yaml_config import check
 from pipeline.yaml_document import parse_value, read_document
+from stages.encoder_unet import EncoderUNetConfig
 from stages.registry import AnyStageConfig
 from stages.stage import LearnedStageConfig
 from train.layouts import BlurFolder
 from train.objective import PlainTerm, Terms
+from train.pretrained import Pretrained
 from train.recipe import Recipe
 from train.route import Place, Route
 
@@ -31,6 +33,7 @@ class DataConfig(BaseModel):
     model_config = _STRICT
 
     crop: int = Field(64, ge=8, description="height and width of a clean crop in pixels")
+    oriented: bool = Field(True, description="mirror and turn crops at random, into all eight orientations")
     batch: int = Field(16, ge=1, description="crops a step, on each device")
     pair_share: float = Field(0.5, ge=0, le=1, description="share of a batch cut from real pairs, where given")
     pair_scales: list[Annotated[float, Field(gt=0, le=1)]] = Field(
@@ -74,10 +77,12 @@ class TrainingConfig(BaseModel):
     chain: Place | None = Field(None, description="train behind the stages that come before it there")
     data: DataConfig = DataConfig()
     loss: Terms = Field([PlainTerm(kind="l1")], description="what is made small: a name, or a weighted list")
+    pretrained: Pretrained | None = Field(None, description="an encoder's published weights to start from")
     optimizer: Literal["adam", "muon"] = Field(
         "adam", description="muon makes every filter bank's step orthogonal: short trainings get much further"
     )
     rate: float = Field(1e-3, gt=0, description="learning rate at its highest")
+    weight_decay: float = Field(0, ge=0, description="L2 penalty on the weights with adam, shrinkage by it with muon")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     accumulate: int = Field(1, ge=1, description="batches whose gradients are averaged for one optimizer step")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights, which are the ones kept")
@@ -112,6 +117,8 @@ class TrainingConfig(BaseModel):
     def _parts_fit(self) -> TrainingConfig:
         if not isinstance(self.stage, LearnedStageConfig):
             raise ValueError(f"stage: {self.stage.stage} has nothing to learn")
+        if self.pretrained and not isinstance(self.stage, EncoderUNetConfig):
+            raise ValueError(f"pretrained: {self.stage.stage} has no encoder with published weights; leave it out")
         try:
             route = self.route
         except ConfigError as error:

@@ -87,12 +87,21 @@ class CropBank:
         crop: Height and width of what is cut, in pixels.
         device: Where the buffer lies and the crops come from.
         evenly: Each image is equally likely, instead of each pixel.
+        oriented: Mirror and turn the crops at random; else they are as in the image.
 
     Raises:
         ValueError: if no image is large enough.
     """
 
-    def __init__(self, images: Sequence[np.ndarray], crop: int, device: torch.device, *, evenly: bool = False) -> None:
+    def __init__(
+        self,
+        images: Sequence[np.ndarray],
+        crop: int,
+        device: torch.device,
+        *,
+        evenly: bool = False,
+        oriented: bool = True,
+    ) -> None:
         fitting = [image for image in images if min(image.shape[:2]) >= crop]
         if not fitting:
             raise ValueError(
@@ -101,6 +110,7 @@ class CropBank:
         if len(fitting) < len(images):
             log.warning("left out %d images of less than %d pixels", len(images) - len(fitting), crop)
         self.crop = crop
+        self.oriented = oriented
         flat = np.concatenate([image.reshape(-1, image.shape[2]) for image in fitting])
         self.pixels = torch.from_numpy(flat).to(device)
         sizes = torch.tensor([image.shape[:2] for image in fitting])
@@ -114,13 +124,13 @@ class CropBank:
         return self.cut(self.draw(count, generator))
 
     def draw(self, count: int, generator: Generator) -> Places:
-        """Draw places in one of the eight orientations."""
+        """Draw places, in one of the eight orientations or as it is."""
         device = self.pixels.device
         chosen = torch.multinomial(self.odds, count, replacement=True, generator=generator)
         place = torch.rand((2, count), generator=generator, device=device)
         top = (place[0] * (self.heights[chosen] - self.crop + 1)).long()
         left = (place[1] * (self.widths[chosen] - self.crop + 1)).long()
-        mirrored = torch.rand((3, count, 1, 1), generator=generator, device=device) < 0.5
+        mirrored = torch.rand((3, count, 1, 1), generator=generator, device=device) < (0.5 if self.oriented else 0)
         return Places(chosen, top, left, mirrored)
 
     def cut(self, places: Places) -> Tensor:
@@ -149,11 +159,15 @@ class PairBank:
         crop: Height and width of the clean crops, in pixels; a multiple of ``scale``.
         scale: Clean pixels per degraded pixel and axis.
         device: Where the buffers lie and the crops come from.
+        oriented: As of ``CropBank``.
     """
 
-    def __init__(self, pairs: Sequence[ImagePair], crop: int, scale: int, device: torch.device) -> None:
+    def __init__(
+        self, pairs: Sequence[ImagePair], crop: int, scale: int, device: torch.device, *, oriented: bool = True
+    ) -> None:
         self.scale = scale
-        self.degraded = CropBank([degraded for degraded, _ in pairs], crop // scale, device, evenly=True)
+        degraded = [degraded for degraded, _ in pairs]
+        self.degraded = CropBank(degraded, crop // scale, device, evenly=True, oriented=oriented)
         self.clean = CropBank([clean for _, clean in pairs], crop, device)
 
     def sample(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from pipeline.errors import ConfigError
+from stages.encoder_unet import EncoderUNet
 from stages.stage import Stage
 from stages.weights import Card, load_weights, resolve, save_weights
 from train.config import CosineSchedule, PlateauSchedule, TrainingConfig
@@ -95,6 +96,8 @@ def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_
     """
     L.seed_everything(config.seed)
     stage = config.stage.build()
+    if config.pretrained and isinstance(stage, EncoderUNet) and not (run.resume or run.init):
+        config.pretrained.load_into(stage)
     if run.init:
         load_weights(stage, resolve(str(run.init), Path()))
     best = ModelCheckpoint(run.checkpoints, filename="best", monitor="val/psnr", mode="max", **_OVERWRITE)

@@ -104,7 +104,8 @@ def _download(kind: str, network: FeatureNetwork) -> Path:
     except (OSError, HTTPException, RuntimeError) as error:  # the last for a broken download
         raise WeightsError(
             f"loss {kind}: its weights are not in {path} and cannot be downloaded ({error}). Download {network.url} "
-            f"where there is internet; put the file there, or give its path: {{kind: {kind}, weights: {path.name}}}"
+            f"where there is internet; put the file there, or give its path: {{kind: {kind}, weights: {path.name}}}; "
+            "or leave this loss out, --set loss=mse"
         ) from error
     return path
 

@@ -43,9 +43,10 @@ class TrainingBatches(Dataset[Pair]):
         self.share = slice(rank, None, ranks)
         self.batch = config.data.batch * ranks
         self.margin = recipe.margin(config.degradation)
-        crop, scale = config.data.crop, config.scale
-        self.clean = CropBank(read_clean(files.clean), crop + 2 * self.margin, device) if files.clean else None
-        self.pairs = PairBank(self._read_pairs(files), crop, scale, device) if files.pairs else None
+        crop, scale, oriented = config.data.crop, config.scale, config.data.oriented
+        clean, pairs = read_clean(files.clean), self._read_pairs(files)
+        self.clean = CropBank(clean, crop + 2 * self.margin, device, oriented=oriented) if files.clean else None
+        self.pairs = PairBank(pairs, crop, scale, device, oriented=oriented) if files.pairs else None
 
     def __getitem__(self, index: int) -> Pair:
         """Return this process' share of batch ``index``.

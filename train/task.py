@@ -69,9 +69,10 @@ class RestorationTask(L.LightningModule):
         Muon: Jordan et al., 2024, https://kellerjordan.github.io/posts/muon, for convolutions flattened to one row
         a filter; biases are left to AdamW.
         """
-        if self.config.optimizer == "adam":
-            return torch.optim.Adam(self.stage.parameters(), lr=self.config.rate)
+        config = self.config
+        if config.optimizer == "adam":
+            return torch.optim.Adam(self.stage.parameters(), lr=config.rate, weight_decay=config.weight_decay)
 
         from timm.optim import Muon
 
-        return Muon(self.stage.parameters(), lr=self.config.rate)
+        return Muon(self.stage.parameters(), lr=config.rate, weight_decay=config.weight_decay)

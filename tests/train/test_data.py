@@ -85,3 +85,10 @@ def test_reduced_pairs_still_show_the_same_place(textured: np.ndarray) -> None:
     ((degraded, clean),) = reduced([(textured, textured)], [0.5])
     np.testing.assert_array_equal(degraded, clean)
     np.testing.assert_allclose(clean.mean(), textured.mean(), atol=0.5)
+
+
+def test_crops_stay_as_they_are_where_that_is_asked_for() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    bank = CropBank([image], 9, torch.device("cpu"), oriented=False)
+    crops = bank.sample(8, torch.Generator().manual_seed(0))
+    assert torch.equal((crops * 255).round().byte(), torch.from_numpy(image).permute(2, 0, 1).expand(8, 3, 9, 9))

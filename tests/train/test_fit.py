@@ -9,17 +9,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from skimage.data import astronaut
+from skimage.io import imsave
+from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from pipeline.errors import ConfigError
 from stages.registry import load_stage
 from stages.weights import WeightsError, read_card, save_weights
-from train.config import CosineSchedule, TrainingConfig
+from train.__main__ import CONFIGS
+from train.config import CosineSchedule, TrainingConfig, read_training
 from train.data import read_rgb
 from train.fit import Run, fit
+from train.inside import Inside
 from train.layouts import Files, find_files
 from train.pictures import read_curve
 from train.schedules import AnnealOverBudget
-from train.source import TrainingBatches
+from train.source import TrainingBatches, ValidationImages
+from train.task import RestorationTask
 from train.watch import Diverged
 
 
@@ -198,3 +204,28 @@ def test_two_processes_learn_what_one_learns_from_the_double_batch(
         one, two = (column(tmp_path / folder, name) for folder in ("one", "two"))
         assert len(one) == 3
         assert two == pytest.approx(one, rel=1e-4)
+
+
+def test_weight_decay_shrinks_what_nothing_else_moves(config: TrainingConfig, files: tuple[Files, Files]) -> None:
+    task = RestorationTask(
+        changed(config, weight_decay=0.1), config.stage.build(), Inside(config.route, torch.device("cpu"))
+    )
+    optimizer = task.configure_optimizers()
+    for parameter in task.stage.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    before = task.stage.model[0].weight.norm().item()
+    optimizer.step()
+    assert task.stage.model[0].weight.norm().item() < before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_single_image_is_learnt_by_heart(tmp_path: Path) -> None:
+    """A corner of the demonstration: a narrower network, 48x48 pixels, 1000 steps."""
+    imsave(tmp_path / "face.png", astronaut()[60:140, 180:260])
+    changes = ["loss=mse", "stage.width=16", "data.crop=48", "data.validation_crop=48", "rate=3e-3"]
+    config = read_training(CONFIGS / "single_image.yaml", changes)
+    files = find_files([tmp_path / "face.png"]).split(2)
+    degraded, clean = ValidationImages(config, files[1], 1)[0]
+    run(config, files, tmp_path / "run", max_epochs=5)
+    assert max(column(tmp_path / "run", "val/psnr")) > peak_signal_noise_ratio(degraded, clean, data_range=1.0) + 8
