@@ -67,13 +67,14 @@ def polyphase_upscale(image: Tensor, scale: int, kernel: Callable[[Tensor], Tens
     """
     if scale == 1:
         return image
-    batch, _, height, width = image.shape
+    channels = image.shape[1]
     filters = _polyphase_filters(scale, kernel, support).to(image.device)
-    planes = F.pad(image.reshape(-1, 1, height, width).float(), (support,) * 4, mode="replicate")
+    rows, columns = filters.view(scale, 1, -1, 1), filters.view(scale, 1, 1, -1)
+    padded = F.pad(image.float(), (support,) * 4, mode="replicate")
     with full_precision(image.device.type):
-        rows = F.conv2d(planes, filters.view(scale, 1, -1, 1))
-        pixels = F.conv2d(rows.reshape(-1, 1, height, width + 2 * support), filters.view(scale, 1, 1, -1))
-    return F.pixel_shuffle(pixels.view(batch, -1, height, width), scale)
+        enlarged = F.conv2d(padded, rows.repeat(channels, 1, 1, 1), groups=channels)
+        enlarged = F.conv2d(enlarged, columns.repeat(channels * scale, 1, 1, 1), groups=channels * scale)
+    return F.pixel_shuffle(enlarged, scale)
 
 
 def keys_kernel(distance: Tensor) -> Tensor:
