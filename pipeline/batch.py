@@ -205,6 +205,7 @@ class Batch:
             tile=restoration.tile,
             device=restoration.device,
             precision=restoration.precision,
+            backends=restoration.backends,
             fp32_retries=restoration.fp32_retries,
             memory_retreats=restoration.memory_retreats,
             quality=quality,

@@ -93,6 +93,10 @@ class Chain:
         """
         return Engine(self, device=device, precision=precision, tile=tile).run(image).pixels
 
+    def with_stages(self, stages: Sequence[Stage]) -> Chain:
+        """Return the chain with other modules in the place of its own."""
+        return Chain(self.config, stages)
+
     def run_stage(self, index: int, image: Tensor) -> Tensor:
         """Run one stage at its strength on ``(B, 3, H, W)`` in ``[0, 1]``; fp32, not clamped."""
         stage, strength = self.stages[index], self.strengths[index]

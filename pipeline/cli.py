@@ -48,6 +48,15 @@ class Precision(StrEnum):
     FP32 = "fp32"
     FP16 = "fp16"
     BF16 = "bf16"
+    INT8 = "int8"
+
+
+class Backend(StrEnum):
+    """What runs the networks."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    OPENVINO = "openvino"
 
 
 @app.command(no_args_is_help=True)
@@ -138,8 +147,17 @@ def restore(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_COMPUTING)] = "auto",
     precision: Annotated[
         Precision,
-        typer.Option(help="auto: half on a GPU, fp32 on a CPU.", rich_help_panel=_COMPUTING),
+        typer.Option(
+            help="auto: half on a GPU, fp32 on a CPU. int8: by OpenVINO, in the stages that lose next to nothing.",
+            rich_help_panel=_COMPUTING,
+        ),
     ] = Precision.AUTO,
+    backend: Annotated[
+        Backend,
+        typer.Option(
+            help="auto: OpenVINO on a CPU where restorechain\\[cpu] is installed.", rich_help_panel=_COMPUTING
+        ),
+    ] = Backend.AUTO,
     tile: Annotated[
         str,
         typer.Option(
@@ -199,7 +217,12 @@ def restore(
         from pipeline.discover import plan
         from pipeline.report import Report, split_paths
 
-        engine_options = {"device": device, "precision": precision.value, "tile": _parse_tile(tile)}
+        engine_options = {
+            "device": device,
+            "precision": precision.value,
+            "tile": _parse_tile(tile),
+            "backend": backend.value,
+        }
         config = load_chain_config(chain).with_strengths(strengths)
         films = video.parse_video_options(
             codec=codec,

@@ -13,7 +13,7 @@ import torch
 
 from pipeline.errors import ConfigError
 
-PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
 _HALF_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 

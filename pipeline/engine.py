@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.backends import choose_backend, names_of_backends, prepare
 from pipeline.canvas import Canvas, FrameCanvas, Image, PixelCanvas
 from pipeline.device import PRECISIONS, Stopwatch, choose_precision, computing, find_device
 from pipeline.errors import ConfigError, OutOfMemory, RestorationError
@@ -32,7 +33,8 @@ class Restoration(Generic[Image]):
         seconds: By stage name; stages at strength 0 included.
         tile: Side of the tiles in pixels of the input; 0 for the whole image at once.
         device: Where it ran.
-        precision: ``fp32``, ``fp16`` or ``bf16``.
+        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+        backends: By stage name: ``torch``, ``openvino`` or ``openvino int8``.
         fp32_retries: Tiles that half precision could not hold and that were run again in fp32.
         memory_retreats: Times that memory ran out and the image was begun again with smaller tiles.
     """
@@ -43,6 +45,7 @@ class Restoration(Generic[Image]):
     tile: int
     device: str
     precision: str
+    backends: dict[str, str]
     fp32_retries: int
     memory_retreats: int
 
@@ -55,11 +58,13 @@ class Engine:
     Args:
         chain: What to run.
         device: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best there is.
-        precision: ``fp32``, ``fp16``, ``bf16``, or ``auto``: fp16 on a GPU for 8-bit pixels, else fp32.
+        precision: ``fp32``, ``fp16``, ``bf16``, ``int8`` (by OpenVINO, in the stages that it serves well), or
+            ``auto``: fp16 on a GPU for 8-bit pixels, else fp32.
         tile: Side in pixels of the input; 0 for whole images, ``auto`` for the largest that fits into memory.
+        backend: ``torch``, ``openvino``, or ``auto`` for OpenVINO on a CPU where it is installed.
 
     Raises:
-        ConfigError: for a device, precision or tile that there is not.
+        ConfigError: for a device, precision, tile or backend that there is not.
     """
 
     def __init__(
@@ -69,19 +74,21 @@ class Engine:
         device: str = "auto",
         precision: str = "auto",
         tile: int | Literal["auto"] = "auto",
+        backend: str = "torch",
     ) -> None:
         if precision not in PRECISIONS:
             raise ConfigError(f"--precision: got {precision!r}, expected one of {', '.join(PRECISIONS)}")
         if tile != "auto" and tile < 0:
             raise ConfigError(f"--tile: got {tile}, expected pixels, 0 for the whole image, or auto")
-        self.chain = chain
         self.device = find_device(device)
+        self.backend = choose_backend(backend, self.device, precision)
+        self.chain = prepare(chain, self.backend, precision)
         self.precision = precision
         self.tile = tile
         # What did not fit once is not tried again: the next image is likely to be as large.
         self._tile_limit: int | None = None
         self._batch_limit: int | None = None
-        for stage in chain.stages:
+        for stage in self.chain.stages:
             stage.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(self, pixels: Pixels, *, keep_stages: bool = False) -> Restoration[Pixels]:
@@ -152,6 +159,7 @@ class Engine:
             tile=tile,
             device=str(self.device),
             precision=precision,
+            backends=names_of_backends(self.chain),
             fp32_retries=attempt.fp32_retries,
             memory_retreats=retreats,
         )

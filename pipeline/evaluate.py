@@ -106,6 +106,7 @@ def _variants(engine: Engine) -> dict[str, Engine]:
             device=str(engine.device),
             precision=engine.precision,
             tile=engine.tile,
+            backend=engine.backend,
         )
         for variant, left_out in silent.items()
     }

@@ -86,8 +86,9 @@ def bytes_per_pixel(stage: Stage, device: torch.device) -> float:
     """Return the most bytes that a stage holds at once per pixel of its input, in fp32.
 
     Found by running it on a small image; infinite if even that does not fit. What an operation takes and
-    gives back inside itself is not seen.
+    gives back inside itself is not seen, nor is what other engines hold: for them torch's need stands.
     """
+    stage = getattr(stage, "original", stage)
     side = round_up(SMALLEST_TILE, stage.multiple_of)
     try:
         with torch.inference_mode(), _LiveBytes() as live:

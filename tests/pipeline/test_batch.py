@@ -94,6 +94,7 @@ def test_the_report_tells_everything(tmp_path: Path) -> None:
         "tile": 0,
         "precision": "fp32",
         "device": "cpu",
+        "backends": {"edsr": "torch", "unsharp_mask": "torch"},
         "chain": TWICE.fingerprint(),
         "weights": {},
         "fp32_retries": 0,

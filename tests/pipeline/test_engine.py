@@ -360,7 +360,7 @@ def test_floats_are_clamped():
     ("option", "text"),
     [
         ({"device": "gpu"}, "--device: got 'gpu', expected auto or what this machine has: cpu"),
-        ({"precision": "fp8"}, "--precision: got 'fp8', expected one of auto, fp32, fp16, bf16"),
+        ({"precision": "fp8"}, "--precision: got 'fp8', expected one of auto, fp32, fp16, bf16, int8"),
         ({"tile": -1}, "--tile: got -1, expected pixels, 0 for the whole image, or auto"),
     ],
 )

@@ -1,0 +1,74 @@
+"""What runs a stage: torch, or an engine that the stage is converted for.
+
+An engine is given a chain's networks and returns stages in their place, with the same contract, so that nothing
+that runs a chain knows of it. Whatever an engine cannot take, or takes and answers differently from torch, stays
+in torch, and that is told.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import torch
+
+from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.chain import Chain
+
+BACKENDS = ("auto", "torch", "openvino")
+_OF_OPENVINO = ("auto", "fp32", "int8")
+
+# OpenVINO and NNCF would report over the network that they are used; without this package they do not.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+
+def choose_backend(name: str, device: torch.device, precision: str) -> str:
+    """Return ``torch`` or ``openvino``; ``auto`` is OpenVINO where it is installed and of use.
+
+    Raises:
+        ConfigError: for a name that there is not, or where the backend, device and precision do not go together.
+    """
+    if name not in BACKENDS:
+        raise ConfigError(f"--backend: got {name!r}, expected one of {', '.join(BACKENDS)}")
+    obstacle = _obstacle(device, precision)
+    if name == "auto":
+        name = "torch" if obstacle else "openvino"
+    if name == "openvino" and obstacle:
+        raise ConfigError(f"--backend openvino: {obstacle}")
+    if name == "torch" and precision == "int8":
+        raise ConfigError(f"--precision int8: {obstacle or 'torch does not compute in it, --backend openvino does'}")
+    return name
+
+
+def prepare(chain: Chain, backend: str, precision: str) -> Chain:
+    """Return the chain with the stages that the backend runs in place of torch's.
+
+    Args:
+        chain: Its stages are not changed.
+        backend: From ``choose_backend``.
+        precision: ``int8`` for 8-bit integers in the stages that they serve well; anything else is fp32.
+    """
+    if backend == "torch":
+        return chain
+    from pipeline.backends.openvino import convert
+
+    return chain.with_stages(convert(chain, int8=precision == "int8"))
+
+
+def names_of_backends(chain: Chain) -> dict[str, str]:
+    """Return what runs each stage, by the stage's name."""
+    return {name: getattr(stage, "label", "torch") for name, stage in zip(chain.names, chain.stages, strict=True)}
+
+
+def _obstacle(device: torch.device, precision: str) -> str:
+    """Return why OpenVINO cannot be used here; empty if it can."""
+    if device.type != "cpu":
+        return f"it runs on the CPU only, and the device is {device}; add --device cpu"
+    if precision not in _OF_OPENVINO:
+        return f"it computes in fp32 or int8, got --precision {precision}"
+    if not all(map(find_spec, ("openvino", "nncf", "platformdirs"))):
+        return 'it is not installed; pip install "restorechain[cpu]"'
+    return ""

@@ -1,0 +1,45 @@
+"""Photos to calibrate and to compare by: crops of scikit-image's, clean, noisy, very noisy and soft."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import torch
+from skimage import data
+from torch import Tensor
+
+from pipeline.tiling import round_up
+
+_NOISE_SIGMAS = 0.0, 10.0, 40.0, 0.0
+_BLUR_SIGMAS = 0.0, 0.0, 0.0, 1.5
+
+
+def calibration_photos() -> list[Tensor]:
+    """Return crops of the sizes that networks are trained on, ``(1, 3, 128, 128)`` in ``[0, 1]``."""
+    return [photo for name in ("astronaut", "coffee") for photo in _crops(name, 8, 128, 128)]
+
+
+def comparison_photos(multiple_of: int) -> list[Tensor]:
+    """Return crops of another photo, neither square nor of the size that a network is traced with."""
+    height, width = (round_up(side, multiple_of) for side in (80, 136))
+    return list(_crops("chelsea", 4, height, width))
+
+
+def _crops(name: str, count: int, height: int, width: int) -> Iterator[Tensor]:
+    rng = np.random.default_rng(0)
+    photo = getattr(data, name)()
+    factor = max(0.5, (height + 1) / photo.shape[0], (width + 1) / photo.shape[1])
+    photo = cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    for index in range(count):
+        top, left = rng.integers(0, photo.shape[0] - height), rng.integers(0, photo.shape[1] - width)
+        crop = _degraded(photo[top : top + height, left : left + width], index % len(_NOISE_SIGMAS), rng)
+        yield torch.from_numpy(crop).permute(2, 0, 1).unsqueeze(0).float().div(255)
+
+
+def _degraded(crop: np.ndarray, kind: int, rng: np.random.Generator) -> np.ndarray:
+    if _BLUR_SIGMAS[kind]:
+        crop = cv2.GaussianBlur(crop, (0, 0), _BLUR_SIGMAS[kind])
+    noisy = crop + rng.normal(0, _NOISE_SIGMAS[kind], crop.shape)
+    return noisy.clip(0, 255).round().astype(np.uint8)

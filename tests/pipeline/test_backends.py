@@ -1,0 +1,269 @@
+"""Engines in torch's place: the same pictures, whatever the size, and torch where they are not."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import pipeline.backends
+from pipeline.backends import choose_backend
+from pipeline.chain import Chain
+from pipeline.config import ChainConfig
+from pipeline.engine import Engine
+from pipeline.errors import ConfigError
+from pipeline.metrics import psnr_rgb, psnr_y
+from stages.dncnn import DnCNNConfig
+from stages.edsr import EDSRConfig
+from stages.stage import Stage, StageConfig
+from stages.unet import UNetConfig
+from stages.unsharp_mask import UnsharpMaskConfig
+from train import recipe
+from train.evaluate import MILD_BLUR, Restore, degraded_images, judge, restorer
+
+openvino = pytest.importorskip("pipeline.backends.openvino", reason='needs pip install "restorechain[cpu]"')
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
+DNCNN = DnCNNConfig(depth=4, width=8, unshuffle=2, skips=True, batch_norm=False)
+DEFAULT = (
+    DNCNN,
+    UNetConfig(width=4, levels=3, unshuffle=2, residual=True),
+    EDSRConfig(scale=2, width=8, depth=2, upsampler="direct", bicubic_skip=True),
+    UnsharpMaskConfig(),
+)
+
+
+def chain_of(*configs: StageConfig) -> Chain:
+    """Build a chain with random weights in every layer; the zero-initialised ones would hide mistakes."""
+    chain = Chain.build(ChainConfig(stages=configs))
+    for stage in chain.stages:
+        for module in stage.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, a=1)
+                module.weight.data *= 0.5
+    return chain
+
+
+@pytest.fixture(scope="module")
+def chain() -> Chain:
+    torch.manual_seed(0)
+    return chain_of(*DEFAULT)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def converted(chain: Chain, folder: Path) -> Chain:
+    return chain.with_stages(openvino.convert(chain, int8=False, folder=folder))
+
+
+def picture(height: int = 77, width: int = 58) -> np.ndarray:
+    return np.random.default_rng(0).random((height, width, 3), np.float32)
+
+
+def run(chain: Chain, tile: int = 0) -> np.ndarray:
+    return Engine(chain, device="cpu", tile=tile).run(picture()).pixels
+
+
+def test_learned_stages_are_converted(converted: Chain) -> None:
+    labels = Engine(converted, device="cpu").run(picture(8, 8)).backends
+    assert list(labels.values()) == ["openvino", "openvino", "openvino", "torch"]
+
+
+@pytest.mark.parametrize("tile", [0, 32])
+def test_the_picture_is_torchs(chain: Chain, converted: Chain, tile: int) -> None:
+    assert np.abs(run(converted, tile) - run(chain)).max() <= 1e-5
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 8, 8), (3, 3, 40, 24)])
+def test_any_size_and_batch(chain: Chain, converted: Chain, shape: tuple[int, ...]) -> None:
+    image = torch.rand(shape)
+    with torch.inference_mode():
+        for ours, theirs in zip(converted.stages, chain.stages, strict=True):
+            assert (ours(image) - theirs(image)).abs().max() <= 1e-5
+
+
+def test_a_result_outlives_the_next(converted: Chain) -> None:
+    stage = converted.stages[0]
+    first = stage(torch.zeros(1, 3, 8, 8))
+    kept = first.clone()
+    stage(torch.ones(1, 3, 8, 8))
+    assert torch.equal(first, kept)
+
+
+def test_the_stages_are_not_changed(tmp_path: Path) -> None:
+    chain, image = chain_of(DNCNN), torch.rand(1, 3, 16, 16)
+    with torch.inference_mode():
+        before = {name: tensor.clone() for name, tensor in chain.stages[0].state_dict().items()}, chain.stages[0](image)
+        openvino.convert(chain, int8=False, folder=tmp_path)
+        after = chain.stages[0].state_dict(), chain.stages[0](image)
+    assert all(torch.equal(before[0][name], tensor) for name, tensor in after[0].items())
+    assert torch.equal(before[1], after[1])
+
+
+def test_models_are_kept(chain: Chain, converted: Chain, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino, "_export", lambda stage: pytest.fail("converted again"))
+    again = openvino.convert(chain, int8=False, folder=folder)
+    assert np.array_equal(run(chain.with_stages(again)), run(converted))
+
+
+def test_other_weights_are_other_models(converted: Chain, folder: Path) -> None:
+    kept = set(folder.iterdir())
+    other = chain_of(DEFAULT[2])
+    stage = openvino.convert(other, int8=False, folder=folder)[0]
+    assert len(set(folder.iterdir()) - kept) == 1
+    assert np.abs(run(other.with_stages([stage])) - run(other)).max() <= 1e-5
+
+
+@pytest.mark.parametrize("spoil", ["cut", "exchanged"])
+def test_a_spoilt_cache_is_made_anew(tmp_path: Path, spoil: str) -> None:
+    chain = chain_of(DNCNN)
+    openvino.convert(chain, int8=False, folder=tmp_path)
+    (weights,) = tmp_path.glob("*/model.bin")
+    weights.write_bytes(weights.read_bytes()[:100] if spoil == "cut" else bytes(weights.stat().st_size))
+    stage = openvino.convert(chain, int8=False, folder=tmp_path)[0]
+    assert np.abs(run(chain.with_stages([stage])) - run(chain)).max() <= 1e-5
+    assert any(weights.read_bytes())
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    chain = chain_of(DNCNN)
+    stage = openvino.convert(chain, int8=False, folder=tmp_path / "file")[0]
+    assert np.abs(run(chain.with_stages([stage])) - run(chain)).max() <= 1e-5
+
+
+class SizedStage(Stage):
+    """Has a branch that tracing burns in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.conv(image) if image.shape[-1] == image.shape[-2] else image
+
+
+class SizedConfig(StageConfig):
+    stage: Literal["sized"] = "sized"
+
+    def build(self) -> Stage:
+        return SizedStage()
+
+
+def test_what_does_not_agree_runs_in_torch_and_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    chain = Chain(ChainConfig.model_construct(stages=(SizedConfig(),)), [SizedStage()])
+    for _ in range(2):  # the second time from the cache
+        caplog.clear()
+        assert openvino.convert(chain, int8=False, folder=tmp_path) == list(chain.stages)
+        (told,) = caplog.messages
+        assert told.startswith("stage sized runs in torch: OpenVINO's result differs by ")
+
+
+def test_int8_is_near_fp32_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, openvino.__name__)
+    chain = chain_of(DNCNN)
+    chain.stages[0].get_submodule("model")[-1].weight.data *= 0.1  # what it adds is small, as in trained networks
+    (stage,) = openvino.convert(chain, int8=True, folder=tmp_path)
+    assert stage.label == "openvino int8"
+    image = torch.rand(1, 3, 40, 24)
+    difference = stage(image) - chain.stages[0](image)
+    assert 0 < difference.square().mean().sqrt() < 10 ** (-openvino.INT8_BOUND / 20)
+    assert caplog.messages == []
+
+    wrong = openvino._export(chain_of(DNCNN).stages[0])
+    monkeypatch.setattr("pipeline.backends.int8.quantise", lambda model, photos: wrong)
+    (stage,) = openvino.convert(chain, int8=True, folder=tmp_path / "other")
+    assert stage.label == "openvino"
+    assert "stage dncnn stays in fp32: int8 comes within" in caplog.text
+
+
+def test_stages_at_strength_zero_are_not_converted(tmp_path: Path) -> None:
+    chain = chain_of(DNCNN.model_copy(update={"strength": 0.0}))
+    assert openvino.convert(chain, int8=False, folder=tmp_path) == list(chain.stages)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "precision", "installed", "expected"),
+    [
+        ("auto", CPU, "auto", True, "openvino"),
+        ("auto", CPU, "int8", True, "openvino"),
+        ("auto", CPU, "bf16", True, "torch"),
+        ("auto", CPU, "auto", False, "torch"),
+        ("auto", GPU, "auto", True, "torch"),
+        ("torch", CPU, "auto", True, "torch"),
+        ("openvino", CPU, "fp32", True, "openvino"),
+        ("openvino", CPU, "fp32", False, r'--backend openvino: it is not installed; pip install "restorechain\[cpu\]"'),
+        ("openvino", GPU, "fp32", True, "--backend openvino: it runs on the CPU only, and the device is cuda:0"),
+        ("openvino", CPU, "fp16", True, "--backend openvino: it computes in fp32 or int8, got --precision fp16"),
+        ("torch", CPU, "int8", True, "--precision int8: torch does not compute in it, --backend openvino does"),
+        ("auto", CPU, "int8", False, "--precision int8: it is not installed"),
+        ("tensorrt", CPU, "auto", True, "--backend: got 'tensorrt', expected one of auto, torch, openvino"),
+    ],
+)
+def test_the_choice(
+    backend: str, device: torch.device, precision: str, installed: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline.backends, "find_spec", lambda name: object() if installed else None)
+    if expected in pipeline.backends.BACKENDS:
+        assert choose_backend(backend, device, precision) == expected
+        return
+    with pytest.raises(ConfigError, match=expected):
+        choose_backend(backend, device, precision)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Chain:
+    return Chain.load(Path(__file__).parents[2] / "configs" / "restore_x2.yaml")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "largest", "least_psnr"), [("fp32", 1 / 255, 70.0), ("int8", 16 / 255, 42.0)])
+def test_a_photo_by_the_shipped_chain(
+    shipped: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, largest: float, least_psnr: float
+) -> None:
+    from skimage import data
+
+    monkeypatch.setattr(openvino, "user_cache_path", lambda name: tmp_path)
+    photo = data.coffee()[100:260, 200:420]
+    exact = Engine(shipped, device="cpu").run(photo).pixels
+    other = Engine(shipped, device="cpu", backend="openvino", precision=precision).run(photo).pixels
+    difference = (other.astype(float) - exact) / 255
+    assert np.abs(difference).max() <= largest
+    assert -10 * np.log10((difference**2).mean() + 1e-12) >= least_psnr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ["dncnn", "edsr", "unet"])
+def test_int8_costs_less_than_a_tenth_of_a_decibel(
+    name: str, shipped: Chain, shared_data: Path, tmp_path: Path
+) -> None:
+    """On the protocols of ``python -m train.evaluate``; stages that were refused cost nothing."""
+    stage = shipped.stages[shipped.names.index(name)]
+    alone = Chain(ChainConfig(stages=(shipped.config.stages[shipped.names.index(name)],)), [stage])
+    (int8,) = openvino.convert(alone, int8=True, folder=tmp_path)
+    exact, quantised = (_psnr(name, restorer(network), shared_data / "test") for network in (stage, int8))
+    assert quantised > exact - 0.1
+
+
+def _psnr(name: str, restore: Restore, data: Path) -> float:
+    steps: dict[str, tuple[str, recipe.Recipe, Any]] = {
+        "dncnn": ("CBSD68", [recipe.GaussianNoise(sigma=[25.0, 25.0])], psnr_rgb),
+        "unet": ("CBSD68", MILD_BLUR, psnr_rgb),
+        "edsr": ("Set5", [recipe.Downscale(factor=2)], lambda made, clean: psnr_y(made, clean, border=2)),
+    }
+    folder, degradation, score = steps[name]
+    samples = [sample for sample, _ in zip(degraded_images([data / folder], degradation), range(16), strict=False)]
+    return judge(name, name, iter(samples), restore, restore, score).restored
