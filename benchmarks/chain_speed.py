@@ -1,57 +1,113 @@
-"""Time of a chain on one 640x360 frame against the plain way: ``python benchmarks/chain_speed.py``.
+"""Time of a chain on one 640x360 frame against other ways: ``python benchmarks/chain_speed.py [-o FILE.md]``.
 
 The plain way is what a script around the same networks does: every network eager in float32 and NCHW, batch norm not
 folded, and between two stages the image goes back to the host as a NumPy array. Each way has a process of its own, as
 what we tell the C library about memory would serve both; they run in turn, so that the ratio holds while the
-machine's speed drifts.
+machine's speed drifts. Beside them run what costs next to nothing (bicubic; non-local means, bicubic and unsharp mask)
+and, where a file of it is given, OpenCV's FSRCNN. They do less, so their times are prices, not a race.
 """
 
 from __future__ import annotations
 
 import argparse
+import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import ExitStack, suppress
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from skimage import data
 
+from pipeline.backends import choose_backend
 from pipeline.chain import Chain
 from pipeline.config import load_chain_config
+from pipeline.device import find_device
 from pipeline.engine import Engine
+from pipeline.errors import ConfigError
 from pipeline.memory import keep_freed_memory
 from stages.stage import LearnedStageConfig, Stage, StageConfig
 from stages.weights import load_weights
 
 Way = Callable[[np.ndarray], np.ndarray]
 
+PLAIN = "plain"
+_COLUMNS = ("way", "median ms", "from, to", "frames/s", "plain / it", "largest difference", "PSNR to plain, dB")
+_READING = (
+    "Every way has a process of its own; they run in turn, and the ratio is the median of the runs' own. "
+    "Plain: the same networks eager in float32 and NCHW, batch norm not folded, by way of the host between stages. "
+    "Differences are in levels of 255, to plain's picture; the last ways do other work, for less quality."
+)
 DEFAULT_CHAIN = Path(__file__).parents[1] / "configs" / "restore_x2.yaml"
 
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    options = build_parser().parse_args()
+    if options.fsrcnn and cv2.__version__.startswith("5."):
+        sys.exit('--fsrcnn: OpenCV 5 cannot run its DepthToSpace layer; pip install "opencv-python-headless<5"')
+    width, height = map(int, options.size.split("x"))
+    frame = as_frame(data.coffee(), height, width)
+    with ExitStack() as stack:
+        ways = {
+            name: stack.enter_context(process(make, *arguments)) for name, (make, *arguments) in peers(options).items()
+        }
+        seconds, results = time_in_turn(ways, frame, options.runs)
+    title = f"{options.chain.stem}, one frame of {options.size}, on {options.device}"
+    rows = [_COLUMNS, *(row(name, seconds, results) for name in seconds)]
+    show(rows, title)
+    if options.output:
+        options.output.write_text(as_markdown(rows, title), encoding="utf-8")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-c", "--chain", type=Path, default=DEFAULT_CHAIN)
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto")
-    parser.add_argument("--precision", default="auto", help="of ours; the plain way is always fp32")
+    parser.add_argument("--precision", default="auto", help="of ours in torch; the plain way is always fp32")
     parser.add_argument("--size", default="640x360", help="width x height in pixels")
     parser.add_argument("-n", "--runs", type=int, default=7, help="counted runs of each")
-    options = parser.parse_args()
+    parser.add_argument("--fsrcnn", type=Path, metavar="FSRCNN_x2.pb", help="also run it by OpenCV's dnn")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.md", help="write the page there")
+    return parser
 
-    width, height = map(int, options.size.split("x"))
-    frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    with (
-        process(plain_way, options.chain, options.device) as plain,
-        process(our_way, options.chain, options.device, options.precision) as ours,
-    ):
-        seconds, results = time_in_turn({"plain": plain, "restorechain": ours}, frame, options.runs)
-    report(seconds, results, f"{options.chain.stem} at {options.size} on {options.device}")
+
+def peers(options: argparse.Namespace) -> dict[str, tuple]:
+    """Return by name how each way is made, and from what; the plain way comes first."""
+    ways: dict[str, tuple] = {
+        PLAIN: (plain_way, options.chain, options.device),
+        "restorechain": (our_way, options.chain, options.device, options.precision, "torch"),
+    }
+    for precision in ("fp32", "int8"):
+        with suppress(ConfigError):
+            choose_backend("openvino", find_device(options.device), precision)
+            ours = (our_way, options.chain, options.device, precision, "openvino")
+            ways[f"restorechain, OpenVINO {precision}"] = ours
+    scale = Chain.load(options.chain).scale
+    ways |= {"bicubic": (bicubic_way, scale), "non-local means, bicubic, unsharp mask": (classical_way, scale)}
+    if options.fsrcnn:
+        ways["FSRCNN x2 by OpenCV (super-resolution only)"] = (fsrcnn_way, options.fsrcnn)
+    return ways
+
+
+def as_frame(photo: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return a photo cut and resized to a frame, with noise of sigma 10."""
+    factor = max(height / photo.shape[0], width / photo.shape[1])
+    resized = cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    resized = cv2.copyMakeBorder(resized, 0, 1, 0, 1, cv2.BORDER_REPLICATE)[:height, :width]
+    noisy = resized + np.random.default_rng(0).normal(0, 10, resized.shape)
+    return noisy.clip(0, 255).round().astype(np.uint8)
 
 
 def process(make_way: Callable[..., Way], *arguments: object) -> Executor:
@@ -60,6 +116,7 @@ def process(make_way: Callable[..., Way], *arguments: object) -> Executor:
 
 
 def _hold(make_way: Callable[..., Way], *arguments: object) -> None:
+    cv2.setNumThreads(torch.get_num_threads())
     _hold.way = make_way(*arguments)  # type: ignore[attr-defined]
 
 
@@ -69,10 +126,10 @@ def _timed(frame: np.ndarray) -> tuple[float, np.ndarray]:
     return time.perf_counter() - started, result
 
 
-def our_way(path: Path, device: str, precision: str) -> Way:
+def our_way(path: Path, device: str, precision: str, backend: str) -> Way:
     """Return the chain as ``run_pipeline.py`` runs it."""
     keep_freed_memory()
-    engine = Engine(Chain.load(path), device=device, precision=precision)
+    engine = Engine(Chain.load(path), device=device, precision=precision, backend=backend)
     return lambda frame: engine.run(frame).pixels
 
 
@@ -86,6 +143,37 @@ def plain_way(path: Path, device: str) -> Way:
         for stage in stages:
             image = run_plain(stage, image, target)
         return (image * 255).round().astype(np.uint8)
+
+    return run
+
+
+def bicubic_way(scale: int) -> Way:
+    """Return bicubic enlarging."""
+    return lambda frame: cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+
+
+def classical_way(scale: int) -> Way:
+    """Return what can be had without networks: non-local means, bicubic enlarging, unsharp mask."""
+    enlarge = bicubic_way(scale)
+
+    def run(frame: np.ndarray) -> np.ndarray:
+        enlarged = enlarge(cv2.fastNlMeansDenoisingColored(frame, h=10, hColor=10))
+        return cv2.addWeighted(enlarged, 1.2, cv2.GaussianBlur(enlarged, (0, 0), 1.0), -0.2, 0)
+
+    return run
+
+
+def fsrcnn_way(path: Path) -> Way:
+    """Return OpenCV's FSRCNN: the network on luma, bicubic on colour."""
+    network = cv2.dnn.readNetFromTensorflow(str(path))
+
+    def run(frame: np.ndarray) -> np.ndarray:
+        luma, *colours = cv2.split(cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb))
+        network.setInput(cv2.dnn.blobFromImage(luma, 1 / 255))
+        enlarged = (network.forward().squeeze() * 255).clip(0, 255).round().astype(np.uint8)
+        height, width = enlarged.shape
+        colours = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_CUBIC) for plane in colours]
+        return cv2.cvtColor(cv2.merge([enlarged, *colours]), cv2.COLOR_YCrCb2RGB)
 
     return run
 
@@ -123,21 +211,60 @@ def time_in_turn(
     return seconds, results
 
 
-def report(seconds: dict[str, list[float]], results: dict[str, np.ndarray], title: str) -> None:
-    """Print medians, spread and the ratio, run by run."""
-    table = Table("way", "median ms", "min", "max", "frames/s", title=title)
-    for name, values in seconds.items():
-        median = statistics.median(values)
-        cells = (f"{value * 1000:.1f}" for value in (median, min(values), max(values)))
-        table.add_row(name, *cells, f"{1 / median:.2f}")
-    console = Console()
-    console.print(table)
-    ratios = [plain / ours for plain, ours in zip(seconds["plain"], seconds["restorechain"], strict=True)]
-    difference = np.abs(results["plain"].astype(int) - results["restorechain"].astype(int)).max()
-    console.print(
-        f"plain / restorechain: {statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f}); "
-        f"largest difference of the results: {difference} of 255; {torch.get_num_threads()} threads"
+def row(name: str, seconds: dict[str, list[float]], results: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """Return a way's cells; the ratio is the median of the runs' own."""
+    values = [value * 1000 for value in seconds[name]]
+    ratios = [plain / other for plain, other in zip(seconds[PLAIN], seconds[name], strict=True)]
+    difference = results[name].astype(float) - results[PLAIN]
+    error = (difference**2).mean()
+    return (
+        name,
+        f"{statistics.median(values):.1f}",
+        f"{min(values):.1f} to {max(values):.1f}",
+        f"{1000 / statistics.median(values):.2f}",
+        f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+        f"{np.abs(difference).max():.0f}",
+        f"{10 * np.log10(255**2 / error):.1f}" if error else "equal",
     )
+
+
+def show(rows: list[tuple[str, ...]], title: str) -> None:
+    """Print the table."""
+    table = Table(*rows[0], title=title)
+    for cells in rows[1:]:
+        table.add_row(*cells)
+    Console().print(table)
+
+
+def as_markdown(rows: list[tuple[str, ...]], title: str) -> str:
+    """Format the page docs/performance.md."""
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in (rows[0], ("---",) * len(rows[0]), *rows[1:]))
+    return f"# Performance\n\nWritten by `{command()}`: {title}. {machine()}\n\n{table}\n\n{_READING}\n"
+
+
+def command() -> str:
+    """Return the command line, without folders that only this machine has."""
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    return " ".join(["python benchmarks/chain_speed.py", *words])
+
+
+def machine() -> str:
+    """Return the hardware, the versions and the commit."""
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return (
+        f"{processor()}{gpu}, {torch.get_num_threads()} threads, torch {torch.__version__}, commit {commit}, "
+        f"{time.strftime('%Y-%m-%d')}."
+    )
+
+
+def processor() -> str:
+    """Return the processor's name, as far as the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":
