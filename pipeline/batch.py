@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from pipeline.config import ChainConfig, sha256_of
 from pipeline.discover import Job
 from pipeline.errors import BrokenImage, RefusedImage, one_line
-from pipeline.overlap import ahead, worker
+from pipeline.overlap import Spans, ahead, worker
 from pipeline.report import Record, Report, Status
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class Batch:
         self.weights = config.weights_hashes()
         self._make_engine = make_engine
         self._engine: Engine | None = None
+        self._computing = Spans()
 
     def run(self, jobs: Iterable[Job], tell: Callable[[Record], None]) -> None:
         """Restore all files in their order; a bad one is told and the rest goes on.
@@ -106,6 +107,11 @@ class Batch:
             loaded = ahead(reader, self._load, jobs)
             for _ in ahead(writer, finish, map(self._restore, loaded)):
                 pass
+
+    @property
+    def waiting(self) -> float:
+        """Share of the time, from the first picture's computing to the last's, in which nothing was computed."""
+        return self._computing.gaps
 
     def _load(self, job: Job) -> Work:
         output = None if job.target is None else job.target.relative_to(self.output).as_posix()
@@ -191,14 +197,17 @@ class Batch:
         assert work.job.target is not None
         if work.film is not None:
             folder = _partial(work.job.target)
-            return replace(work, record=self._films.restore(work.job, work.film, self._engine, work.record, folder))
+            with self._computing.span():
+                record = self._films.restore(work.job, work.film, self._engine, work.record, folder)
+            return replace(work, record=record)
         assert work.picture is not None
         check_target(work.job.target, work.picture, self._engine.chain.scale)
         pixels, quality = work.picture.pixels, work.record.quality
         keep_stages = bool(self.names) or self.judge is not None or (self.page is not None and self.page.has_room)
-        restoration = self._engine.run(pixels, keep_stages=keep_stages)
-        if self.judge is not None and quality is not None:
-            quality = self.judge.judge(quality, self._engine, pixels, restoration.stages)
+        with self._computing.span():
+            restoration = self._engine.run(pixels, keep_stages=keep_stages)
+            if self.judge is not None and quality is not None:
+                quality = self.judge.judge(quality, self._engine, pixels, restoration.stages)
         record = replace(
             work.record,
             stage_seconds={name: round(seconds, 3) for name, seconds in restoration.seconds.items()},

@@ -286,7 +286,7 @@ def _run(batch: Batch, jobs: list[Job], *, quiet: bool) -> int:
         _say_error(f"interrupted after {told} of {len(jobs)} inputs; the same command goes on with the others")
         return 130
     if not quiet:
-        _out.print(tally.summary())
+        _out.print(tally.summary(batch.waiting))
     return 1 if tally.problems or tally.unjudged else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -10,6 +11,32 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class Spans:
+    """Stretches of time in which something goes on."""
+
+    def __init__(self) -> None:
+        self._inside = 0.0
+        self._first: float | None = None
+        self._last = 0.0
+
+    @contextmanager
+    def span(self) -> Iterator[None]:
+        """Count what is done inside."""
+        start = time.perf_counter()
+        self._first = start if self._first is None else self._first
+        try:
+            yield
+        finally:
+            self._last = time.perf_counter()
+            self._inside += self._last - start
+
+    @property
+    def gaps(self) -> float:
+        """Share of the time, from the first to the last, that lies between them."""
+        whole = self._last - (self._first or 0.0)
+        return 0.0 if self._first is None or not whole else max(0.0, 1 - self._inside / whole)
 
 
 @contextmanager

@@ -55,10 +55,14 @@ class Tally:
         """Return the seconds since the start."""
         return time.perf_counter() - self._started
 
-    def summary(self) -> str:
-        """Return one line: ``14 inputs: 12 done, 2 skipped in 8.1 s (0.43 MP/s)``."""
+    def summary(self, waiting: float) -> str:
+        """Return one line: ``14 inputs: 12 done, 2 skipped in 8.1 s (0.43 MP/s, 3% waiting for files)``.
+
+        Args:
+            waiting: Share of the time that the device waited for reading and writing.
+        """
         counts = ", ".join(f"{self.counts[status]} {status}" for status in _ORDER if self.counts[status])
-        speed = f" ({self.speed()})" if self.counts["done"] else ""
+        speed = f" ({self.speed()}, {waiting:.0%} waiting for files)" if self.counts["done"] else ""
         return f"{self.counts.total()} inputs: {counts} in {self.seconds():.1f} s{speed}"
 
 

@@ -52,7 +52,7 @@ RESTORE = ("photos", "-o", "restored", "-c", "chain.yaml", "--device", "cpu")
 def test_all_done_then_all_skipped(run: Run) -> None:
     code, out, err = run(*RESTORE)
     assert (code, err) == (0, "")
-    assert re.match(r"2 inputs: 2 done in \d+\.\d s \(\d+\.\d\d MP/s\)\n$", out)
+    assert re.match(r"2 inputs: 2 done in \d+\.\d s \(\d+\.\d\d MP/s, \d+% waiting for files\)\n$", out)
     assert sorted(path.name for path in Path("restored").iterdir()) == ["a.png", "b.jpg", "restoration.jsonl"]
     code, out, _ = run(*RESTORE)
     assert code == 0

@@ -1,10 +1,11 @@
 """Reading ahead keeps order, memory and errors in check."""
 
 import threading
+import time
 
 import pytest
 
-from pipeline.overlap import ahead, worker
+from pipeline.overlap import Spans, ahead, worker
 
 
 def test_results_come_in_order_from_another_thread() -> None:
@@ -46,3 +47,16 @@ def test_what_has_begun_is_ended_when_interrupted() -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert ended == [1]
+
+
+def test_gaps_are_what_lies_between_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([10.0, 11.0, 14.0, 15.0])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(times))
+    spans = Spans()
+    assert spans.gaps == 0
+    with spans.span():
+        pass
+    assert spans.gaps == 0
+    with spans.span():
+        pass
+    assert spans.gaps == pytest.approx(0.6)
