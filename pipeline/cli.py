@@ -59,6 +59,14 @@ class Backend(StrEnum):
     OPENVINO = "openvino"
 
 
+class Compile(StrEnum):
+    """When torch compiles the networks."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
 @app.command(no_args_is_help=True)
 def restore(
     inputs: Annotated[
@@ -158,6 +166,12 @@ def restore(
             help="auto: OpenVINO on a CPU where restorechain\\[cpu] is installed.", rich_help_panel=_COMPUTING
         ),
     ] = Backend.AUTO,
+    compile: Annotated[
+        Compile,
+        typer.Option(
+            help="Compile the networks on a CUDA device; auto: for sizes that come often.", rich_help_panel=_COMPUTING
+        ),
+    ] = Compile.AUTO,
     tile: Annotated[
         str,
         typer.Option(
@@ -222,6 +236,7 @@ def restore(
             "precision": precision.value,
             "tile": _parse_tile(tile),
             "backend": backend.value,
+            "compile": compile.value,
         }
         config = load_chain_config(chain).with_strengths(strengths)
         films = video.parse_video_options(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.backends import choose_backend, names_of_backends, prepare
+from pipeline.backends import choose_backend, names_of_backends, prepare, prepare_compiling
 from pipeline.canvas import Canvas, FrameCanvas, Image, PixelCanvas
 from pipeline.device import PRECISIONS, Stopwatch, choose_precision, computing, find_device
 from pipeline.errors import ConfigError, OutOfMemory, RestorationError
@@ -34,7 +34,7 @@ class Restoration(Generic[Image]):
         tile: Side of the tiles in pixels of the input; 0 for the whole image at once.
         device: Where it ran.
         precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
-        backends: By stage name: ``torch``, ``openvino`` or ``openvino int8``.
+        backends: By stage name: ``torch``, ``torch compiled``, ``openvino`` or ``openvino int8``.
         fp32_retries: Tiles that half precision could not hold and that were run again in fp32.
         memory_retreats: Times that memory ran out and the image was begun again with smaller tiles.
     """
@@ -62,6 +62,7 @@ class Engine:
             ``auto``: fp16 on a GPU for 8-bit pixels, else fp32.
         tile: Side in pixels of the input; 0 for whole images, ``auto`` for the largest that fits into memory.
         backend: ``torch``, ``openvino``, or ``auto`` for OpenVINO on a CPU where it is installed.
+        compile: ``on``, ``off``, or ``auto`` for shapes that come often; on a CUDA device only.
 
     Raises:
         ConfigError: for a device, precision, tile or backend that there is not.
@@ -75,6 +76,7 @@ class Engine:
         precision: str = "auto",
         tile: int | Literal["auto"] = "auto",
         backend: str = "torch",
+        compile: str = "off",
     ) -> None:
         if precision not in PRECISIONS:
             raise ConfigError(f"--precision: got {precision!r}, expected one of {', '.join(PRECISIONS)}")
@@ -82,7 +84,7 @@ class Engine:
             raise ConfigError(f"--tile: got {tile}, expected pixels, 0 for the whole image, or auto")
         self.device = find_device(device)
         self.backend = choose_backend(backend, self.device, precision)
-        self.chain = prepare(chain, self.backend, precision)
+        self.chain = prepare_compiling(prepare(chain, self.backend, precision), compile, self.device)
         self.precision = precision
         self.tile = tile
         # What did not fit once is not tried again: the next image is likely to be as large.

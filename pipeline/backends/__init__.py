@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.chain import Chain
 
 BACKENDS = ("auto", "torch", "openvino")
+COMPILE = ("auto", "on", "off")
 _OF_OPENVINO = ("auto", "fp32", "int8")
 
 # OpenVINO and NNCF would report over the network that they are used; without this package they do not.
@@ -56,6 +57,23 @@ def prepare(chain: Chain, backend: str, precision: str) -> Chain:
     from pipeline.backends.openvino import convert
 
     return chain.with_stages(convert(chain, int8=precision == "int8"))
+
+
+def prepare_compiling(chain: Chain, compile: str, device: torch.device) -> Chain:
+    """Return the chain with stages that torch compiles for shapes that come often (``on``: at once); GPUs only.
+
+    Raises:
+        ConfigError: for a word that there is not, or for ``on`` where the device is the CPU.
+    """
+    if compile not in COMPILE:
+        raise ConfigError(f"--compile: got {compile!r}, expected one of {', '.join(COMPILE)}")
+    if compile == "on" and device.type != "cuda":
+        raise ConfigError(f"--compile on: gains nothing on {device}, expected a CUDA device")
+    if compile == "off" or device.type != "cuda":
+        return chain
+    from pipeline.backends.compiled import FREQUENT, compiled
+
+    return chain.with_stages([compiled(stage, FREQUENT if compile == "auto" else 0) for stage in chain.stages])
 
 
 def names_of_backends(chain: Chain) -> dict[str, str]:
