@@ -21,10 +21,10 @@ def calibration_photos() -> list[Tensor]:
     return [photo for name in ("astronaut", "coffee") for photo in _crops(name, 8, 128, 128)]
 
 
-def comparison_photos(multiple_of: int) -> list[Tensor]:
+def comparison_photos(multiple_of: int, count: int) -> list[Tensor]:
     """Return crops of another photo, neither square nor of the size that a network is traced with."""
     height, width = (round_up(side, multiple_of) for side in (80, 136))
-    return list(_crops("chelsea", 4, height, width))
+    return list(_crops("chelsea", count, height, width))
 
 
 def _crops(name: str, count: int, height: int, width: int) -> Iterator[Tensor]:
