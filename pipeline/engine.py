@@ -84,14 +84,14 @@ class Engine:
             raise ConfigError(f"--tile: got {tile}, expected pixels, 0 for the whole image, or auto")
         self.device = find_device(device)
         self.backend = choose_backend(backend, self.device, precision)
+        for stage in chain.stages:
+            stage.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.chain = prepare_compiling(prepare(chain, self.backend, precision), compile, self.device)
         self.precision = precision
         self.tile = tile
         # What did not fit once is not tried again: the next image is likely to be as large.
         self._tile_limit: int | None = None
         self._batch_limit: int | None = None
-        for stage in self.chain.stages:
-            stage.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(self, pixels: Pixels, *, keep_stages: bool = False) -> Restoration[Pixels]:
         """Restore one image.

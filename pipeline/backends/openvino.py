@@ -159,9 +159,8 @@ def _int8_stage(stage: Stage, model: openvino.Model) -> ConvertedStage:
             error of 50 dB costs 0.1 dB where fp32 comes within 33.7 dB of the truth.
     """
     converted = ConvertedStage(stage, model, "openvino int8")
-    worst = min(
-        -10 * difference.square().mean().log10().item() for difference in _differences(stage, converted, photos=4)
-    )
+    differences = _differences(stage, converted, photos=4)
+    worst = min(-10 * difference.square().mean().log10().item() for difference in differences)
     if not worst >= INT8_BOUND:
         raise ConversionError(f"int8 comes within {worst:.1f} dB of fp32, {INT8_BOUND:g} dB is asked for")
     return converted
