@@ -79,12 +79,15 @@ class Behind(Dataset[Pair]):
     def __getitem__(self, index: int) -> Pair:
         """Return (what reaches the trained stage, clean) of a batch."""
         degraded, clean = self.batches[index]
-        drawn = torch.rand(len(degraded) * self.ranks, generator=Generator().manual_seed(index))[self.mine]
-        through = (drawn < self.share).to(degraded.device)
-        if through.all():
-            reached = self.inside.before(degraded)
-        else:
-            reached = degraded.clone()
-            reached[through] = self.inside.before(degraded[through])
+        reached = self.inside.before(degraded) if self.share == 1 else self._some(degraded, index)
         before, judged = (side.shape[-1] // degraded.shape[-1] for side in (reached, clean))
         return cut_margin(reached, self.margin * before), cut_margin(clean, self.margin * judged)
+
+    def _some(self, degraded: Tensor, index: int) -> Tensor:
+        """Send the share of the images through; it may be none of a small batch."""
+        drawn = torch.rand(len(degraded) * self.ranks, generator=Generator().manual_seed(index))[self.mine]
+        through = (drawn < self.share).to(degraded.device)
+        reached = degraded.clone()
+        if through.any():
+            reached[through] = self.inside.before(degraded[through])
+        return reached

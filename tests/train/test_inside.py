@@ -104,6 +104,8 @@ def test_a_share_of_the_images_goes_through(config: TrainingConfig, chain: Path)
     for rank, half in enumerate(halves):
         mine, _ = Behind([half], inside, 0, share=0.25, rank=rank, ranks=2)[0]  # type: ignore[arg-type]
         torch.testing.assert_close(mine, whole[rank::2])
+    none, _ = Behind([(images[:1], images[:1])], inside, 0, share=1e-9)[0]  # type: ignore[arg-type]
+    assert torch.equal(none, images[:1])
 
 
 def test_behind_stages_that_enlarge_all_images_must_go_through(config: TrainingConfig, chain: Path) -> None:
