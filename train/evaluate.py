@@ -194,10 +194,10 @@ PROTOCOLS: dict[str, Callable[[Path, str], Iterator[Figure]]] = {
 _CHAINS = Path(__file__).parents[1] / "configs"
 # What is shipped, by the protocols that it is judged by.
 SHIPPED: dict[str, tuple[str, ...]] = {
-    "denoising": ("dncnn_color_blind",),
-    "deblurring": ("unet_deblur",),
-    "super_resolution": ("edsr_x2",),
-    "chain": (str(_CHAINS / "restore_x2.yaml"),),
+    "denoising": ("dncnn_color_blind", "dncnn_color_fast"),
+    "deblurring": ("unet_deblur", "unet_deblur_fast"),
+    "super_resolution": ("edsr_x2", "edsr_x2_fast"),
+    "chain": (str(_CHAINS / "restore_x2.yaml"), str(_CHAINS / "restore_x2_fast.yaml")),
 }
 
 
