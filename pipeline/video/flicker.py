@@ -87,9 +87,9 @@ def flicker_of_files(source: Path, result: Path, reference: Path | None = None) 
 
 
 def _frames(path: Path) -> Iterator[Frame]:
-    from pipeline.video.inventory import film_of, open_file
+    from pipeline.video.container import film_of, open_video
 
-    with open_file(path) as container:
+    with open_video(path) as container:
         stream = film_of(container)
         stream.thread_type = "AUTO"
         for frame in container.decode(stream):

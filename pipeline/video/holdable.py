@@ -16,8 +16,10 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 
+from pipeline.errors import RefusedVideo
+from pipeline.video.container import film_of, open_video
 from pipeline.video.contents import FILM, Head, Track
-from pipeline.video.inventory import film_of, open_file, read_head
+from pipeline.video.inventory import read_head
 
 _NOTHING = Head((), (), {})
 
@@ -39,7 +41,7 @@ def holdable(source: Path, head: Head, result: Path, film: Track) -> Head:
         result: A file of the container in question.
         film: The result's film, which stands for the source's: encoded anew, it may be of another codec.
     """
-    with open_file(source) as given, open_file(result) as made:
+    with open_video(source) as given, open_video(result) as made:
         name = _format_name(made, result)
         main = _Copy(film_of(made), film.first, film_of(given))
         whole = _round_trip(name, [main], given)
@@ -73,8 +75,8 @@ def _round_trip(format_name: str, copies: Sequence[_Copy], given: InputContainer
             trial.start_encoding()
             trial.mux([packet for packet in packets if packet.size])
         with av.open(io.BytesIO(file.getvalue()), "r") as back:
-            return read_head(back)
-    except (av.FFmpegError, ValueError):
+            return read_head(back, film_of(back))
+    except (av.FFmpegError, ValueError, RefusedVideo):
         return _NOTHING
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,48 +17,23 @@ from av.sidedata.sidedata import Type as SideData
 from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
-from pipeline.errors import BrokenVideo, RefusedVideo
+from pipeline.errors import RefusedVideo
+from pipeline.video.container import OF_THE_FILE, demuxed, film_of, open_video
 from pipeline.video.contents import FILM, Chapter, Contents, Film, Head, Times, Track
 
 _UNSAID = 2  # by ISO/IEC 23091-2
-# What tells of the file, its writer and its encoder, not of the film.
-_OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}
+# What tells of the writer and the encoder, not of the film.
 _OF_THE_STREAM = {"encoder", "vendor_id", "handler_name", "creation_time", "duration", "language"}
 _STATISTICS = ("_statistics", "bps", "number_of_")
 
 
-def open_file(path: Path) -> InputContainer:
-    """Open a file for reading.
-
-    Raises:
-        BrokenVideo: if libav cannot make sense of it.
-    """
-    try:
-        return av.open(str(path), metadata_errors="replace")
-    except (av.FFmpegError, OSError) as error:
-        raise BrokenVideo(f"cannot be read as a video: {error.strerror or error}") from error
-
-
-def film_of(container: InputContainer) -> VideoStream:
-    """Return the first stream of moving pictures; a cover is none.
-
-    Raises:
-        RefusedVideo: if there is none.
-    """
-    films = _films(container)
-    if not films:
-        raise RefusedVideo("holds no film")
-    return films[0]
-
-
-def read_head(container: InputContainer) -> Head:
+def read_head(container: InputContainer, film: VideoStream) -> Head:
     """Return what is known without reading packets; of chapters stored as a stream only the chapters."""
     tracks = [_track(stream) for stream in container.streams if stream.discard != Discard.all]
-    films = {stream.index for stream in _films(container)[:1]}
     return Head(
-        tracks=tuple(replace(track, kind=FILM, codec="") if track.index in films else track for track in tracks),
+        tracks=tuple(replace(track, kind=FILM, codec="") if track.index == film.index else track for track in tracks),
         chapters=tuple(map(_chapter, container.chapters())),
-        metadata=_facts(container.metadata, _OF_THE_FILE),
+        metadata=_facts(container.metadata, OF_THE_FILE),
     )
 
 
@@ -69,13 +44,13 @@ def read_contents(path: Path) -> Contents:
         BrokenVideo: if libav cannot make sense of it.
         RefusedVideo: if it holds no frame that can be decoded.
     """
-    with open_file(path) as container:
+    with open_video(path) as container:
         stream = film_of(container)
         stream.thread_type = "AUTO"
-        head = read_head(container)
+        head = read_head(container, stream)
         film = _FilmReader(stream)
         packets: dict[int, _PacketReader] = defaultdict(_PacketReader)
-        for packet in _demuxed(container):
+        for packet in demuxed(container, [other for other in container.streams if other.type != "attachment"]):
             if packet.size:
                 packets[packet.stream.index].read(packet)
             if packet.stream.index == stream.index:
@@ -83,10 +58,6 @@ def read_contents(path: Path) -> Contents:
         film.read(stream.decode)
         tracks = tuple(packets[track.index].filled(track) if track.index in packets else track for track in head.tracks)
         return Contents(replace(head, tracks=tracks), film.film())
-
-
-def _films(container: InputContainer) -> list[VideoStream]:
-    return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
 
 
 class _FilmReader:
@@ -146,15 +117,6 @@ class _PacketReader:
         return replace(track, packets=self._count, sha256=self._hash.hexdigest(), times=times, first=self._first)
 
 
-def _demuxed(container: InputContainer) -> Iterator[Any]:
-    packets = container.demux([stream for stream in container.streams if stream.type != "attachment"])
-    while True:
-        try:
-            yield next(packets)
-        except (StopIteration, av.error.InvalidDataError):
-            return
-
-
 def _payload(packet: av.Packet[Stream]) -> bytes:
     """Return a packet's bytes; of AAC without the ADTS header that broadcast streams have and files have not."""
     data = bytes(packet)
@@ -182,7 +144,7 @@ def _chapter(chapter: Any) -> Chapter:
     return Chapter(chapter["start"] * base, base, chapter["metadata"].get("title", ""))
 
 
-def _facts(metadata: Mapping[str, str], ignored: set[str]) -> dict[str, str]:
+def _facts(metadata: Mapping[str, str], ignored: Set[str]) -> dict[str, str]:
     """Return metadata by lower-case names: Matroska writes capitals, and QuickTime ``name`` for a stream's title."""
     lowered = {{"name": "title"}.get(key.lower(), key.lower()): text for key, text in metadata.items()}
     return {key: text for key, text in lowered.items() if key not in ignored and not key.startswith(_STATISTICS)}

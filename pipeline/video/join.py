@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 from av.container import InputContainer, OutputContainer
@@ -17,12 +16,12 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from pipeline.errors import BrokenVideo
+from pipeline.video.container import OF_THE_FILE, demuxed, film_of, open_video
 from pipeline.video.options import FORMATS, VideoOptions
-from pipeline.video.probe import Footage, film_of, open_video
+from pipeline.video.probe import Footage
 from pipeline.video.segments import Segment, decoding_times, packets_of
 
 # Of the file that was, not of the film.
-_OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _OF_THE_STREAM = ("BPS", "NUMBER_OF_", "_STATISTICS_", "DURATION", "encoder", "ENCODER")
 
 Timed = tuple[Fraction, int, int, av.Packet]
@@ -132,7 +131,7 @@ def _holds(format_name: str, stream: Stream) -> bool:
 
 
 def _copy_film_facts(out: OutputContainer, given: InputContainer, footage: Footage, options: VideoOptions) -> None:
-    out.metadata.update({key: text for key, text in given.metadata.items() if key.lower() not in _OF_THE_FILE})
+    out.metadata.update({key: text for key, text in given.metadata.items() if key.lower() not in OF_THE_FILE})
     shift, stop = _window(footage, options)
     chapters = []
     for chapter in given.chapters():
@@ -183,7 +182,7 @@ def _copied_packets(
     shift, stop = _window(footage, options)
     begin = footage.begin + shift
     latest = Fraction(-(10**9))
-    for number, packet in enumerate(_demuxed(given, wanted)):
+    for number, packet in enumerate(demuxed(given, wanted)):
         at = packet.dts if packet.dts is not None else packet.pts
         if at is None:
             continue
@@ -196,12 +195,3 @@ def _copied_packets(
         packet.stream = copies[packet.stream.index]
         latest = max(latest, seconds - shift)
         yield latest, 1, number, packet
-
-
-def _demuxed(given: InputContainer, wanted: list[Stream]) -> Iterator[Any]:
-    packets = given.demux(wanted)
-    while True:
-        try:
-            yield next(packets)
-        except (StopIteration, av.error.InvalidDataError):
-            return

@@ -13,8 +13,9 @@ from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideData
 from av.video.stream import VideoStream
 
-from pipeline.errors import BrokenVideo, RefusedVideo
+from pipeline.errors import RefusedVideo
 from pipeline.video.colour import MATRICES, YUV
+from pipeline.video.container import film_of, open_video
 from pipeline.video.planes import pix_fmt_of, shape_of
 
 UNTAGGED = 2
@@ -71,31 +72,6 @@ class Footage:
     def frames(self) -> int | None:
         """Number of frames, by duration and rate."""
         return None if self.duration is None else max(1, round(self.duration * self.rate))
-
-
-def open_video(path: Path) -> InputContainer:
-    """Open a file for reading.
-
-    Raises:
-        BrokenVideo: if libav cannot make sense of it.
-    """
-    try:
-        return av.open(str(path), metadata_errors="replace")
-    except (av.FFmpegError, OSError) as error:
-        raise BrokenVideo(f"cannot be read as a video: {error.strerror or error}") from error
-
-
-def film_of(container: InputContainer) -> VideoStream:
-    """Return the first stream of moving pictures; a cover is none.
-
-    Raises:
-        RefusedVideo: if there is none.
-    """
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context is not None:
-            return stream
-    kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    raise RefusedVideo(f"holds no film that can be decoded, only {kinds}")
 
 
 def probe(path: Path) -> Footage:

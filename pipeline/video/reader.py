@@ -13,8 +13,9 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from pipeline.errors import RefusedVideo
+from pipeline.video.container import film_of, open_video
 from pipeline.video.planes import pix_fmt_of
-from pipeline.video.probe import Footage, film_of, open_video
+from pipeline.video.probe import Footage
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ import av
 from pipeline.config import sha256_of
 from pipeline.errors import BrokenVideo
 from pipeline.video.colour import YUV
+from pipeline.video.container import film_of, open_video
 from pipeline.video.encoder import add_film
 from pipeline.video.options import VideoOptions
-from pipeline.video.probe import Footage, film_of, open_video
+from pipeline.video.probe import Footage
 
 
 @dataclass(frozen=True)

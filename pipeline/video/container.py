@@ -1,0 +1,52 @@
+"""A video file as libav opens it, and which of its streams is the film."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from pipeline.errors import BrokenVideo, RefusedVideo
+
+# Metadata of the file that was, not of the film.
+OF_THE_FILE = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
+
+
+def open_video(path: Path) -> InputContainer:
+    """Open a file for reading.
+
+    Raises:
+        BrokenVideo: if libav cannot make sense of it.
+    """
+    try:
+        return av.open(str(path), metadata_errors="replace")
+    except (av.FFmpegError, OSError) as error:
+        raise BrokenVideo(f"cannot be read as a video: {error.strerror or error}") from error
+
+
+def film_of(container: InputContainer) -> VideoStream:
+    """Return the first stream of moving pictures; a cover is none.
+
+    Raises:
+        RefusedVideo: if there is none.
+    """
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
+            return stream
+    kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+    raise RefusedVideo(f"holds no film that can be decoded, only {kinds}")
+
+
+def demuxed(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Any]:
+    """Yield the packets of streams up to the end of the file, or to where it breaks off."""
+    packets = container.demux(list(streams))
+    while True:
+        try:
+            yield next(packets)
+        except (StopIteration, av.error.InvalidDataError):
+            return
