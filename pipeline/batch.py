@@ -161,7 +161,8 @@ class Batch:
             raise BrokenImage("is not a file, or a link to nothing")
         record = self._compare(replace(work.record, input_sha256=self._films.input_hash(work.job)), target)
         if record.status == "skipped" and self._films.is_complete(work.job):
-            return replace(work, record=record)
+            record = replace(record, differs=self.report.differences(record))
+            return replace(work, record=self._films.measure_flicker(work.job, record, target))
         film = self._films.open(work.job)
         return replace(work, record=replace(record, status="pending", input_size=film.footage.size), film=film)
 
@@ -249,9 +250,11 @@ class Batch:
         return Work(work.job, record)
 
     def _keep_film(self, work: Work, target: Path) -> Work:
-        """Record a film, then give it its name and drop its segments."""
+        """Check and record a film, then give it its name and drop its segments."""
         made = _partial(target) / target.name
-        record = replace(work.record, status="done", output_sha256=sha256_of(made))
+        record = self._films.check(work.job, work.record, made)
+        record = self._films.measure_flicker(work.job, record, made)
+        record = replace(record, status="done", output_sha256=sha256_of(made))
         self.report.append(record)
         made.replace(target)
         shutil.rmtree(_partial(target), ignore_errors=True)

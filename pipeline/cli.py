@@ -1,8 +1,8 @@
 """The command line: options in, restored folders and readable errors out.
 
-Exit codes: 0 all done; 1 some inputs failed, were refused or could not be judged; 2 wrong use or config, nothing
-was started; 130 interrupted, finished files stay. Heavy imports stand inside functions, so that ``--help`` answers
-at once.
+Exit codes: 0 all done; 1 some inputs failed, were refused, could not be judged, or differ from their source; 2 wrong
+use or config, nothing was started; 130 interrupted, finished files stay. Heavy imports stand inside functions, so
+that ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 from rich.console import Console
 
+from pipeline import options
 from pipeline.errors import ConfigError, RestorationError
 from pipeline.progress import Tally, printable, progress_bar
 from pipeline.video import cli as video
@@ -34,164 +34,35 @@ if TYPE_CHECKING:
     from pipeline.video.options import VideoOptions
 
 DEFAULT_CHAIN = Path(__file__).resolve().parent.parent / "configs" / "restore_x2.yaml"
-_RESULT, _COMPUTING, _REPORTING = "What is written", "How it is computed", "What is told"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 _out = Console(highlight=False, markup=False, soft_wrap=True)
 _errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
-class Precision(StrEnum):
-    """Number format of the networks."""
-
-    AUTO = "auto"
-    FP32 = "fp32"
-    FP16 = "fp16"
-    BF16 = "bf16"
-    INT8 = "int8"
-
-
-class Backend(StrEnum):
-    """What runs the networks."""
-
-    AUTO = "auto"
-    TORCH = "torch"
-    OPENVINO = "openvino"
-
-
-class Compile(StrEnum):
-    """When torch compiles the networks."""
-
-    AUTO = "auto"
-    ON = "on"
-    OFF = "off"
-
-
 @app.command(no_args_is_help=True)
 def restore(
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="INPUT...", help="Images, videos, folders (with all below them) and globs.", show_default=False
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FOLDER", help="Where the results go; the inputs' tree is kept."),
-    ] = None,
-    chain: Annotated[
-        Path,
-        typer.Option(
-            "-c",
-            "--chain",
-            metavar="YAML",
-            help="The stages, in order.",
-            show_default="configs/restore_x2.yaml",
-        ),
-    ] = DEFAULT_CHAIN,
-    strength: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="STAGE=NUMBER",
-            help="Blend a stage's output (1) with its input (0), e.g. dncnn=0.5. Repeatable.",
-        ),
-    ] = None,
-    check: Annotated[
-        bool,
-        typer.Option("--check", help="Only check the chain (--check YAML, or -c) and show its stages."),
-    ] = False,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WIDTHxHEIGHT",
-            help="Only count what a chain (--profile 640x360 YAML, or -c) costs for an image of this size: parameters, "
-            "MACs and activations of its stages and layers; with -o also as bars, FOLDER/CHAIN.profile.png.",
-        ),
-    ] = None,
-    ext: Annotated[
-        str | None,
-        typer.Option(
-            help="File type of the results: png, jpg, webp, tif ... By default each input's own, or png.",
-            rich_help_panel=_RESULT,
-        ),
-    ] = None,
-    suffix: Annotated[
-        str, typer.Option(help="Added to names: photo.jpg -> photoSUFFIX.jpg.", rich_help_panel=_RESULT)
-    ] = "",
-    overwrite: Annotated[
-        bool,
-        typer.Option(
-            "--overwrite",
-            help="Redo finished files and replace files that are not ours.",
-            rich_help_panel=_RESULT,
-        ),
-    ] = False,
-    save_stages: Annotated[
-        bool,
-        typer.Option(
-            "--save-stages",
-            help="Also write the picture after every stage, to RESULT.stages/1_dncnn.png ...",
-            rich_help_panel=_RESULT,
-        ),
-    ] = False,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="What the results should be, by the inputs' tree and names: tells PSNR and SSIM after every stage "
-            "and without it, and writes OUTPUT/metrics.csv. Takes as many times longer as there are stages.",
-            rich_help_panel=_REPORTING,
-        ),
-    ] = None,
-    attention: Annotated[
-        str | None,
-        typer.Option(
-            metavar="STAGE[:LAYER]",
-            help="Instead of restoring, draw what a stage's work depends on: heat maps of its levels over each image, "
-            "and its effective receptive field, into RESULT.attention.",
-            rich_help_panel=_REPORTING,
-        ),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_COMPUTING)] = "auto",
-    precision: Annotated[
-        Precision,
-        typer.Option(
-            help="auto: half on a GPU, fp32 on a CPU. int8: by OpenVINO, in the stages that lose next to nothing.",
-            rich_help_panel=_COMPUTING,
-        ),
-    ] = Precision.AUTO,
-    backend: Annotated[
-        Backend,
-        typer.Option(
-            help="auto: OpenVINO on a CPU where restorechain\\[cpu] is installed.", rich_help_panel=_COMPUTING
-        ),
-    ] = Backend.AUTO,
-    compile: Annotated[
-        Compile,
-        typer.Option(
-            help="Compile the networks on a CUDA device; auto: for sizes that come often.", rich_help_panel=_COMPUTING
-        ),
-    ] = Compile.AUTO,
-    tile: Annotated[
-        str,
-        typer.Option(
-            metavar="PIXELS|auto|0",
-            help="Side of the tiles in input pixels; 0: the whole image at once; auto: what memory allows.",
-            rich_help_panel=_COMPUTING,
-        ),
-    ] = "auto",
-    report: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="A name in .html: a page to look at, with before and after, every stage, figures and time. Any other: "
-            "one JSON line per input, which tells the next run what is finished (OUTPUT/restoration.jsonl). "
-            "Once for each.",
-            show_default=False,
-            rich_help_panel=_REPORTING,
-        ),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Only errors.", rich_help_panel=_REPORTING)] = False,
+    context: typer.Context,
+    inputs: options.Inputs = None,
+    output: options.Output = None,
+    chain: options.ChainFile = DEFAULT_CHAIN,
+    strength: options.Strength = None,
+    check: options.Check = False,
+    profile: options.Profile = None,
+    verify: video.Verify = False,
+    ext: options.Ext = None,
+    suffix: options.Suffix = "",
+    overwrite: options.Overwrite = False,
+    save_stages: options.SaveStages = False,
+    reference: options.Reference = None,
+    attention: options.Attention = None,
+    device: options.Device = "auto",
+    precision: options.NumberFormat = options.Precision.AUTO,
+    backend: options.Backend = options.BackendName.AUTO,
+    compile: options.Compile = options.CompileWhen.AUTO,
+    tile: options.Tile = "auto",
+    report: options.Reports = None,
+    quiet: options.Quiet = False,
     codec: video.Codec = None,
     crf: video.Crf = None,
     preset: video.Preset = None,
@@ -204,6 +75,7 @@ def restore(
     batch: video.FrameBatch = None,
     deinterlace: video.Deinterlace = False,
     strict: video.Strict = False,
+    flicker: video.Flicker = False,
 ) -> None:
     """Restore images and videos by a chain of stages: denoise, deblur, enlarge, sharpen, or whatever the YAML says.
 
@@ -223,6 +95,11 @@ def restore(
             for table in profile_chains(list(map(Path, inputs)) if inputs else [chain], strengths, profile, output):
                 _out.print(table, soft_wrap=False)
             return
+        if verify:
+            from pipeline.video.verification import verify_films
+
+            chosen = video.parse_video_options(context.params)
+            sys.exit(verify_films(list(map(Path, inputs or [])), chosen, _out, flicker=flicker))
         if not inputs or output is None:
             raise ConfigError("expected INPUT... and -o FOLDER, such as: run_pipeline.py photos -o restored")
 
@@ -238,21 +115,9 @@ def restore(
             "backend": backend.value,
             "compile": compile.value,
         }
+        judge = _make_judge(reference)
         config = load_chain_config(chain).with_strengths(strengths)
-        films = video.parse_video_options(
-            codec=codec,
-            crf=crf,
-            preset=preset,
-            pix_fmt=pix_fmt,
-            container=container,
-            start=start,
-            duration=duration,
-            frames_out=frames_out,
-            fps=fps,
-            batch=batch,
-            deinterlace=deinterlace,
-            strict=strict,
-        )
+        films = video.parse_video_options(context.params)
         jobs = plan(inputs, output, ext=ext, suffix=suffix, video=films)
         if attention is not None:
             sys.exit(_inspect(config, attention, device, jobs))
@@ -265,9 +130,9 @@ def restore(
                 partial(_make_engine, config, engine_options),
                 overwrite=overwrite,
                 save_stages=save_stages,
-                judge=_make_judge(reference),
+                judge=judge,
                 page=page,
-                films=_make_film_jobs(jobs, films),
+                films=_make_film_jobs(jobs, films, flicker=flicker, judge=judge),
             )
             sys.exit(_run(work, jobs, quiet=quiet))
 
@@ -292,6 +157,8 @@ def _run(batch: Batch, jobs: list[Job], *, quiet: bool) -> int:
         _say_error(f"{record.status}: {record.input}: {record.error}")
     for record in tally.unjudged:
         _say_error(f"not judged: {record.input}: {record.quality and record.quality.error}")
+    for record in tally.films:
+        _tell_film(record, quiet=quiet)
     if tally.judged:
         _tell_figures(batch.output / "metrics.csv", tally.judged, quiet=quiet)
     if batch.page is not None:
@@ -302,7 +169,21 @@ def _run(batch: Batch, jobs: list[Job], *, quiet: bool) -> int:
         return 130
     if not quiet:
         _out.print(tally.summary(batch.waiting))
-    return 1 if tally.problems or tally.unjudged else 0
+    differs = any(record.differs for record in tally.films)
+    return 1 if tally.problems or tally.unjudged or differs else 0
+
+
+def _tell_film(record: Record, *, quiet: bool) -> None:
+    for text in record.differs:
+        _say_error(f"differs from its source: {record.input}: {text}")
+    if quiet:
+        return
+    for text in record.notes:
+        _out.print(printable(f"note: {record.input}: {text}"))
+    if record.flicker:
+        from pipeline.video.flicker import as_table
+
+        _out.print(as_table({record.input: record.flicker}), soft_wrap=False)
 
 
 def _tell_figures(path: Path, judged: list[Record], *, quiet: bool) -> None:
@@ -332,22 +213,22 @@ def _inspect(config: ChainConfig, attention: str, device: str, jobs: list[Job]) 
     return 1 if failed else 0
 
 
-def _make_engine(config: ChainConfig, options: dict[str, Any]) -> Engine:
+def _make_engine(config: ChainConfig, chosen: dict[str, Any]) -> Engine:
     from pipeline.chain import Chain
     from pipeline.engine import Engine
     from pipeline.memory import keep_freed_memory
 
     keep_freed_memory()
-    return Engine(Chain.build(config), **options)
+    return Engine(Chain.build(config), **chosen)
 
 
-def _make_film_jobs(jobs: list[Job], options: VideoOptions) -> FilmJobs | None:
+def _make_film_jobs(jobs: list[Job], chosen: VideoOptions, *, flicker: bool, judge: Judge | None) -> FilmJobs | None:
     if all(job.kind == "image" for job in jobs):
         return None
 
     from pipeline.video.jobs import FilmJobs
 
-    return FilmJobs(options)
+    return FilmJobs(chosen, flicker=flicker, judge=judge)
 
 
 def _make_judge(folder: Path | None) -> Judge | None:

@@ -13,7 +13,7 @@ Alpha does not count, gray counts as three equal channels, and ICC profiles are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,16 +49,17 @@ class Judge:
         self.folder = folder
         self._variants: dict[str, Engine] = {}
 
-    def find(self, relative: Path) -> Quality:
+    def find(self, relative: Path, suffixes: Set[str] = READABLE) -> Quality:
         """Name the reference of an input, or tell why there is not exactly one.
 
         Args:
             relative: The input's place below the folder that was given.
+            suffixes: Those that it may have.
         """
         place = self.folder / relative.parent
         try:
             files = place.iterdir() if place.is_dir() else ()
-            found = sorted(path for path in files if path.stem == relative.stem and path.suffix.lower() in READABLE)
+            found = sorted(path for path in files if path.stem == relative.stem and path.suffix.lower() in suffixes)
             if len(found) == 1:
                 return Quality(str(found[0]), sha256_of(found[0]))
         except OSError as error:

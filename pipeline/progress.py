@@ -27,6 +27,7 @@ class Tally:
         problems: What could not be restored.
         judged: What was compared with a reference.
         unjudged: What was restored, but could not be compared.
+        films: Those of which there is something to tell.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class Tally:
         self.problems: list[Record] = []
         self.judged: list[Record] = []
         self.unjudged: list[Record] = []
+        self.films: list[Record] = []
         self.megapixels = 0.0
         self._started = time.perf_counter()
 
@@ -44,6 +46,8 @@ class Tally:
             self.problems.append(record)
         elif record.quality is not None:
             (self.judged if record.quality.figures else self.unjudged).append(record)
+        if (record.notes and record.frames) or record.differs or record.flicker:
+            self.films.append(record)
         if record.status == "done" and record.input_size is not None:
             self.megapixels += record.input_size[0] * record.input_size[1] / 1e6
 

@@ -57,6 +57,8 @@ class Record:
         quality: Absent where no references were given.
         frames: Of a film.
         waiting: Of a film: share of the time in which each step (decode, compute, encode) waited for the others.
+        differs: Of a film: what is not as in its source, a line each.
+        flicker: Of a film: the warping errors (``pipeline.video.flicker``) of source, result and reference.
     """
 
     input: str
@@ -81,6 +83,8 @@ class Record:
     quality: Quality | None = None
     frames: int | None = None
     waiting: dict[str, float] = field(default_factory=dict)
+    differs: tuple[str, ...] = ()
+    flicker: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def line(self) -> bytes:
         """Return the record as one line of JSON."""
@@ -99,6 +103,8 @@ class Report:
         self._file: io.FileIO | None = None
         # (output, its hash) -> the (input hash, chain) pairs that it was made from.
         self._origins: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+        # What a film was made from -> what is not as in its source.
+        self._differences: dict[tuple[str, ...], tuple[str, ...]] = {}
         # What a picture was made from and judged by -> its figures.
         self._figures: dict[tuple[str, ...], dict[str, Figures]] = {}
         for record in _read_done(path):
@@ -106,6 +112,7 @@ class Report:
                 str(record.get(key)) for key in ("output", "output_sha256", "input_sha256", "chain")
             )
             self._origins[output, made].add((source, chain))
+            self._differences[output, made, source, chain] = tuple(record.get("differs", ()))
             quality = record.get("quality")
             if isinstance(quality, dict) and quality.get("figures"):
                 self._figures[output, made, source, chain, quality["reference_sha256"]] = quality["figures"]
@@ -123,6 +130,11 @@ class Report:
         reference = None if record.quality is None else record.quality.reference_sha256
         origin = (record.output, record.output_sha256, record.input_sha256, record.chain, reference)
         return self._figures.get(tuple(map(str, origin)), {})
+
+    def differences(self, record: Record) -> tuple[str, ...]:
+        """Return what of a finished film was found not to be as in its source."""
+        origin = (record.output, record.output_sha256, record.input_sha256, record.chain)
+        return self._differences.get(tuple(map(str, origin)), ())
 
     def append(self, record: Record) -> None:
         """Write one line at once; what is done is on the disk before this returns."""

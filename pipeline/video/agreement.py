@@ -23,19 +23,24 @@ class Figure:
         expected: Of the source, as it should be in the result.
         came: Of the result.
         agrees: Whether they are the same, within what the clocks can tell.
-        holdable: Whether the result's container can hold it at all.
+        obstacle: Why the result cannot hold it, so that it is no fault; empty if it can.
     """
 
     name: str
     expected: str
     came: str
     agrees: bool
-    holdable: bool = True
+    obstacle: str = ""
+
+    @property
+    def is_fault(self) -> bool:
+        """Tell whether it should agree, and does not."""
+        return not self.agrees and not self.obstacle
 
     def __str__(self) -> str:
         """Return a line for a user."""
         told = f"{self.name}: {self.came}, expected {self.expected}"
-        return told if self.holdable else f"{told}, which this container cannot hold; --container mkv may"
+        return f"{told}; {self.obstacle}" if self.obstacle else told
 
 
 def equal(name: str, expected: Any, came: Any) -> Figure:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -32,19 +34,29 @@ FramesOut = Annotated[Path | None, _option("Also write all frames, to FOLDER/NAM
 Fps = Annotated[str | None, _option("Take the pictures in each folder as the frames of a film, so many a second.")]
 FrameBatch = Annotated[str | None, _option("Frames on the device at once.", metavar="FRAMES|auto", show_default="auto")]
 Deinterlace = Annotated[bool, _option("Make frames of fields; else interlaced films are refused.", "--deinterlace")]
+Verify = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        help="Only tell whether a video is the same film as its source (--verify SOURCE RESULT): frames, times, "
+        "sound, all that lies beside them, colours. With --flicker also that.",
+    ),
+]
+Flicker = Annotated[bool, _option("Tell how much results flicker, beside their sources. Takes a while.", "--flicker")]
 Strict = Annotated[bool, _option("Fail at damage instead of passing it through.", "--strict")]
 
 
-def parse_video_options(*, batch: str | None, **chosen: Any) -> VideoOptions:
-    """Return the options that were given, the others by default.
+def parse_video_options(chosen: Mapping[str, Any]) -> VideoOptions:
+    """Return the options that were given, of all of the command line's by name; the others by default.
 
     Raises:
         ConfigError: for values that make no sense.
     """
     from pipeline.video.options import VideoOptions
 
-    given = {name: value for name, value in chosen.items() if value is not None}
-    return VideoOptions(batch=_parse_batch(batch or "auto"), **given)
+    names = {field.name for field in fields(VideoOptions)} & chosen.keys()
+    given = {name: chosen[name] for name in names if chosen[name] is not None}
+    return VideoOptions(**given | {"batch": _parse_batch(chosen["batch"] or "auto")})
 
 
 def _parse_batch(text: str) -> int | Literal["auto"]:

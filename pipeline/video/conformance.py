@@ -16,51 +16,48 @@ from pipeline.errors import BrokenVideo, ImageError
 from pipeline.progress import printable
 from pipeline.video.agreement import Figure, equal, equal_texts, same_moment, same_times
 from pipeline.video.contents import FILM, Chapter, Contents, Film, Times, Track
-from pipeline.video.holdable import holdable
+from pipeline.video.holdable import holdable, untold_by_codec
 from pipeline.video.inventory import read_contents
 
 
-def examine(source: Path, result: Path, *, scale: int | None = None) -> list[Figure]:
+def examine(
+    source: Path, result: Path, *, scale: int | None = None, start: float = 0.0, duration: float | None = None
+) -> list[Figure]:
     """Compare two files in everything that has to be the same, and in size.
 
     Args:
         source: The film that was restored.
         result: What it became.
         scale: How many times larger the result should be; any whole number if absent.
+        start: Seconds of the source that the result leaves out.
+        duration: Seconds of it that the result shows; None for all that is left.
 
     Raises:
         BrokenVideo: if one of them cannot be read as a video, or holds no frame.
     """
-    before, after = _read("source", source), _read("result", result)
+    before, after = _read("source", source, start, duration), _read("result", result)
     figures = [*_film_figures(before.film, after.film, scale), *_other_figures(before, after)]
     if all(figure.agrees for figure in figures):
         return figures
     film = next(track for track in after.head.tracks if track.kind == FILM)
     possible = replace(before, head=holdable(source, before.head, result, film))
     lost = _names(_other_figures(before, after)) - _names(_other_figures(possible, after))
-    return [replace(figure, holdable=figure.name not in lost) for figure in figures]
-
-
-def verify(source: Path, result: Path, *, scale: int | None = None) -> list[Figure]:
-    """Return the figures of ``examine`` that do not agree; none if the result is the same film.
-
-    Those that are not ``holdable`` are no fault of the result, but of its container.
-    """
-    return [figure for figure in examine(source, result, scale=scale) if not figure.agrees]
+    obstacles = dict.fromkeys(lost, "this container cannot hold it; --container mkv may") | untold_by_codec(result)
+    return [figure if figure.agrees else replace(figure, obstacle=obstacles.get(figure.name, "")) for figure in figures]
 
 
 def as_table(figures: Sequence[Figure]) -> Table:
     """Return all figures for the terminal; what does not agree is marked."""
     table = Table("", "source", "result", "")
     for figure in figures:
-        verdict = "same" if figure.agrees else "DIFFERS" if figure.holdable else "not held"
+        verdict = "same" if figure.agrees else "DIFFERS" if figure.is_fault else "not held"
         table.add_row(*map(printable, (figure.name, figure.expected, figure.came)), verdict)
     return table
 
 
-def _read(role: str, path: Path) -> Contents:
+def _read(role: str, path: Path, start: float = 0.0, duration: float | None = None) -> Contents:
     try:
-        return read_contents(path)
+        return read_contents(path, start=start, duration=duration)
     except ImageError as error:
         raise BrokenVideo(f"the {role} {path} {error}") from error
 

@@ -89,13 +89,6 @@ def add_film(
     return stream
 
 
-def hdr_note(footage: Footage, options: VideoOptions) -> str | None:
-    """Tell if the encoder cannot be told of the source's HDR data."""
-    if (footage.mastering or footage.light) and options.codec not in _HDR:
-        return f"mastering display and content light are not carried by {options.codec}"
-    return None
-
-
 def _is_workable(name: str) -> bool:
     known = av.VideoFormat(name)
     if known.is_rgb or known.has_palette or len(known.components) != 3 or name.startswith(("nv", "p0", "p2", "yuvj")):

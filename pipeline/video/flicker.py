@@ -20,14 +20,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise, zip_longest
 from pathlib import Path
 from statistics import fmean
 
+import av
 import cv2
 import numpy as np
+from rich.table import Table
 
 from pipeline.errors import RefusedVideo
+from pipeline.progress import printable
+from pipeline.video.container import film_of, open_video
+from pipeline.video.window import window_of
 
 Frame = np.ndarray
 # What dense inverse search needs.
@@ -75,25 +81,48 @@ def warping_errors(source: Iterable[Frame], films: Mapping[str, Iterable[Frame]]
     return {name: _mean([pair[name] for pair in pairs]) for name in pairs[0]}
 
 
-def flicker_of_files(source: Path, result: Path, reference: Path | None = None) -> dict[str, Flicker]:
+def flicker_of_files(
+    source: Path, result: Path, reference: Path | None = None, *, start: float = 0.0, duration: float | None = None
+) -> dict[str, Flicker]:
     """Return the warping errors of ``source``, ``result`` and, where it is given, ``reference``.
+
+    Args:
+        source: The film that was restored.
+        result: What it became.
+        reference: What it should be.
+        start: Seconds of source and reference that the result leaves out.
+        duration: Seconds of them that it shows; None for all that is left.
 
     Raises:
         BrokenVideo: if a file cannot be read.
         RefusedVideo: as ``warping_errors``.
     """
-    films = {"result": _frames(result)} | ({} if reference is None else {"reference": _frames(reference)})
-    return warping_errors(_frames(source), films)
+    films = {"result": _frames(result)}
+    if reference is not None:
+        films["reference"] = _frames(reference, start, duration)
+    return warping_errors(_frames(source, start, duration), films)
 
 
-def _frames(path: Path) -> Iterator[Frame]:
-    from pipeline.video.container import film_of, open_video
+def as_table(films: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
+    """Return the errors of films by name, each a ``Flicker`` as a dictionary, for the terminal."""
+    title = "Warping error between neighbouring frames, along the motion in the source; less is calmer."
+    table = Table("film", "", "squared", "grey levels", "followed", title=title, title_style="", title_justify="left")
+    for film, errors in films.items():
+        for name, error in errors.items():
+            numbers = f"{error['squared']:.6f}", f"{error['absolute']:.2f}", f"{error['seen']:.0%}"
+            table.add_row(printable(film), name, *numbers)
+        table.add_section()
+    return table
 
+
+def _frames(path: Path, start: float = 0.0, duration: float | None = None) -> Iterator[Frame]:
     with open_video(path) as container:
         stream = film_of(container)
         stream.thread_type = "AUTO"
+        window = window_of(Fraction(container.start_time or 0, av.time_base), start, duration)
         for frame in container.decode(stream):
-            yield frame.to_ndarray(format="rgb24")
+            if frame.time_base is None or frame.pts is None or window.holds(frame.pts * frame.time_base):
+                yield frame.to_ndarray(format="rgb24")
 
 
 def _side_by_side(films: Mapping[str, Iterable[Frame]]) -> Iterator[dict[str, Frame]]:

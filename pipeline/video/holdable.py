@@ -21,6 +21,9 @@ from pipeline.video.container import film_of, open_video
 from pipeline.video.contents import FILM, Head, Track
 from pipeline.video.inventory import read_head
 
+# Names of figures, and the codecs that carry them in their own stream.
+_HDR = ("mastering display", "content light")
+_HDR_CODECS = frozenset({"av1", "h264", "hevc"})
 _NOTHING = Head((), (), {})
 
 
@@ -55,6 +58,13 @@ def holdable(source: Path, head: Head, result: Path, film: Track) -> Head:
             tracks += [_common(track, copy) for copy in back[:1]]
     kept = {key: text for key, text in head.metadata.items() if whole.metadata.get(key) == text}
     return Head(tuple(tracks), head.chapters if whole.chapters else (), kept)
+
+
+def untold_by_codec(result: Path) -> dict[str, str]:
+    """Return names of figures that a result's codec does not tell, and why."""
+    with open_video(result) as made:
+        codec = film_of(made).codec_context.codec.canonical_name
+    return {} if codec in _HDR_CODECS else dict.fromkeys(_HDR, f"{codec} does not carry it")
 
 
 def _format_name(container: InputContainer, path: Path) -> str:

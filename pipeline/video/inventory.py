@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from fractions import Fraction
@@ -20,6 +19,7 @@ from av.video.stream import VideoStream
 from pipeline.errors import RefusedVideo
 from pipeline.video.container import OF_THE_FILE, demuxed, film_of, open_video
 from pipeline.video.contents import FILM, Chapter, Contents, Film, Head, Times, Track
+from pipeline.video.window import Window, window_of
 
 _UNSAID = 2  # by ISO/IEC 23091-2
 # What tells of the writer and the encoder, not of the film.
@@ -27,18 +27,23 @@ _OF_THE_STREAM = {"encoder", "vendor_id", "handler_name", "creation_time", "dura
 _STATISTICS = ("_statistics", "bps", "number_of_")
 
 
-def read_head(container: InputContainer, film: VideoStream) -> Head:
+def read_head(container: InputContainer, film: VideoStream, window: Window = Window()) -> Head:  # noqa: B008  (frozen)
     """Return what is known without reading packets; of chapters stored as a stream only the chapters."""
     tracks = [_track(stream) for stream in container.streams if stream.discard != Discard.all]
     return Head(
         tracks=tuple(replace(track, kind=FILM, codec="") if track.index == film.index else track for track in tracks),
-        chapters=tuple(map(_chapter, container.chapters())),
+        chapters=tuple(map(_chapter, window.chapters(container))),
         metadata=_facts(container.metadata, OF_THE_FILE),
     )
 
 
-def read_contents(path: Path) -> Contents:
+def read_contents(path: Path, *, start: float = 0.0, duration: float | None = None) -> Contents:
     """Read a file to its end: frames are decoded, all else is hashed. Damage is passed over.
+
+    Args:
+        path: The file.
+        start: Seconds of the film to leave out.
+        duration: Seconds of it to read; None for all.
 
     Raises:
         BrokenVideo: if libav cannot make sense of it.
@@ -47,41 +52,56 @@ def read_contents(path: Path) -> Contents:
     with open_video(path) as container:
         stream = film_of(container)
         stream.thread_type = "AUTO"
-        head = read_head(container, stream)
-        film = _FilmReader(stream)
-        packets: dict[int, _PacketReader] = defaultdict(_PacketReader)
+        window = window_of(Fraction(container.start_time or 0, av.time_base), start, duration)
+        head = read_head(container, stream, window)
+        film = _FilmReader(stream, window)
+        packets = {other.index: _PacketReader(window) for other in container.streams}
         for packet in demuxed(container, [other for other in container.streams if other.type != "attachment"]):
             if packet.size:
                 packets[packet.stream.index].read(packet)
             if packet.stream.index == stream.index:
-                film.read(packet.decode)
-        film.read(stream.decode)
-        tracks = tuple(packets[track.index].filled(track) if track.index in packets else track for track in head.tracks)
+                film.read(packet)
+        tracks = tuple(packets[track.index].filled(track) for track in head.tracks)
         return Contents(replace(head, tracks=tracks), film.film())
 
 
 class _FilmReader:
-    """Takes down frames as they are decoded."""
+    """Takes down frames, decoded from the last key frame before the window on."""
 
-    def __init__(self, stream: VideoStream) -> None:
-        self._stream = stream
+    def __init__(self, stream: VideoStream, window: Window) -> None:
+        assert stream.time_base is not None
+        self._stream, self._tick, self._window = stream, stream.time_base, window
+        self._waiting: list[av.Packet] = []
         self._ticks: list[int] = []
         self._first: av.VideoFrame | None = None
         self._last: av.VideoFrame | None = None
 
-    def read(self, decode: Callable[[], list[av.VideoFrame]]) -> None:
+    def read(self, packet: av.Packet) -> None:
+        early = packet.pts is not None and not self._window.reached(packet.pts * self._tick)
+        if early and packet.is_keyframe:
+            self._waiting.clear()
+        self._waiting.append(packet)
+        if not early:
+            for one in self._waiting:
+                self._decode(one.decode)
+            self._waiting.clear()
+
+    def _decode(self, decode: Callable[[], list[av.VideoFrame]]) -> None:
         try:
             frames = decode()
         except (av.error.InvalidDataError, av.error.EOFError):
             return
         for frame in frames:
             pts = frame.pts if frame.pts is not None else frame.dts
-            self._ticks.append(pts if pts is not None else self._ticks[-1] + 1 if self._ticks else 0)
-            self._first, self._last = self._first or frame, frame
+            pts = pts if pts is not None else self._ticks[-1] + 1 if self._ticks else 0
+            if self._window.holds(pts * self._tick):
+                self._ticks.append(self._window.moved(pts, self._tick))
+                self._first, self._last = self._first or frame, frame
 
     def film(self) -> Film:
-        first, last, tick = self._first, self._last, self._stream.time_base
-        if first is None or last is None or tick is None:
+        self._decode(self._stream.decode)
+        first, last, tick = self._first, self._last, self._tick
+        if first is None or last is None:
             raise RefusedVideo("holds no frame that can be decoded")
         return Film(
             size=(first.width, first.height),
@@ -96,7 +116,8 @@ class _FilmReader:
 class _PacketReader:
     """Counts and hashes the packets of one stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: Window) -> None:
+        self._window = window
         self._hash = hashlib.sha256()
         self._ticks: list[int] = []
         self._count = 0
@@ -104,15 +125,21 @@ class _PacketReader:
         self._tick = Fraction(1)
 
     def read(self, packet: av.Packet) -> None:
+        stored, self._tick = packet.dts if packet.dts is not None else packet.pts, packet.time_base
+        if stored is not None and not self._window.holds(stored * self._tick):
+            return
         data = _payload(packet)
         self._hash.update(data)
-        self._first, self._tick = self._first or data, packet.time_base
+        self._first = self._first or data
         self._count += 1
-        begin = packet.pts if packet.pts is not None else packet.dts
-        if begin is not None:
+        shown = packet.pts if packet.pts is not None else packet.dts
+        if shown is not None:
+            begin = self._window.moved(shown, self._tick)
             self._ticks += [begin, begin + (packet.duration or 0)] if packet.stream.type == "subtitle" else [begin]
 
     def filled(self, track: Track) -> Track:
+        if not self._count:
+            return track
         times = Times(self._tick, tuple(self._ticks))
         return replace(track, packets=self._count, sha256=self._hash.hexdigest(), times=times, first=self._first)
 

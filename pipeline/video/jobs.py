@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from pipeline.config import sha256_of
 from pipeline.discover import Job
 from pipeline.engine import Engine
+from pipeline.errors import ImageError, one_line
+from pipeline.evaluate import Judge
 from pipeline.images import Picture, write_picture
 from pipeline.pixels import Pixels
-from pipeline.report import Record
+from pipeline.report import Quality, Record
+from pipeline.video.conformance import examine
 from pipeline.video.encoder import check_codec
 from pipeline.video.films import Film, FrameFolder, VideoFile, frame_paths, parse_fps
-from pipeline.video.options import VideoOptions
+from pipeline.video.flicker import flicker_of_files
+from pipeline.video.options import READABLE, VideoOptions
 from pipeline.video.restore import FilmRestoration, Progress
 
 Watch = Callable[[Job, Progress], None]
@@ -26,17 +30,28 @@ class FilmJobs:
 
     Args:
         options: How they are read and written.
+        flicker: Measure the flicker of every film.
+        judge: Finds references for it. A film without one is recorded as one that cannot be judged.
         watch: Called after every frame.
 
     Raises:
         ConfigError: for options that libav does not know.
     """
 
-    def __init__(self, options: VideoOptions, watch: Watch = lambda job, progress: None) -> None:
+    def __init__(
+        self,
+        options: VideoOptions,
+        *,
+        flicker: bool = False,
+        judge: Judge | None = None,
+        watch: Watch = lambda job, progress: None,
+    ) -> None:
         check_codec(options)
         if options.fps is not None:
             parse_fps(options.fps)
         self.options = options
+        self.flicker = flicker
+        self.judge = judge
         self.watch = watch
 
     def fingerprint(self, chain: str) -> str:
@@ -89,6 +104,31 @@ class FilmJobs:
             frames=progress.frames,
             waiting={name: round(load.waiting, 3) for name, load in progress.loads.items()},
         )
+
+    def check(self, job: Job, record: Record, made: Path) -> Record:
+        """Record what of a restored film is not as in its source, and what the result cannot hold of it."""
+        if job.kind == "frames" or record.input_size is None or record.output_size is None:
+            return record
+        scale = record.output_size[0] // record.input_size[0]
+        figures = examine(job.source, made, scale=scale, start=self.options.start, duration=self.options.duration)
+        lost = [str(figure) for figure in figures if not figure.agrees and not figure.is_fault]
+        differs = [str(figure) for figure in figures if figure.is_fault]
+        return replace(record, notes=(*record.notes, *lost), differs=tuple(differs))
+
+    def measure_flicker(self, job: Job, record: Record, made: Path) -> Record:
+        """Record the flicker of a film, its source and its reference, where that is wanted."""
+        quality = None if self.judge is None else self.judge.find(job.relative, READABLE)
+        reference = None if quality is None or quality.reference is None else Path(quality.reference)
+        if job.kind == "frames" or (reference is None and not self.flicker):
+            return replace(record, quality=quality)
+        try:
+            errors = flicker_of_files(
+                job.source, made, reference, start=self.options.start, duration=self.options.duration
+            )
+        except ImageError as error:
+            return replace(record, quality=Quality(error=f"flicker: {one_line(error)}"))
+        flicker = {name: asdict(error) for name, error in errors.items()}
+        return replace(record, flicker=flicker, quality=quality if reference is None else None)
 
     def _frames_folder(self, job: Job) -> Path | None:
         if self.options.frames_out is None or job.target is None:

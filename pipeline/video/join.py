@@ -17,9 +17,10 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import BrokenVideo
 from pipeline.video.container import OF_THE_FILE, demuxed, film_of, open_video
-from pipeline.video.options import FORMATS, VideoOptions
+from pipeline.video.options import FORMATS
 from pipeline.video.probe import Footage
 from pipeline.video.segments import Segment, decoding_times, packets_of
+from pipeline.video.window import Window
 
 # Of the file that was, not of the film.
 _OF_THE_STREAM = ("BPS", "NUMBER_OF_", "_STATISTICS_", "DURATION", "encoder", "ENCODER")
@@ -27,37 +28,34 @@ _OF_THE_STREAM = ("BPS", "NUMBER_OF_", "_STATISTICS_", "DURATION", "encoder", "E
 Timed = tuple[Fraction, int, int, av.Packet]
 
 
-def join(
-    path: Path, source: Path | None, segments: Sequence[Segment], footage: Footage, options: VideoOptions
-) -> list[str]:
+def join(path: Path, source: Path | None, segments: Sequence[Segment], footage: Footage, window: Window) -> list[str]:
     """Write the film into ``path`` with all that lies beside it in ``source``; None for a folder of frames.
 
     Returns:
-        What the container cannot hold.
+        What the container tells less exactly.
 
     Raises:
         BrokenVideo: if libav cannot write it.
     """
     suffix = path.suffix.lower()
     format_name = FORMATS[suffix.removeprefix(".")]
-    notes: list[str] = []
     try:
         with ExitStack() as stack:
             first = stack.enter_context(open_video(segments[0].path))
             given = None if source is None else stack.enter_context(open_video(source))
             flags = {} if suffix == ".mkv" else {"movflags": "faststart", "movie_timescale": _timescale(footage, given)}
             out = stack.enter_context(av.open(str(path), "w", format=format_name, options=flags))
-            film, copies = _add_streams(out, film_of(first), given, footage, notes)
+            film, copies = _add_streams(out, film_of(first), given, footage)
             if given is not None:
-                _copy_film_facts(out, given, footage, options)
-            sources = [_film_packets(film, segments, footage, options)]
+                _copy_film_facts(out, given, window)
+            sources = [_film_packets(film, segments, footage, window)]
             if given is not None:
-                sources.append(_copied_packets(given, copies, footage, options))
+                sources.append(_copied_packets(given, copies, window))
             for _, _, _, packet in heapq.merge(*sources, key=lambda timed: timed[:3]):
                 out.mux(packet)
     except av.FFmpegError as error:
         raise BrokenVideo(f"cannot be written as {suffix}: {error.strerror}; try --container mkv") from error
-    return notes + list(_rounded_by(suffix, segments, footage))
+    return list(_rounded_by(suffix, segments, footage))
 
 
 def _timescale(footage: Footage, given: InputContainer | None) -> str:
@@ -77,7 +75,7 @@ def _rounded_by(suffix: str, segments: Sequence[Segment], footage: Footage) -> I
 
 
 def _add_streams(
-    out: OutputContainer, encoded: VideoStream, given: InputContainer | None, footage: Footage, notes: list[str]
+    out: OutputContainer, encoded: VideoStream, given: InputContainer | None, footage: Footage
 ) -> tuple[VideoStream, dict[int, Stream]]:
     """Add the film and copies of all other streams that the container holds, in the source's order."""
     if given is None:
@@ -91,10 +89,6 @@ def _add_streams(
             _describe(film, stream)
         elif _holds(out.format.name, stream):
             copies[stream.index] = _add_copy(out, stream)
-        else:
-            kind = stream.codec_context.name if stream.codec_context is not None else stream.type
-            lost = f"{stream.type} stream {stream.index} ({kind})"
-            notes.append(f"{lost} is not carried into {out.format.name}; --container mkv may hold it")
     assert film is not None
     return film, copies
 
@@ -102,6 +96,8 @@ def _add_streams(
 def _add_film(out: OutputContainer, encoded: VideoStream, footage: Footage) -> VideoStream:
     film = out.add_stream_from_template(encoded, opaque=True)
     film.time_base = footage.time_base
+    if footage.aspect is not None:
+        film.codec_context.sample_aspect_ratio = footage.aspect
     film.set_display_matrix(footage.display_matrix)
     if encoded.codec_context.name == "hevc" and out.format.name != "matroska":
         film.codec_context.codec_tag = "hvc1"  # the one of its two names that QuickTime plays
@@ -130,68 +126,44 @@ def _holds(format_name: str, stream: Stream) -> bool:
     return True
 
 
-def _copy_film_facts(out: OutputContainer, given: InputContainer, footage: Footage, options: VideoOptions) -> None:
+def _copy_film_facts(out: OutputContainer, given: InputContainer, window: Window) -> None:
     out.metadata.update({key: text for key, text in given.metadata.items() if key.lower() not in OF_THE_FILE})
-    shift, stop = _window(footage, options)
-    chapters = []
-    for chapter in given.chapters():
-        base = chapter["time_base"] or Fraction(1, av.time_base)
-        start, end = chapter["start"] * base, chapter["end"] * base
-        if (stop is None or start < stop) and end > footage.begin + Fraction(options.start):
-            begin = max(start - shift, Fraction(0)) if shift else start
-            last = end if stop is None else min(end, stop)
-            chapters.append(chapter | {"start": round(begin / base), "end": round((last - shift) / base)})
-    if chapters:
+    if chapters := list(window.chapters(given)):
         out.set_chapters(chapters)
 
 
-def _window(footage: Footage, options: VideoOptions) -> tuple[Fraction, Fraction | None]:
-    """Return the seconds by which all times are moved forward, and where the film ends on the source's clock."""
-    shift = Fraction(options.start)
-    if options.duration is None:
-        return shift, None
-    return shift, footage.begin + shift + Fraction(options.duration)
-
-
-def _film_packets(
-    film: VideoStream, segments: Sequence[Segment], footage: Footage, options: VideoOptions
-) -> Iterator[Timed]:
+def _film_packets(film: VideoStream, segments: Sequence[Segment], footage: Footage, window: Window) -> Iterator[Timed]:
     step = max(1, round(1 / footage.rate / footage.time_base))
     dts = iter(decoding_times(segments, step))
     shown = [one for segment in segments for one in segment.shown]
-    shift = round(_window(footage, options)[0] / footage.time_base)
     done = 0
     for segment in segments:
         for packet, place in zip(packets_of(segment), segment.order, strict=True):
             at = done + place
             following = shown[at + 1].pts if at + 1 < len(shown) else shown[at].pts + step
-            packet.pts, packet.dts = shown[at].pts - shift, next(dts) - shift
+            packet.pts, packet.dts = (window.moved(ticks, footage.time_base) for ticks in (shown[at].pts, next(dts)))
             packet.duration = shown[at].duration or following - shown[at].pts
             packet.time_base, packet.stream = footage.time_base, film
             yield packet.dts * footage.time_base, 0, done, packet
         done += len(segment.shown)
 
 
-def _copied_packets(
-    given: InputContainer, copies: dict[int, Stream], footage: Footage, options: VideoOptions
-) -> Iterator[Timed]:
+def _copied_packets(given: InputContainer, copies: dict[int, Stream], window: Window) -> Iterator[Timed]:
     """Yield the packets of the other streams as they are, in the order of the file."""
     wanted = [stream for stream in given.streams if stream.index in copies and stream.type != "attachment"]
     if not wanted:
         return
-    shift, stop = _window(footage, options)
-    begin = footage.begin + shift
     latest = Fraction(-(10**9))
     for number, packet in enumerate(demuxed(given, wanted)):
         at = packet.dts if packet.dts is not None else packet.pts
         if at is None:
             continue
         seconds = at * packet.time_base
-        if (stop is not None and seconds >= stop) or (shift and seconds < begin):
+        if not window.holds(seconds):
             continue
-        ticks = round(shift / packet.time_base)
-        packet.pts = None if packet.pts is None else packet.pts - ticks
-        packet.dts = None if packet.dts is None else packet.dts - ticks
+        base = packet.time_base
+        packet.pts = None if packet.pts is None else window.moved(packet.pts, base)
+        packet.dts = None if packet.dts is None else window.moved(packet.dts, base)
         packet.stream = copies[packet.stream.index]
-        latest = max(latest, seconds - shift)
+        latest = max(latest, seconds - window.shift)
         yield latest, 1, number, packet

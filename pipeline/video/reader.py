@@ -94,15 +94,20 @@ def _decoded(container: InputContainer, stream: VideoStream, tell: Callable[[str
             packet = next(packets, None)
             if packet is None:
                 return
+            if packet.is_corrupt:
+                tell(f"the file is cut off or damaged {_where(packet)}")
             yield from packet.decode()
         except av.error.InvalidDataError as error:
             if packet is None:
                 tell(f"the file is cut off or damaged: {error.strerror}")
                 yield from stream.decode(None)
                 return
-            at = packet.pts if packet.pts is not None else packet.dts
-            where = "at an unknown time" if at is None else f"at {float(at * packet.time_base):.3f} s"
-            tell(f"what is damaged {where} cannot be decoded")
+            tell(f"what is damaged {_where(packet)} cannot be decoded")
+
+
+def _where(packet: av.Packet) -> str:
+    at = packet.pts if packet.pts is not None else packet.dts
+    return "at an unknown time" if at is None else f"at {float(at * packet.time_base):.3f} s"
 
 
 def _deinterlaced(frames: Iterable[av.VideoFrame], stream: VideoStream) -> Iterator[av.VideoFrame]:

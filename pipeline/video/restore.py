@@ -23,7 +23,7 @@ from pipeline.engine import Engine
 from pipeline.errors import BrokenVideo, RefusedVideo
 from pipeline.pixels import Pixels
 from pipeline.video.device import Account, DeviceStep, Made, batch_size, batches
-from pipeline.video.encoder import hdr_note, layout_for
+from pipeline.video.encoder import layout_for
 from pipeline.video.films import Film
 from pipeline.video.join import join
 from pipeline.video.options import VideoOptions
@@ -39,9 +39,11 @@ from pipeline.video.segments import (
     write_segment,
 )
 from pipeline.video.steps import Load, Waiting, side_by_side
+from pipeline.video.window import window_of
 
 _AHEAD = 2
 _AHEAD_OF_ENCODER = 8
+_MUCH = 0.5  # seconds by which a film may be shorter than sound beside it
 
 
 @dataclass
@@ -121,7 +123,7 @@ class FilmRestoration:
         self.tell = tell
         self.layout = layout_for(self.footage, options)
         self.device_step = DeviceStep(engine, film, self.layout, keep_pixels=save is not None)
-        self.begin = self.footage.begin + Fraction(options.start)
+        self.window = window_of(self.footage.begin, options.start, options.duration)
         self.notes: dict[str, None] = {}
         _prepare(folder, job)
 
@@ -138,8 +140,14 @@ class FilmRestoration:
         segments += self._fresh_segments(segments, progress)
         if not segments:
             raise RefusedVideo("holds no frames in the time that was asked for")
-        lost = join(target, self.film.beside, segments, self.footage, self.options)
-        notes = [*self._notes_before(), *self.notes, *damaged_stretches(segments, self.footage), *lost]
+        rounded = join(target, self.film.beside, segments, self.footage, self.window)
+        notes = [
+            *self._notes_before(),
+            *self.notes,
+            *damaged_stretches(segments, self.footage),
+            *self._early_end(segments[-1]),
+            *rounded,
+        ]
         width, height = self.footage.size
         scale = self.engine.chain.scale
         return Restored((width * scale, height * scale), progress, tuple(notes), self.device_step.account)
@@ -162,15 +170,12 @@ class FilmRestoration:
                 index += 1
 
     def _shots(self, since: int | None) -> Iterator[Shot]:
-        time_base, options = self.footage.time_base, self.options
-        if since is None and options.start:
-            since = -(-self.begin // time_base)
+        time_base, begin = self.footage.time_base, self.window.begin
+        if since is None and begin is not None:
+            since = -(-begin // time_base)
         shots = self.film.shots(since, self._note)
-        if options.duration is not None:
-            end = (self.begin + Fraction(options.duration)) / time_base
-            shots = takewhile(lambda shot: shot.pts < end, shots)
-        for shot in shots:
-            if shot.damaged and options.strict:
+        for shot in takewhile(lambda shot: not self.window.passed(shot.pts * time_base), shots):
+            if shot.damaged and self.options.strict:
                 self._note(f"damaged at {float(shot.pts * time_base - self.footage.begin):.3f} s")
             yield shot
 
@@ -205,12 +210,17 @@ class FilmRestoration:
         wanted = left if self.options.duration is None else min(left, Fraction(self.options.duration))
         return max(0, round(wanted * self.footage.rate))
 
+    def _early_end(self, last: Segment) -> Iterator[str]:
+        """Tell if the film is shorter than its file says, as one is that was cut off."""
+        duration, shown = self.footage.duration, last.shown[-1]
+        ended = (shown.pts + shown.duration) * self.footage.time_base - self.footage.begin
+        if duration is not None and self.window.stop is None and ended < duration - _MUCH:
+            yield f"ends at {float(ended):.3f} s, although the file says {float(duration):.3f} s"
+
     def _notes_before(self) -> Iterator[str]:
         yield from self.footage.notes
         if self.layout != self.footage.layout:
             yield f"{pix_fmt_of(self.footage.layout)} becomes {pix_fmt_of(self.layout)}"
-        if hdr := hdr_note(self.footage, self.options):
-            yield hdr
 
 
 def _prepare(folder: Path, job: str) -> None:

@@ -16,6 +16,7 @@ from pipeline.config import ChainConfig
 from pipeline.discover import plan
 from pipeline.engine import Engine
 from pipeline.errors import ConfigError
+from pipeline.evaluate import Judge
 from pipeline.report import Record, Report
 from pipeline.video.jobs import FilmJobs
 from pipeline.video.options import VideoOptions
@@ -24,7 +25,14 @@ from stages.unsharp_mask import UnsharpMaskConfig
 CHAIN = ChainConfig(stages=(UnsharpMaskConfig(strength=0.0),))
 
 
-def restore(folder: Path, *inputs: str, watch: Callable = lambda job, progress: None, **options) -> list[Record]:
+def restore(
+    folder: Path,
+    *inputs: str,
+    watch: Callable = lambda job, progress: None,
+    flicker: bool = False,
+    judge: Judge | None = None,
+    **options,
+) -> list[Record]:
     """Restore inputs below a folder to ``folder/out``."""
     chosen = VideoOptions(**options)
     jobs = plan([str(folder / text) for text in inputs], folder / "out", video=chosen)
@@ -32,7 +40,13 @@ def restore(folder: Path, *inputs: str, watch: Callable = lambda job, progress: 
     engine = Engine(Chain.build(CHAIN), device="cpu")
     told: list[Record] = []
     try:
-        Batch(CHAIN, folder / "out", report, lambda: engine, films=FilmJobs(chosen, watch)).run(jobs, told.append)
+        Batch(
+            CHAIN,
+            folder / "out",
+            report,
+            lambda: engine,
+            films=FilmJobs(chosen, watch=watch, flicker=flicker, judge=judge),
+        ).run(jobs, told.append)
     finally:
         report.close()
     return told

@@ -1,0 +1,39 @@
+"""``--verify SOURCE RESULT``: the conformance check by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from pipeline.errors import ConfigError
+from pipeline.video import flicker as flickering
+from pipeline.video.conformance import as_table, examine
+from pipeline.video.options import VideoOptions
+
+
+def verify_films(files: Sequence[Path], options: VideoOptions, console: Console, *, flicker: bool) -> int:
+    """Print how a result compares with its source; return the exit code, 1 if it differs.
+
+    Args:
+        files: The source and the result.
+        options: Whose ``start`` and ``duration`` tell which part of the source the result shows.
+        console: Where to.
+        flicker: Measure that, too.
+
+    Raises:
+        ConfigError: if there are not two files.
+        ImageError: if they cannot be compared.
+    """
+    if len(files) != 2:
+        raise ConfigError(f"--verify: got {len(files)} files, expected two: --verify SOURCE RESULT")
+    source, result = files
+    figures = examine(source, result, start=options.start, duration=options.duration)
+    console.print(as_table(figures), soft_wrap=False)
+    if flicker:
+        errors = flickering.flicker_of_files(source, result, start=options.start, duration=options.duration)
+        told = {name: asdict(error) for name, error in errors.items()}
+        console.print(flickering.as_table({str(result): told}), soft_wrap=False)
+    return 1 if any(figure.is_fault for figure in figures) else 0
