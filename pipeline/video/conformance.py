@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 from rich.table import Table
@@ -16,7 +17,7 @@ from pipeline.errors import BrokenVideo, ImageError
 from pipeline.progress import printable
 from pipeline.video.agreement import Figure, equal, equal_texts, same_moment, same_times
 from pipeline.video.contents import FILM, Chapter, Contents, Film, Times, Track
-from pipeline.video.holdable import holdable, untold_by_codec
+from pipeline.video.holdable import holdable, untold
 from pipeline.video.inventory import read_contents
 
 
@@ -42,7 +43,7 @@ def examine(
     film = next(track for track in after.head.tracks if track.kind == FILM)
     possible = replace(before, head=holdable(source, before.head, result, film))
     lost = _names(_other_figures(before, after)) - _names(_other_figures(possible, after))
-    obstacles = dict.fromkeys(lost, "this container cannot hold it; --container mkv may") | untold_by_codec(result)
+    obstacles = dict.fromkeys(lost, "this container cannot hold it; --container mkv may") | untold(result)
     return [figure if figure.agrees else replace(figure, obstacle=obstacles.get(figure.name, "")) for figure in figures]
 
 
@@ -71,7 +72,7 @@ def _film_figures(before: Film, after: Film, scale: int | None) -> Iterator[Figu
         # The last moment and how long it lasts are both rounded.
         yield same_moment("duration", ends, (2 * before.times.tick, 2 * after.times.tick))
     yield _size(before.size, after.size, scale)
-    yield equal("pixel aspect", before.aspect, after.aspect)
+    yield _aspect(before.aspect, after)
     yield equal("rotation", before.turn, after.turn)
     for name, fact in before.facts.items():
         yield equal(name, fact, after.facts.get(name))
@@ -82,6 +83,12 @@ def _size(before: tuple[int, int], after: tuple[int, int], scale: int | None) ->
     width, height = (side * wanted for side in before)
     text = f"{width}x{height}" if scale else f"{before[0]}x{before[1]} times a whole number"
     return Figure("size", text, f"{after[0]}x{after[1]}", after == (width, height))
+
+
+def _aspect(wanted: Fraction, after: Film) -> Figure:
+    """Compare the shape of pixels; some containers tell it as a width in whole pixels on the screen."""
+    agrees = abs(wanted - after.aspect) * after.size[0] <= 1
+    return Figure("pixel aspect", str(wanted), str(after.aspect), agrees)
 
 
 def _other_figures(before: Contents, after: Contents) -> Iterator[Figure]:

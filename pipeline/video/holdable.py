@@ -24,6 +24,8 @@ from pipeline.video.inventory import read_head
 # Names of figures, and the codecs that carry them in their own stream.
 _HDR = ("mastering display", "content light")
 _HDR_CODECS = frozenset({"av1", "h264", "hevc"})
+# libav's writer of Matroska looks for the pixel aspect where PyAV cannot write; these codecs' streams tell it.
+_ASPECT_CODECS = frozenset({"h264", "hevc"})
 _NOTHING = Head((), (), {})
 
 
@@ -60,11 +62,17 @@ def holdable(source: Path, head: Head, result: Path, film: Track) -> Head:
     return Head(tuple(tracks), head.chapters if whole.chapters else (), kept)
 
 
-def untold_by_codec(result: Path) -> dict[str, str]:
-    """Return names of figures that a result's codec does not tell, and why."""
+def untold(result: Path) -> dict[str, str]:
+    """Return names of film figures that a result's codec or container is not told, and why."""
     with open_video(result) as made:
         codec = film_of(made).codec_context.codec.canonical_name
-    return {} if codec in _HDR_CODECS else dict.fromkeys(_HDR, f"{codec} does not carry it")
+        is_matroska = made.format.name.startswith("matroska")
+    reasons = {} if codec in _HDR_CODECS else dict.fromkeys(_HDR, f"{codec} does not carry it")
+    if is_matroska:
+        reasons["duration"] = "Matroska does not tell how long the last frame stays; --container mp4 does"
+    if is_matroska and codec not in _ASPECT_CODECS:
+        reasons["pixel aspect"] = f"of {codec}, Matroska is not told it; --container mp4 or another --codec keeps it"
+    return reasons
 
 
 def _format_name(container: InputContainer, path: Path) -> str:

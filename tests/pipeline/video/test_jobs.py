@@ -18,9 +18,12 @@ from pipeline.engine import Engine
 from pipeline.errors import ConfigError
 from pipeline.evaluate import Judge
 from pipeline.report import Record, Report
+from pipeline.video.agreement import Figure
+from pipeline.video.conformance import examine
 from pipeline.video.jobs import FilmJobs
 from pipeline.video.options import VideoOptions
 from stages.unsharp_mask import UnsharpMaskConfig
+from tests.pipeline.video import clips
 
 CHAIN = ChainConfig(stages=(UnsharpMaskConfig(strength=0.0),))
 
@@ -81,6 +84,57 @@ def test_a_film_that_cannot_be_restored_is_told(tmp_path):
         "failed",
         "cannot be read as a video: Invalid data found when processing input",
     )
+
+
+def test_what_differs_from_the_source_is_recorded_and_remembered(film, tmp_path, monkeypatch):
+    film()
+    fault, excused = Figure("frames", "12", "11", False), Figure("metadata artist", "A", "nothing", False, "not here")
+    monkeypatch.setattr("pipeline.video.jobs.examine", lambda *files, **options: [fault, excused])
+    (record,) = restore(tmp_path, "film.mp4")
+    assert (record.status, record.differs) == ("done", ("frames: 11, expected 12",))
+    assert "metadata artist: nothing, expected A; not here" in record.notes
+    (record,) = restore(tmp_path, "film.mp4")
+    assert (record.status, record.differs) == ("skipped", ("frames: 11, expected 12",))
+
+
+@pytest.mark.parametrize("clip", [clips.two_languages, clips.late_film, clips.variable_rate, clips.edit_list])
+@pytest.mark.parametrize("part", [{"start": 0.1}, {"duration": 0.2}, {"start": 0.08, "duration": 0.1}])
+def test_a_preview_is_compared_with_its_part_of_the_source(tmp_path, clip, part):
+    if clip is clips.late_film:
+        part = {name: value + 0.5 for name, value in part.items()}
+    source = clip(tmp_path / "film")
+    (record,) = restore(tmp_path, source.name, preset="ultrafast", **part)
+    assert (record.status, record.differs) == ("done", ())
+    assert record.frames < 8
+    whole = examine(source, tmp_path / "out" / str(record.output))
+    assert "frames" in {figure.name for figure in whole if figure.is_fault}
+
+
+def test_hdr_that_a_codec_does_not_carry_is_told(tmp_path):
+    (record,) = restore(tmp_path, clips.hdr10(tmp_path / "film").name, codec="ffv1")
+    assert (record.status, record.differs) == ("done", ())
+    assert any(note.startswith("content light: ") and note.endswith("ffv1 does not carry it") for note in record.notes)
+
+
+def test_flicker_is_recorded_beside_that_of_the_reference(tmp_path):
+    clips.wide_pixels(tmp_path / "film")
+    assert restore(tmp_path, "film.mp4", flicker=True)[0].flicker.keys() == {"source", "result"}
+    (tmp_path / "clean").mkdir()
+    judge = Judge(tmp_path / "clean")
+    (record,) = restore(tmp_path, "film.mp4", judge=judge)
+    assert (record.status, record.flicker) == ("skipped", {})
+    assert record.quality.error.startswith("no reference, expected ")
+    clips.wide_pixels(tmp_path / "clean/film")
+    (record,) = restore(tmp_path, "film.mp4", judge=judge)
+    assert record.flicker["reference"] == record.flicker["source"] != record.flicker["result"]
+    assert record.quality is None
+
+
+def test_flicker_that_cannot_be_measured_is_told(tmp_path):
+    clips.one_frame(tmp_path / "film")
+    (record,) = restore(tmp_path, "film.mp4", flicker=True)
+    assert record.status == "done"
+    assert record.quality.error.startswith("flicker: holds no two frames")
 
 
 @pytest.mark.parametrize("codec", ["ffv1", "libx264"])

@@ -18,6 +18,7 @@ from pipeline.video.restore import FilmRestoration, Restored
 from stages.edsr import EDSRConfig
 from stages.stage import StageConfig
 from stages.unsharp_mask import UnsharpMaskConfig
+from tests.pipeline.video import clips
 
 SAME = UnsharpMaskConfig(strength=0.0)
 TWICE = EDSRConfig(width=2, depth=1, strength=0.0)
@@ -131,6 +132,26 @@ def test_a_preview_holds_the_frames_and_the_sound_of_its_time(film, tmp_path):
     assert times(target) == [time - Fraction(1, 10) for time in times(source) if 0.1 <= time < 0.3]
     with av.open(str(target)) as container:
         assert 0.15 < container.streams.audio[0].duration / 48000 < 0.25
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("libx264", ".mkv"), ("libx264", ".mp4"), ("ffv1", ".mp4")])
+def test_the_shape_of_pixels_is_kept(tmp_path, codec, suffix):
+    source, target = clips.wide_pixels(tmp_path / "in"), tmp_path / f"out{suffix}"
+    restore(source, target, codec=codec)
+    with av.open(str(target)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(64, 45)
+
+
+def test_the_shape_of_pixels_that_matroska_is_not_told_is_no_fault(tmp_path):
+    source, target = clips.wide_pixels(tmp_path / "in"), tmp_path / "out.mkv"
+    restore(source, target, codec="ffv1")
+    (lost,) = [figure for figure in examine(source, target) if not figure.agrees]
+    assert (lost.name, lost.is_fault) == ("pixel aspect", False)
+
+
+def test_the_end_of_a_file_that_was_cut_off_is_told(tmp_path):
+    notes = restore(clips.truncated(tmp_path / "in"), tmp_path / "out.mp4").notes
+    assert "ends at 0.080 s, although the file says 0.640 s" in notes
 
 
 def test_other_streams_alone_are_refused(film, tmp_path):

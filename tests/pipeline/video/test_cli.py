@@ -1,0 +1,83 @@
+"""Films on the command line: what is told of them, and the exit code."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import pipeline.video.restore
+from pipeline.cli import main
+from tests.pipeline.video import clips
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run the command line in a folder with a chain."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    Path("chain.yaml").write_text("stages:\n  - {stage: bicubic, scale: 2}\n")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["run_pipeline.py", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+RESTORE = ("-o", "out", "-c", "chain.yaml", "--device", "cpu", "--preset", "ultrafast")
+
+
+def test_a_film_is_restored_and_verified(run: Run) -> None:
+    clips.two_languages(Path("film"))
+    code, out, err = run("film.mkv", *RESTORE, "--container", "mp4", "--flicker")
+    assert (code, err) == (0, "")
+    assert "note: film.mkv: stream 3 (subtitle subrip): missing, expected there; this container cannot hold it" in out
+    assert "Warping error" in out
+    record = json.loads(Path("out/restoration.jsonl").read_text())
+    assert record["differs"] == []
+    assert record["flicker"].keys() == {"source", "result"}
+    code, out, err = run("--verify", "film.mkv", "out/film.mp4")
+    assert (code, err) == (0, "")
+    assert "not held" in out
+    assert "DIFFERS" not in out
+
+
+def test_another_film_is_told(run: Run) -> None:
+    clips.wide_pixels(Path("film"))
+    clips.variable_rate(Path("other"))
+    code, out, _ = run("--verify", "film.mp4", "other.mp4")
+    assert code == 1
+    assert "DIFFERS" in out
+    assert run("--verify", "film.mp4", "film.mp4", "--duration", "0.2")[0] == 1
+
+
+def test_what_differs_makes_the_exit_code_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips.rotated(Path("film"))
+    joined = pipeline.video.restore.join
+    monkeypatch.setattr(
+        "pipeline.video.restore.join",
+        lambda path, source, segments, footage, window: joined(
+            path, source, segments, dataclasses.replace(footage, display_matrix=None), window
+        ),
+    )
+    code, _, err = run("film.mp4", *RESTORE)
+    assert code == 1
+    assert "differs from its source: film.mp4: rotation: 0 degrees, expected -90 degrees" in err
+
+
+def test_verifying_wants_two_files_that_are_films(run: Run) -> None:
+    clips.sound_only(Path("sound"))
+    assert run("--verify", "sound.m4a")[0::2] == (
+        2,
+        "--verify: got 1 files, expected two: --verify SOURCE RESULT\n",
+    )
+    code, _, err = run("--verify", "sound.m4a", "sound.m4a")
+    assert (code, err) == (1, "the source sound.m4a holds no film that can be decoded, only audio\n")

@@ -1,0 +1,77 @@
+"""A film whose run was killed, and that was gone on with, is the one of a run that was not."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.pipeline.video import clips
+
+ROOT = Path(__file__).resolve().parents[3]
+FRAMES = 600
+
+
+def start(folder: Path, output: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(ROOT / "run_pipeline.py"), "film.mkv", "-o", output, "-c", "chain.yaml"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([*command, "--codec", "ffv1", "--quiet"], cwd=folder, env=environment, text=True)
+
+
+def frames_of(path: Path) -> list[tuple[int | None, bytes]]:
+    """Return the time and the bytes of each frame as they are stored; of FFV1 every frame stands alone."""
+    with av.open(str(path)) as container:
+        return [(packet.pts, bytes(packet)) for packet in container.demux(video=0) if packet.size]
+
+
+def write_film(path: Path) -> None:
+    """Write a film of uneven times, with sound."""
+    times = [40 * number + 7 * (number % 3) for number in range(FRAMES)]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height = 320, 180
+        stream.codec_context.time_base = Fraction(1, 1000)
+        tone = container.add_stream("aac", rate=48000, layout="mono")
+        for number, pts in enumerate(times):
+            frame = clips.numbered_frame(number % 256, (320, 180), "yuv420p")
+            frame.pts, frame.time_base = pts, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 48000), np.float32), "fltp", "mono")
+        silence.sample_rate, silence.pts, silence.time_base = 48000, 0, Fraction(1, 48000)
+        container.mux(tone.encode(silence))
+        container.mux(tone.encode(None))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killed_at_three_moments_and_run_again_gives_the_same_frames(tmp_path: Path) -> None:
+    (tmp_path / "chain.yaml").write_text("stages:\n  - {stage: unsharp_mask}\n  - {stage: bicubic, scale: 2}\n")
+    write_film(tmp_path / "film.mkv")
+    began = time.monotonic()
+    assert start(tmp_path, "whole").wait() == 0
+    seconds = time.monotonic() - began
+
+    kept = 0
+    for moment in sorted(random.uniform(0.2, 0.9) for _ in range(3)):
+        running = start(tmp_path, "killed")
+        time.sleep(moment * seconds)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        if (tmp_path / "killed/film.mkv").exists():
+            break
+        kept = max(kept, len(list((tmp_path / "killed/.film.mkv.partial").glob("*.json"))) - 1)
+    assert start(tmp_path, "killed").wait() == 0
+
+    print(f"killed with up to {kept} segments kept")
+    whole = frames_of(tmp_path / "whole/film.mkv")
+    assert len(whole) == FRAMES
+    assert frames_of(tmp_path / "killed/film.mkv") == whole
+    assert {path.name for path in (tmp_path / "killed").iterdir()} == {"film.mkv", "restoration.jsonl"}
