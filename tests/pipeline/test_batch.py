@@ -106,6 +106,8 @@ def test_the_report_tells_everything(tmp_path: Path) -> None:
         "quality": None,
         "frames": None,
         "waiting": {},
+        "differs": [],
+        "flicker": {},
     }
 
 
