@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import Literal
@@ -65,10 +66,12 @@ class DeviceStep:
     @torch.inference_mode()
     def restore(self, shots: Sequence[Shot]) -> list[Made]:
         """Restore frames that are all damaged or all whole; damaged ones are only enlarged."""
-        image, excess = self.film.to_rgb(shots, self.engine.device)
+        with _one_thread():
+            image, excess = self.film.to_rgb(shots, self.engine.device)
         scale = self.engine.chain.scale
         made = bicubic_upscale(image, scale).clamp(0, 1) if shots[0].damaged else self._through_chain(image)
-        frames = to_frames(self.layout.from_rgb(bicubic_upscale(excess, scale).add_(made)), self.layout)
+        with _one_thread():
+            frames = to_frames(self.layout.from_rgb(bicubic_upscale(excess, scale).add_(made)), self.layout)
         return [
             Made(frame, Shown(shot.pts, shot.duration, shot.damaged), self._pixels(made[index : index + 1]))
             for index, (frame, shot) in enumerate(zip(frames, shots, strict=True))
@@ -90,6 +93,17 @@ class DeviceStep:
             return None
         depth = self.film.footage.layout.depth
         return to_pixels(image, np.dtype(np.uint8 if depth == 8 else np.uint16), gray=False)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one core: converting a frame is too short to wait for others that the encoder keeps busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def batch_size(chosen: int | Literal["auto"], device: torch.device) -> int:
