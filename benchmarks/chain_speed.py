@@ -238,9 +238,9 @@ def show(rows: list[tuple[str, ...]], title: str) -> None:
 
 
 def as_markdown(rows: list[tuple[str, ...]], title: str) -> str:
-    """Format the page docs/performance.md."""
+    """Format the page docs/chain_speed.md."""
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in (rows[0], ("---",) * len(rows[0]), *rows[1:]))
-    return f"# Performance\n\nWritten by `{command()}`: {title}. {machine()}\n\n{table}\n\n{_READING}\n"
+    return f"# One frame, all ways\n\nWritten by `{command()}`: {title}. {machine()}\n\n{table}\n\n{_READING}\n"
 
 
 def command() -> str:
