@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -108,8 +108,7 @@ def train_once(
     if weights.is_file():
         return weights
     run = Run(folder, max_time=options.budget, precision=options.precision, device=options.device)
-    if run.last.is_file():
-        run = Run(folder, max_time=options.budget, precision=options.precision, device=options.device, resume=True)
+    run = replace(run, resume=run.last.is_file())
     return fit(config, train, validation, run, f"{len(train.clean)} images, {len(train.pairs)} pairs")
 
 

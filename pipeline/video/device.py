@@ -39,6 +39,7 @@ class Account:
     """What the engine said of all batches together."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    backends: dict[str, str] = field(default_factory=dict)
     fp32_retries: int = 0
     memory_retreats: int = 0
     tile: int | None = None
@@ -85,6 +86,7 @@ class DeviceStep:
             account.seconds[name] = account.seconds.get(name, 0.0) + seconds
         account.fp32_retries += restoration.fp32_retries
         account.memory_retreats += restoration.memory_retreats
+        account.backends = restoration.backends
         account.tile, account.precision, account.device = restoration.tile, restoration.precision, restoration.device
         return restoration.pixels
 

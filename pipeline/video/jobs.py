@@ -98,6 +98,7 @@ class FilmJobs:
             tile=account.tile,
             device=account.device,
             precision=account.precision,
+            backends=account.backends,
             fp32_retries=account.fp32_retries,
             memory_retreats=account.memory_retreats,
             output_size=restored.size,
