@@ -12,8 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from pipeline.discover import Job
 from pipeline.errors import BrokenImage, RefusedImage, one_line
 from pipeline.overlap import Spans, ahead, worker
 from pipeline.report import Record, Report, Status
+from pipeline.results import partial_folder, stage_paths, temporary_folder, write_stages
 
 if TYPE_CHECKING:
     from pipeline.engine import Engine, Restoration
@@ -140,7 +140,7 @@ class Batch:
             raise RefusedImage(f"{source.suffix!r} is not the suffix of an image or video that can be read")
         if work.job.kind != "image":
             return self._open_film(work, target)
-        shutil.rmtree(_partial(target), ignore_errors=True)  # left by a kill
+        shutil.rmtree(partial_folder(target), ignore_errors=True)  # left by a kill
         if not source.is_file():
             raise BrokenImage("is not a file, or a link to nothing")
         quality = None if self.judge is None else self.judge.find(work.job.relative)
@@ -183,7 +183,7 @@ class Batch:
                 "move it away, or replace it by --overwrite"
             )
         finished = self.report.finished(output, came, input_sha256=source, chain=record.chain)
-        if not finished or not all(path.exists() for path in self._stage_paths(target)):
+        if not finished or not all(path.exists() for path in stage_paths(self.names, target)):
             return record
         skipped = replace(record, status="skipped", output_sha256=came)
         if record.quality is None or record.quality.error is not None:
@@ -197,7 +197,7 @@ class Batch:
         assert self._engine is not None
         assert work.job.target is not None
         if work.film is not None:
-            folder = _partial(work.job.target)
+            folder = partial_folder(work.job.target)
             with self._computing.span():
                 record = self._films.restore(work.job, work.film, self._engine, work.record, folder)
             return replace(work, record=record)
@@ -232,8 +232,8 @@ class Batch:
         assert work.picture is not None
         assert work.restoration is not None
         started, target = time.perf_counter(), work.job.target
-        with _temporary_folder(target) as folder:
-            self._write_stages(work.picture, work.restoration, folder, target)
+        with temporary_folder(target) as folder:
+            write_stages(self.names, work.picture, work.restoration, folder, target)
             temporary = folder / target.name
             notes = write_picture(temporary, restored_like(work.picture, work.restoration.pixels))
             height, width = work.restoration.pixels.shape[:2]
@@ -251,27 +251,14 @@ class Batch:
 
     def _keep_film(self, work: Work, target: Path) -> Work:
         """Check and record a film, then give it its name and drop its segments."""
-        made = _partial(target) / target.name
+        made = partial_folder(target) / target.name
         record = self._films.check(work.job, work.record, made)
         record = self._films.measure_flicker(work.job, record, made)
         record = replace(record, status="done", output_sha256=sha256_of(made))
         self.report.append(record)
         made.replace(target)
-        shutil.rmtree(_partial(target), ignore_errors=True)
+        shutil.rmtree(partial_folder(target), ignore_errors=True)
         return Work(work.job, record)
-
-    def _write_stages(self, picture: Picture, restoration: Restoration, folder: Path, target: Path) -> None:
-        from pipeline.alpha import restored_like
-        from pipeline.images import write_picture
-
-        for name, path in zip(self.names, self._stage_paths(target), strict=True):
-            path.parent.mkdir(exist_ok=True)
-            write_picture(folder / path.name, restored_like(picture, restoration.stages[name]))
-            (folder / path.name).replace(path)
-
-    def _stage_paths(self, target: Path) -> list[Path]:
-        folder = target.with_name(f"{target.name}.stages")
-        return [folder / f"{number}_{name}.png" for number, name in enumerate(self.names, start=1)]
 
 
 def _step(step: Callable[[Work], Work], work: Work) -> Work:
@@ -288,18 +275,3 @@ def _step(step: Callable[[Work], Work], work: Work) -> Work:
         return work
     seconds = round(work.record.seconds + time.perf_counter() - started, 3)
     return replace(work, record=replace(work.record, seconds=seconds))
-
-
-def _partial(target: Path) -> Path:
-    """Return the folder in which a result comes into being: hidden, beside it, and found again after a kill."""
-    return target.with_name(f".{target.name}.partial")
-
-
-@contextmanager
-def _temporary_folder(target: Path) -> Iterator[Path]:
-    folder = _partial(target)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

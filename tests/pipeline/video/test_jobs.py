@@ -73,6 +73,7 @@ def test_a_folder_may_hold_photos_and_films(film, tmp_path):
     record = next(record for record in told if record.frames)
     assert (record.frames, record.input_size, record.output_size) == (12, (32, 24), (32, 24))
     assert record.waiting.keys() == {"decode", "compute", "encode"}
+    assert record.backends.keys() == record.stage_seconds.keys()
     assert [record.status for record in restore(tmp_path, "")] == ["skipped", "skipped"]
     assert [record.status for record in restore(tmp_path, "film.mp4", crf=20)] == ["done"]
 
