@@ -1,0 +1,88 @@
+"""Start a wider network from a narrower one: ``python -m train.grow WEIGHTS GROWN --width 96``.
+
+The grown network answers exactly as the narrow one does, and goes on learning from there (function-preserving
+growth: Chen, Goodfellow, Shlens, "Net2Net: Accelerating Learning via Knowledge Transfer", ICLR 2016,
+https://arxiv.org/abs/1511.05641). Old channels keep their weights and take nothing from the new ones at first; new
+channels begin at random, unlike Net2Net's copies, which Muon would keep moving alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from stages.registry import config_from
+from stages.stage import Stage
+from stages.weights import WeightsError, load_weights, read_card, save_weights
+
+_SAME = 1e-4
+
+
+def main() -> int:
+    """Run the command line; return its exit code."""
+    options = build_parser().parse_args()
+    torch.manual_seed(0)
+    try:
+        grow(options.weights, options.grown, options.width)
+    except (WeightsError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{options.grown}: go on with `--init {options.grown} --set stage.width={options.width}`")
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser."""
+    parser = argparse.ArgumentParser(prog="python -m train.grow", description=__doc__.split("\n")[0])
+    parser.add_argument("weights", type=Path, help="weights file of the narrow network")
+    parser.add_argument("grown", type=Path, help="weights file to write")
+    parser.add_argument("--width", type=int, required=True, help="channels of the grown network's hidden layers")
+    return parser
+
+
+def grow(weights: Path, grown: Path, width: int) -> None:
+    """Write the weights of a network with more channels that answers as ``weights`` do.
+
+    Raises:
+        WeightsError: if the stage has no wider network that answers the same; then nothing is written.
+    """
+    card = read_card(weights)
+    before = card.config.get("width")
+    if not isinstance(before, int) or before >= width:
+        raise WeightsError(f"{weights}: its width is {before}, expected one below the grown network's, {width}")
+    widened = card.model_copy(update={"config": {**card.config, "width": width}})
+    narrow, wide = config_from(card).build(), config_from(widened).build()
+    load_weights(narrow, weights)
+    wide.load_state_dict(
+        {name: _widened(tensor, wide.state_dict()[name]) for name, tensor in narrow.state_dict().items()}
+    )
+    worst = _difference(narrow, wide)
+    if worst > _SAME:
+        raise WeightsError(
+            f"{weights}: a {card.config['stage']} of width {width} would answer differently (by {worst:.2g} of full "
+            "scale), as its layers join or normalise channels; only plain and residual networks can be grown"
+        )
+    save_weights(grown, wide, widened)
+
+
+def _widened(old: Tensor, random: Tensor) -> Tensor:
+    """Put a narrow network's tensor into the first corner of a wide one's; its outputs read no new channels."""
+    new = random.clone()
+    if old.ndim > 1:
+        new[: len(old), old.shape[1] :] = 0
+    new[tuple(slice(size) for size in old.shape)] = old
+    return new
+
+
+@torch.inference_mode()
+def _difference(narrow: Stage, wide: Stage) -> float:
+    image = torch.rand(1, 3, 64, 64)
+    return (narrow.eval()(image) - wide.eval()(image)).abs().max().item()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
