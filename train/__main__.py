@@ -18,6 +18,7 @@ from pipeline.memory import keep_freed_memory
 from stages.weights import WeightsError
 from train.config import TrainingConfig, read_training
 from train.layouts import Files, find_files, refuse_leakage
+from train.precision import PRECISIONS
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "train"
 
@@ -88,7 +89,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--val", type=Path, nargs="+", action="extend", metavar="DIR",
         help="what to validate on, none of it in --data; without it, a few files of --data are held out",
     )  # fmt: skip
-    parser.add_argument("--precision", choices=["32", "16-mixed", "bf16-mixed"], default="32")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="auto", help="auto: mixed where the device is faster for it"
+    )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -26,6 +27,7 @@ from train.config import CosineSchedule, PlateauSchedule, TrainingConfig
 from train.inside import Behind, Inside
 from train.layouts import Files
 from train.pictures import draw_curves
+from train.precision import choose_precision
 from train.schedules import AnnealOverBudget, LowerOnPlateau
 from train.source import StepSampler, TrainingBatches, ValidationImages
 from train.task import RestorationTask
@@ -61,8 +63,13 @@ class Run:
         """Return the checkpoint that --resume continues from."""
         return self.checkpoints / "last.ckpt"
 
+    @property
+    def recipe(self) -> Path:
+        """Return the file of what the run learns by."""
+        return self.folder / "recipe.json"
+
     def check(self, config: TrainingConfig) -> None:
-        """Refuse to overwrite a run, to resume one that is not there, and a schedule without an end.
+        """Refuse to overwrite a run, to resume one that is not there or learnt otherwise, a schedule without an end.
 
         Raises:
             ConfigError: with what to do instead.
@@ -75,6 +82,23 @@ class Run:
             raise ConfigError(f"nothing to resume: there is no {self.last}; start without --resume")
         if not self.resume and (self.folder / "log").exists():
             raise ConfigError(f"{self.folder} holds a run already; give --resume to go on with it, or another --out")
+        if self.resume and self.recipe.is_file():
+            self._compare(config)
+
+    def keep(self, config: TrainingConfig) -> None:
+        """Write down what the run learns by, for whoever reads or resumes it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.recipe.write_text(config.model_dump_json(indent=2), encoding="utf-8")
+
+    def _compare(self, config: TrainingConfig) -> None:
+        before = json.loads(self.recipe.read_text(encoding="utf-8"))
+        now = config.model_dump(mode="json")
+        changes = [f"{key}: was {before.get(key)}, is {now[key]}" for key in now if before.get(key) != now[key]]
+        if changes:
+            raise ConfigError(
+                "a resumed run goes on by the recipe that it began with; for another, start a run with --init\n  "
+                + "\n  ".join(changes)
+            )
 
 
 def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_name: str) -> Path:
@@ -104,6 +128,7 @@ def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_
     trainer = build_trainer(config, run, best)
     if trainer.is_global_zero:
         run.check(config)
+        run.keep(config)
     route = config.route
     # Now: the chain's file may be another by the end of the run.
     config = config.model_copy(update={"trained_for": config.trained_for + route.note()})
@@ -155,7 +180,7 @@ def build_trainer(config: TrainingConfig, run: Run, best: ModelCheckpoint) -> L.
         accelerator=run.device,
         devices=run.devices,
         strategy="ddp" if run.devices > 1 else "auto",
-        precision=run.precision,  # type: ignore[arg-type]
+        precision=choose_precision(run.precision, run.device),  # type: ignore[arg-type]
         max_epochs=run.max_epochs,
         max_time=run.max_time,
         accumulate_grad_batches=config.accumulate,

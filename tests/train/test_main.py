@@ -97,6 +97,18 @@ def test_a_run_is_neither_overwritten_nor_resumed_from_nothing(
     assert (tmp_path / "run" / "dncnn.safetensors").stat().st_mtime_ns == before
 
 
+def test_a_run_is_not_resumed_by_another_recipe(
+    monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    options = ["-c", recipe, "--data", sharp_folder, "--out", tmp_path / "run", "--device", "cpu"]
+    assert call(monkeypatch, "dncnn", *options, "--max-epochs", 1) == 0
+    before = (tmp_path / "run" / "recipe.json").read_text(encoding="utf-8")
+    assert call(monkeypatch, "dncnn", *options, "--max-epochs", 2, "--resume", "--set", "rate=0.5") == 2
+    assert "is 0.5" in capsys.readouterr().err
+    assert (tmp_path / "run" / "recipe.json").read_text(encoding="utf-8") == before
+    assert call(monkeypatch, "dncnn", *options, "--max-epochs", 2, "--resume") == 0
+
+
 def test_counts_are_read_or_refused() -> None:
     assert parse_count("2") == 2
     for text in ("0", "-1", "two"):
