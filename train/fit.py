@@ -119,35 +119,18 @@ def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_
         Diverged: if the weights became NaN; the best ones of before are exported.
     """
     L.seed_everything(config.seed)
-    stage = config.stage.build()
-    if config.pretrained and isinstance(stage, EncoderUNet) and not (run.resume or run.init):
-        config.pretrained.load_into(stage)
-    if run.init:
-        load_weights(stage, resolve(str(run.init), Path()))
+    stage = build_stage(config, run)
     best = ModelCheckpoint(run.checkpoints, filename="best", monitor="val/psnr", mode="max", **_OVERWRITE)
     trainer = build_trainer(config, run, best)
     if trainer.is_global_zero:
         run.check(config)
         run.keep(config)
-    route = config.route
     # Now: the chain's file may be another by the end of the run.
-    config = config.model_copy(update={"trained_for": config.trained_for + route.note()})
-    inside = Inside(route, trainer.strategy.root_device)
-    task = RestorationTask(config, stage, inside)
-    batches = TrainingBatches(config.widened(), train, inside.device, trainer.global_rank, trainer.world_size)
-    images = ValidationImages(config, validation, route.multiple_of)
-    met = [(inside.before(degraded), clean) for degraded, clean in images.samples]
+    config = config.model_copy(update={"trained_for": config.trained_for + config.route.note()})
+    inside = Inside(config.route, trainer.strategy.root_device)
+    loaders = build_loaders(config, train, validation, inside, trainer)
     try:
-        trainer.fit(
-            task,
-            DataLoader(
-                Behind(batches, inside, route.margin, config.share, trainer.global_rank, trainer.world_size),
-                batch_size=None,
-                sampler=StepSampler(config.steps_per_epoch * config.accumulate),
-            ),
-            DataLoader(met, batch_size=None),  # type: ignore[arg-type]  # a list has all that it asks of a dataset
-            ckpt_path=run.last if run.resume else None,
-        )
+        trainer.fit(RestorationTask(config, stage, inside), *loaders, ckpt_path=run.last if run.resume else None)
     except Diverged as error:
         if not (best.best_model_path and trainer.is_global_zero):
             raise
@@ -156,6 +139,31 @@ def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_
     if not trainer.is_global_zero:
         return run.folder
     return conclude(config, Path(best.best_model_path), run.folder, data_name)
+
+
+def build_stage(config: TrainingConfig, run: Run) -> Stage:
+    """Build the stage with the weights that the run begins with; a resumed run finds its own later."""
+    stage = config.stage.build()
+    if config.pretrained and isinstance(stage, EncoderUNet) and not (run.resume or run.init):
+        config.pretrained.load_into(stage)
+    if run.init:
+        load_weights(stage, resolve(str(run.init), Path()))
+    return stage
+
+
+def build_loaders(
+    config: TrainingConfig, train: Files, validation: Files, inside: Inside, trainer: L.Trainer
+) -> tuple[DataLoader, DataLoader]:
+    """Return this process' training batches and the validation images, as they reach the stage."""
+    rank, ranks, route = trainer.global_rank, trainer.world_size, config.route
+    batches = TrainingBatches(config.widened(), train, inside.device, rank, ranks)
+    reached = Behind(batches, inside, route.margin, config.share, rank, ranks)
+    images = ValidationImages(config, validation, route.multiple_of)
+    met = [(inside.before(degraded), clean) for degraded, clean in images.samples]
+    return (
+        DataLoader(reached, batch_size=None, sampler=StepSampler(config.steps_per_epoch * config.accumulate)),
+        DataLoader(met, batch_size=None),  # type: ignore[arg-type]  # a list has all that it asks of a dataset
+    )
 
 
 def conclude(config: TrainingConfig, checkpoint: Path, folder: Path, data_name: str) -> Path:
