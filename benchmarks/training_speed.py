@@ -26,6 +26,7 @@ from pipeline.memory import keep_freed_memory
 from train.__main__ import CONFIGS
 from train.config import TrainingConfig, read_training
 from train.layouts import find_files
+from train.precision import PRECISIONS
 from train.source import TrainingBatches
 
 Loop = Callable[[TrainingConfig, argparse.Namespace], float]
@@ -39,7 +40,9 @@ def main() -> None:
     parser.add_argument("stages", nargs="*", default=["dncnn", "unet", "edsr"], help="recipes in configs/train")
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="as for python -m train")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto")
-    parser.add_argument("--precision", default="32", help="of ours; the plain loop is always float32")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="auto", help="of ours; the plain loop is always float32"
+    )
     parser.add_argument("--steps", type=int, default=30, help="counted steps of each measurement")
     parser.add_argument("-n", "--runs", type=int, default=3, help="measurements of each")
     options = parser.parse_args()
