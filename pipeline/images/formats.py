@@ -28,11 +28,13 @@ class Format:
     metadata: frozenset[str]
 
 
-# 4:4:4, because half the colour resolution is just what a restored picture should not lose again.
+# 4:4:4, because half the colour resolution is just what a restored picture should not lose again. Huffman tables of
+# its own would make a file 6 % smaller, but hold all coefficients: a picture of 96 megapixels took 1 GiB more for it,
+# and 4.4 s instead of 0.6.
 _JPEG = Format(
     "JPEG",
     "jpegsave",
-    {"Q": 95, "subsample_mode": "off", "optimize_coding": True},
+    {"Q": 95, "subsample_mode": "off"},
     bits=8,
     longest=65_500,
     alpha=False,
