@@ -79,7 +79,7 @@ class Chain:
             device: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best there is. The stages stay
                 there.
             precision: ``fp32``, ``fp16``, ``bf16``, or ``auto``: fp16 on a GPU for 8-bit images, else fp32.
-            tile: Side in pixels of the squares it is worked in; 0 for the whole image at once; ``auto`` for
+            tile: Longest side in pixels of the parts it is worked in; 0 for the whole image at once; ``auto`` for
                 what fits into memory. It changes memory and time, not the picture.
 
         Returns:

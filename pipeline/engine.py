@@ -31,7 +31,7 @@ class Restoration(Generic[Image]):
         pixels: The restored image.
         stages: The image after every stage, by stage name; empty unless asked for.
         seconds: By stage name; stages at strength 0 included.
-        tile: Side of the tiles in pixels of the input; 0 for the whole image at once.
+        tile: Longest side of the tiles in pixels of the input; 0 for the whole image at once.
         device: Where it ran.
         precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
         backends: By stage name: ``torch``, ``torch compiled``, ``openvino`` or ``openvino int8``.
@@ -60,7 +60,7 @@ class Engine:
         device: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best there is.
         precision: ``fp32``, ``fp16``, ``bf16``, ``int8`` (by OpenVINO, in the stages that it serves well), or
             ``auto``: fp16 on a GPU for 8-bit pixels, else fp32.
-        tile: Side in pixels of the input; 0 for whole images, ``auto`` for the largest that fits into memory.
+        tile: Longest side in pixels of the input; 0 for whole images, ``auto`` for the largest that fits into memory.
         backend: ``torch``, ``openvino``, or ``auto`` for OpenVINO on a CPU where it is installed.
         compile: ``on``, ``off``, or ``auto`` for shapes that come often; on a CUDA device only.
 

@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from pipeline.tiling import Footprint, Region, Span, needed_regions, round_up
+from pipeline.tiling import TILE_STEP, Footprint, Region, Span, equal_part, needed_regions, round_up
 from stages.stage import Stage
 
 SMALLEST_TILE = 64
-_TILE_STEP = 32
 # The rest is for the allocator's waste, the convolutions' workspaces, the picture itself and everybody else.
 SHARE_OF_FREE = 0.35
 # From malloc.h.
@@ -56,7 +55,7 @@ def release(device: torch.device) -> None:
 
 def half_of(tile: int) -> int | None:
     """Return the tile to try after one that did not fit; None if there is no smaller one."""
-    return round_up(-(-tile // 2), _TILE_STEP) if tile > SMALLEST_TILE else None
+    return round_up(-(-tile // 2), TILE_STEP) if tile > SMALLEST_TILE else None
 
 
 def largest_tile(
@@ -74,7 +73,7 @@ def largest_tile(
     Returns:
         A tile; not less than the image's longer side if the whole image fits, ``SMALLEST_TILE`` if none does.
     """
-    for tile in range(round_up(max(height, width), _TILE_STEP), SMALLEST_TILE, -_TILE_STEP):
+    for tile in range(round_up(max(height, width), TILE_STEP), SMALLEST_TILE, -TILE_STEP):
         regions = needed_regions(_middle(height, width, tile), footprints, height, width)
         taken = max(region.area * cost for region, cost in zip(regions, costs, strict=False))
         if taken <= available * SHARE_OF_FREE:
@@ -155,5 +154,6 @@ def _container_limit() -> float:
 
 def _middle(height: int, width: int, tile: int) -> Region:
     """Return a tile in the middle of an image, where it has the most around it."""
-    top, left = max(0, height - tile) // 2, max(0, width - tile) // 2
-    return Region(Span(top, min(height, top + tile)), Span(left, min(width, left + tile)))
+    rows, columns = equal_part(height, tile), equal_part(width, tile)
+    top, left = max(0, height - rows) // 2, max(0, width - columns) // 2
+    return Region(Span(top, min(height, top + rows)), Span(left, min(width, left + columns)))

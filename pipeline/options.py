@@ -130,7 +130,7 @@ Tile = Annotated[
     str,
     typer.Option(
         metavar="PIXELS|auto|0",
-        help="Side of the tiles in input pixels; 0: the whole image at once; auto: what memory allows.",
+        help="Longest side of the tiles in input pixels; 0: the whole image at once; auto: what memory allows.",
         rich_help_panel=_COMPUTING,
     ),
 ]

@@ -47,7 +47,7 @@ class Record:
         output: The result, relative to the output folder, so that the folder can be moved with its report.
         seconds: Time spent on this input: reading, computing, judging and writing, without waiting for others.
         stage_seconds: Computing time by stage.
-        tile: Side of the tiles in pixels; 0 for the whole image at once.
+        tile: Longest side of the tiles in pixels; 0 for the whole image at once.
         backends: What ran each stage: ``torch``, ``torch compiled``, ``openvino`` or ``openvino int8``.
         chain: Fingerprint of all options and weights that change pixels.
         weights: SHA-256 of the weights files by stage.

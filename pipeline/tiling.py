@@ -19,6 +19,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+TILE_STEP = 32
+
 
 class Footprint(NamedTuple):
     """What a stage asks of its input: see ``stages.stage.Stage`` for the three words."""
@@ -117,10 +119,20 @@ def padded_size(length: int, footprints: Sequence[Footprint]) -> int:
 
 
 def split(height: int, width: int, tile: int) -> Iterator[Region]:
-    """Cut an image into squares of ``tile`` pixels, less at the right and the bottom; 0 leaves it whole."""
+    """Cut an image into equal parts of at most ``tile`` pixels a side; 0 leaves it whole."""
     for rows in _split(height, tile or height):
         for columns in _split(width, tile or width):
             yield Region(rows, columns)
+
+
+def equal_part(length: int, tile: int) -> int:
+    """Return the rows or columns of each part, of which ``tile`` are the most, when a length is cut into few.
+
+    Where that leaves a choice they are a multiple of ``TILE_STEP``, so that grids lie alike in all parts, which then
+    are given regions of the same size.
+    """
+    count = -(-length // tile)
+    return min(tile, round_up(-(-length // count), TILE_STEP))
 
 
 def needed_regions(tile: Region, footprints: Sequence[Footprint], height: int, width: int) -> list[Region]:
@@ -142,7 +154,8 @@ def needed_regions(tile: Region, footprints: Sequence[Footprint], height: int, w
 
 
 def _split(length: int, tile: int) -> list[Span]:
-    return [Span(start, min(start + tile, length)) for start in range(0, length, tile)]
+    side = equal_part(length, tile)
+    return [Span(start, min(start + side, length)) for start in range(0, length, side)]
 
 
 def _needed_spans(tile: Span, footprints: Sequence[Footprint], length: int) -> list[Span]:

@@ -15,7 +15,7 @@ from pipeline.memory import (
     is_out_of_memory,
     largest_tile,
 )
-from pipeline.tiling import Footprint
+from pipeline.tiling import TILE_STEP, Footprint, equal_part
 from stages.stage import Stage
 
 CPU = torch.device("cpu")
@@ -50,13 +50,17 @@ def test_a_small_image_is_restored_whole():
 def test_the_tile_grows_with_the_memory_not_with_the_image():
     tiles = [largest_tile(4000, 6000, CHAIN, COSTS, mebibytes * 2**20) for mebibytes in (50, 100, 400, 1600)]
     assert tiles == sorted(set(tiles))
-    assert largest_tile(40000, 60000, CHAIN, COSTS, 400 * 2**20) == tiles[2]
+    tile = largest_tile(40000, 60000, CHAIN, COSTS, 400 * 2**20)
+    assert equal_part(40000, tile) == equal_part(4000, tiles[2])
 
 
 def test_the_hungriest_stage_stays_within_its_share_of_the_memory():
+    def taken(tile: int) -> int:
+        return 500 * (equal_part(4000, tile) + 10) * (equal_part(6000, tile) + 10)
+
     available = 400 * 2**20
     tile = largest_tile(4000, 6000, CHAIN, COSTS, available)
-    assert 500 * (tile + 10) ** 2 <= available * SHARE_OF_FREE < 500 * (tile + 10 + 32) ** 2
+    assert taken(tile) <= available * SHARE_OF_FREE < taken(tile + TILE_STEP)
 
 
 def test_where_nothing_fits_the_smallest_tile_is_tried():

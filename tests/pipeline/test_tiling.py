@@ -75,6 +75,14 @@ def test_tiles_cover_every_pixel_once(height, width, tile):
     assert (hits == 1).all()
 
 
+@given(st.integers(1, 5000), st.integers(1, 600))
+def test_tiles_are_as_few_as_can_be_and_alike(length, tile):
+    *parts, last = [region.columns.length for region in split(1, length, tile)]
+    assert len(parts) + 1 == -(-length // tile)
+    assert len(set(parts)) <= 1
+    assert 0 < last <= max(parts, default=last) <= tile
+
+
 def test_tile_zero_is_the_whole_image():
     assert list(split(7, 5, 0)) == [Region(Span(0, 7), Span(0, 5))]
 
