@@ -15,7 +15,7 @@ from pipeline.backends import choose_backend, names_of_backends, prepare, prepar
 from pipeline.canvas import Canvas, FrameCanvas, Image, PixelCanvas
 from pipeline.device import PRECISIONS, Stopwatch, choose_precision, computing, find_device
 from pipeline.errors import ConfigError, OutOfMemory, RestorationError
-from pipeline.memory import bytes_per_pixel, free_memory, half_of, is_out_of_memory, largest_tile, release
+from pipeline.memory import bytes_per_pixel, half_of, is_out_of_memory, largest_tile, memory_for_tiles, release
 from pipeline.pixels import Pixels, checked
 from pipeline.tiling import Region, needed_regions, scales_after, split
 
@@ -183,7 +183,7 @@ class Engine:
         if self.chain.halo is None:
             return 0
         if self.tile == "auto":
-            available = free_memory(self.device) / batch
+            available = memory_for_tiles(self.device) / batch
             tile = largest_tile(height, width, self.chain.footprints, self._costs, available)
         else:
             tile = self.tile or longest

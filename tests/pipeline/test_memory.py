@@ -14,6 +14,7 @@ from pipeline.memory import (
     half_of,
     is_out_of_memory,
     largest_tile,
+    memory_for_tiles,
 )
 from pipeline.tiling import TILE_STEP, Footprint, equal_part
 from stages.stage import Stage
@@ -84,6 +85,13 @@ def test_real_exhaustion_is_recognised():
 
 def test_some_memory_is_free():
     assert 0 < free_memory(CPU) < 2**50
+
+
+@pytest.mark.parametrize(("free", "taken"), [(2**29, 2**29), (2**40, 2**30)])
+def test_on_a_cpu_tiles_do_not_grow_without_end(monkeypatch, free, taken):
+    monkeypatch.setattr("pipeline.memory.free_memory", lambda device: free)
+    assert memory_for_tiles(CPU) == taken
+    assert memory_for_tiles(torch.device("cuda")) == free
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep freed memory")
