@@ -36,6 +36,7 @@ from pipeline.device import find_device
 from pipeline.engine import Engine
 from pipeline.errors import ConfigError
 from pipeline.memory import keep_freed_memory
+from stages.layers import bicubic_upscale
 from stages.stage import LearnedStageConfig, Stage, StageConfig
 from stages.weights import load_weights
 
@@ -137,12 +138,13 @@ def our_way(path: Path, device: str, precision: str, backend: str) -> Way:
 def plain_way(path: Path, device: str) -> Way:
     """Return the chain as a plain script would run it."""
     target = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
-    stages = [build_plain(config).to(target) for config in load_chain_config(path).stages]
+    configs = load_chain_config(path).stages
+    stages = [build_plain(config).to(target) for config in configs]
 
     def run(frame: np.ndarray) -> np.ndarray:
         image = frame.astype(np.float32) / 255
-        for stage in stages:
-            image = run_plain(stage, image, target)
+        for config, stage in zip(configs, stages, strict=True):
+            image = run_plain(stage, config.strength, image, target)
         return (image * 255).round().astype(np.uint8)
 
     return run
@@ -187,15 +189,17 @@ def build_plain(config: StageConfig) -> Stage:
     return stage
 
 
-def run_plain(stage: Stage, image: np.ndarray, device: torch.device) -> np.ndarray:
-    """Run one stage on ``(H, W, 3)`` floats, from the host and back to it."""
+def run_plain(stage: Stage, strength: float, image: np.ndarray, device: torch.device) -> np.ndarray:
+    """Run one stage at its strength on ``(H, W, 3)`` floats, from the host and back to it."""
     height, width = image.shape[:2]
     fill = (0, -width % stage.multiple_of, 0, -height % stage.multiple_of)
     tensor = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).contiguous().to(device)
     with torch.no_grad():
         result = stage(torch.nn.functional.pad(tensor, fill, mode="replicate"))
-    result = result[0, :, : height * stage.scale, : width * stage.scale].clamp(0, 1)
-    return result.permute(1, 2, 0).cpu().numpy()
+        result = result[..., : height * stage.scale, : width * stage.scale]
+        if strength < 1:
+            result = torch.lerp(bicubic_upscale(tensor, stage.scale), result, strength)
+    return result[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
 
 
 def time_in_turn(
