@@ -122,7 +122,8 @@ def _hold(make_way: Callable[..., Way], *arguments: object) -> None:
     _hold.way = make_way(*arguments)  # type: ignore[attr-defined]
 
 
-def _timed(frame: np.ndarray) -> tuple[float, np.ndarray]:
+def timed(frame: np.ndarray) -> tuple[float, np.ndarray]:
+    """Run the way that this process holds; return its seconds and its result."""
     started = time.perf_counter()
     result = _hold.way(frame)  # type: ignore[attr-defined]
     return time.perf_counter() - started, result
@@ -210,7 +211,7 @@ def time_in_turn(
     results: dict[str, np.ndarray] = {}
     for run in range(runs + 1):
         for name, way in ways.items():
-            taken, results[name] = way.submit(_timed, frame).result()
+            taken, results[name] = way.submit(timed, frame).result()
             if run:
                 seconds[name].append(taken)
     return seconds, results
@@ -250,7 +251,7 @@ def as_markdown(rows: list[tuple[str, ...]], title: str) -> str:
 def command() -> str:
     """Return the command line, without folders that only this machine has."""
     words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
-    return " ".join(["python benchmarks/chain_speed.py", *words])
+    return " ".join([f"python benchmarks/{Path(sys.argv[0]).name}", *words])
 
 
 def machine() -> str:
