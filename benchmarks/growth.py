@@ -85,7 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--backend", default="auto", choices=BACKENDS)
     parser.add_argument("--tile", default="512", help="of all sizes; auto works small pictures whole")
     parser.add_argument("--sizes", type=int, nargs="*", default=_SIZES, metavar="MEGAPIXELS")
-    parser.add_argument("--number", type=int, default=10_000, help="of small pictures; 0 for none")
+    parser.add_argument("--number", type=int, default=10_000, help="of small pictures, 1000 or more; 0 for none")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.md", help="write the page there")
     return parser
 
@@ -146,10 +146,7 @@ def number_rows(folder: Path, number: int) -> Iterator[tuple[str, ...]]:
     chain.write_text(_NEXT_TO_NOTHING, encoding="utf-8")
     moments = list(watch(run_pipeline(pictures, folder / "many", chain), folder / "many" / "restoration.jsonl"))
     tenths = [next(moment for moment in moments if moment.finished >= number * tenth // 10) for tenth in range(11)]
-    each = [
-        (late.seconds - early.seconds) / (late.finished - early.finished)
-        for early, late in pairwise(tenths)
-    ]
+    each = [(late.seconds - early.seconds) / (late.finished - early.finished) for early, late in pairwise(tenths)]
     for taken, late in zip(each, tenths[1:], strict=True):
         yield str(late.finished), f"{taken * 1000:.2f}", f"{taken / each[0]:.2f}", f"{late.held / 2**20:.1f}"
 
