@@ -13,6 +13,7 @@ Alpha does not count, gray counts as three equal channels, and ICC profiles are 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,7 @@ class Judge:
             raise ConfigError(f"--reference: {folder} is not a folder, expected one with the inputs' tree and names")
         self.folder = folder
         self._variants: dict[str, Engine] = {}
+        self._listed: dict[tuple[Path, int], dict[str, list[Path]]] = {}
 
     def find(self, relative: Path, suffixes: Set[str] = READABLE) -> Quality:
         """Name the reference of an input, or tell why there is not exactly one.
@@ -58,8 +60,7 @@ class Judge:
         """
         place = self.folder / relative.parent
         try:
-            files = place.iterdir() if place.is_dir() else ()
-            found = sorted(path for path in files if path.stem == relative.stem and path.suffix.lower() in suffixes)
+            found = [path for path in self._list(place).get(relative.stem, ()) if path.suffix.lower() in suffixes]
             if len(found) == 1:
                 return Quality(str(found[0]), sha256_of(found[0]))
         except OSError as error:
@@ -67,6 +68,17 @@ class Judge:
         if found:
             return Quality(error=f"{' and '.join(map(str, found))} could be its reference; keep one of them")
         return Quality(error=f"no reference, expected {place / relative.stem}.* of a type that can be read")
+
+    def _list(self, place: Path) -> dict[str, list[Path]]:
+        """Return a folder's files by their stems; listed once as long as it is the same, as it may hold many."""
+        if not place.is_dir():
+            return {}
+        key = place, place.stat().st_mtime_ns
+        if key not in self._listed:
+            self._listed[key] = defaultdict(list)
+            for path in sorted(place.iterdir()):
+                self._listed[key][path.stem].append(path)
+        return self._listed[key]
 
     def judge(self, quality: Quality, engine: Engine, pixels: Pixels, stages: dict[str, Pixels]) -> Quality:
         """Return the figures of one input, or what is wrong with its reference.
