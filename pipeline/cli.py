@@ -162,7 +162,7 @@ def _run(batch: Batch, jobs: list[Job], *, quiet: bool) -> int:
     if tally.judged:
         _tell_figures(batch.output / "metrics.csv", tally.judged, quiet=quiet)
     if batch.page is not None:
-        batch.page.write(planned=len(jobs), seconds=tally.seconds())
+        batch.page.write(planned=len(jobs), seconds=tally.seconds(), waiting=batch.waiting)
     if interrupted:
         told = tally.counts.total()
         _say_error(f"interrupted after {told} of {len(jobs)} inputs; the same command goes on with the others")

@@ -86,12 +86,13 @@ class Page:
         if self.has_room and record.status in ("done", "skipped"):
             self._shown[index] = self._draw(index, record, picture, restoration)
 
-    def write(self, *, planned: int, seconds: float) -> None:
+    def write(self, *, planned: int, seconds: float, waiting: float) -> None:
         """Put the page together and move it to its place.
 
         Args:
             planned: Inputs that the run was given; more than were added if it was interrupted.
             seconds: What the run took.
+            waiting: Share of the time that the device waited for reading and writing.
 
         Raises:
             OSError: if it cannot be written; what stood there before still does.
@@ -112,6 +113,7 @@ class Page:
                 without_lines=without_lines,
                 planned=planned,
                 seconds=seconds,
+                waiting=waiting,
                 previews=previews,
                 limit=SHOWN_IN_FULL,
             )

@@ -73,7 +73,7 @@ def restore(folder: Path, *, judged: bool = True, planned: int | None = None, en
     jobs = plan([str(folder / "in")], output)
     Batch(TWICE, output, report, make_engine, judge=judge, page=page).run(jobs, lambda record: None)
     report.close()
-    page.write(planned=planned or len(jobs), seconds=1.5)
+    page.write(planned=planned or len(jobs), seconds=1.5, waiting=0.25)
     page.close()
     return Document(folder / "page.html")
 
@@ -127,6 +127,10 @@ def test_every_stage_is_a_view_and_has_its_figures_time_and_work(document: Docum
     assert "without unsharp_mask" in document.text
     assert re.search(r"unsharp_mask\s+\d+\.\d\d s\s", document.text)
     assert re.search(r"edsr\s+\d+\.\d\d GMACs", document.text)
+
+
+def test_the_share_of_waiting_is_told(document: Document) -> None:
+    assert re.search(r"waited for files\s*25 %", document.text)
 
 
 def test_the_scale_of_errors_and_the_reduction_of_previews_are_told(document: Document) -> None:
