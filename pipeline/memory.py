@@ -25,7 +25,7 @@ SHARE_OF_FREE = 0.35
 # What tiles are made for on a CPU, however much is free: four times as much would save a seventh of the arithmetic.
 _ENOUGH_ON_CPU = 2**30
 # From malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 # Only CUDA and NumPy have error types of their own for it.
 _SIGNS_OF_TOO_LITTLE = ("out of memory", "can't allocate memory", "bad_alloc", "ALLOC_FAILED")
 
@@ -34,11 +34,13 @@ def keep_freed_memory() -> None:
     """Have the C library keep freed memory for the next tensor, for the rest of the process.
 
     glibc gives every large block back to the system as soon as it is freed, and the system clears each page again
-    when the next layer's result takes it: a third of a chain's CPU time. Other C libraries are left as they are.
+    when the next layer's result takes it: a third of a chain's CPU time. New threads share the main thread's memory,
+    because what they have of their own is given back whatever was said. Other C libraries are left as they are.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(_M_ARENA_MAX, 1)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
