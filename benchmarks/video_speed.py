@@ -7,12 +7,15 @@ the same encoder settings. They run in turn, so that the ratio holds while the m
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
 import av
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch is loaded
 
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig

@@ -7,6 +7,7 @@ that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
@@ -139,6 +140,9 @@ def restore(
 
 def main() -> None:
     """Run the command line, as ``restorechain`` and ``run_pipeline.py`` do."""
+    # Heeded only while torch is loaded. Else its threads spin for milliseconds after every operation, on cores that
+    # a film's encoder works on.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
 
 

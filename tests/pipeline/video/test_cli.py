@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -81,3 +83,26 @@ def test_verifying_wants_two_files_that_are_films(run: Run) -> None:
     )
     code, _, err = run("--verify", "sound.m4a", "sound.m4a")
     assert (code, err) == (1, "the source sound.m4a holds no film that can be decoded, only audio\n")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="how threads wait differs between systems")
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one core has no second thread to wait")
+def test_waiting_threads_leave_the_cores_to_the_encoder() -> None:
+    script = """
+import contextlib, sys, time
+from pipeline.cli import main
+sys.argv = ["run_pipeline.py", "--help"]
+with contextlib.suppress(SystemExit):
+    main()
+import torch
+image = torch.zeros(2**20)
+image.add_(1)
+start = time.process_time()
+for _ in range(20):
+    image.add_(1)
+    time.sleep(0.01)
+print((time.process_time() - start) / 20)
+"""
+    environment = {key: text for key, text in os.environ.items() if key != "OMP_WAIT_POLICY"} | {"OMP_NUM_THREADS": "2"}
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert float(told.stdout.splitlines()[-1]) < 0.003, "seconds of all cores: 0.0003 of work, or 0.01 of spinning"
