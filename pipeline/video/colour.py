@@ -111,8 +111,9 @@ class YUV:
         return chroma
 
     def _rounded(self, plane: Tensor) -> Tensor:
-        largest = (1 << self.depth) - 1
-        return plane.round_().clamp_(0, largest).to(torch.uint8 if self.depth == 8 else torch.int32)
+        plane = plane.round_().clamp_(0, (1 << self.depth) - 1)
+        # By way of int16: on a CPU five times as fast as from float at once.
+        return plane.to(torch.int16).to(torch.uint8) if self.depth == 8 else plane.to(torch.int32)
 
 
 def _numbers(plane: Tensor) -> Tensor:
@@ -123,8 +124,9 @@ def _numbers(plane: Tensor) -> Tensor:
 def _interpolate_rows(chroma: Tensor) -> Tensor:
     """Make two rows of each, whose mean it is; flat at the borders."""
     slope = torch.zeros_like(chroma)
-    torch.sub(chroma[:, 2:], chroma[:, :-2], out=slope[:, 1:-1]).div_(8)
-    return torch.stack((chroma - slope, chroma + slope), dim=2).flatten(1, 2)
+    torch.sub(chroma[:, 2:], chroma[:, :-2], out=slope[:, 1:-1])
+    upper, lower = torch.sub(chroma, slope, alpha=0.125), torch.add(chroma, slope, alpha=0.125)
+    return torch.stack((upper, lower), dim=2).flatten(1, 2)
 
 
 def _reduce_rows(chroma: Tensor) -> Tensor:
@@ -138,21 +140,23 @@ def _reduce_rows(chroma: Tensor) -> Tensor:
 def _interpolate_columns(chroma: Tensor) -> Tensor:
     """Put between two columns their mean; the last is repeated."""
     # Pairs as complex numbers: on a CPU three times as fast as stacking them.
-    return torch.view_as_real(torch.complex(chroma, _between(chroma))).flatten(2, 3)
+    return torch.view_as_real(torch.complex(chroma, _sums_of_neighbours(chroma).div_(2))).flatten(2, 3)
 
 
 def _reduce_columns(chroma: Tensor) -> Tensor:
     """Keep the even columns, with a quarter of what their two neighbours are not as interpolated (lifting)."""
     even, odd = chroma[..., 0::2], chroma[..., 1::2]
-    detail = torch.zeros_like(even)
-    torch.sub(odd, _between(even)[..., : odd.shape[-1]], out=detail[..., : odd.shape[-1]])
+    if odd.shape[-1] < even.shape[-1]:
+        odd = torch.cat((odd, even[..., -1:]), dim=-1)
+    detail = torch.sub(odd, _sums_of_neighbours(even), alpha=0.5)
     reduced = torch.add(even, detail, alpha=0.25)
     reduced[..., 1:].add_(detail[..., :-1], alpha=0.25)
     return reduced
 
 
-def _between(columns: Tensor) -> Tensor:
-    mean = torch.empty_like(columns)
-    torch.add(columns[..., :-1], columns[..., 1:], out=mean[..., :-1]).div_(2)
-    mean[..., -1] = columns[..., -1]
-    return mean
+def _sums_of_neighbours(columns: Tensor) -> Tensor:
+    """Return each column and the next, added; the last is its own neighbour."""
+    total = torch.empty_like(columns, memory_format=torch.contiguous_format)
+    torch.add(columns[..., :-1], columns[..., 1:], out=total[..., :-1])
+    total[..., -1] = 2 * columns[..., -1]
+    return total
