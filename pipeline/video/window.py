@@ -60,6 +60,7 @@ def window_of(film_begin: Fraction, start: float, duration: float | None) -> Win
         start: Seconds of it to leave out.
         duration: Seconds to show; None for all that is left.
     """
-    shift = Fraction(start)
+    # By their decimals: the binary 0.2 lies behind a frame shown at 1/5.
+    shift = Fraction(str(start))
     begin = film_begin + shift
-    return Window(begin if start else None, None if duration is None else begin + Fraction(duration), shift)
+    return Window(begin if start else None, None if duration is None else begin + Fraction(str(duration)), shift)
