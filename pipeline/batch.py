@@ -139,7 +139,9 @@ class Batch:
         if target is None:
             raise RefusedImage(f"{source.suffix!r} is not the suffix of an image or video that can be read")
         if work.job.kind != "image":
-            return self._open_film(work, target)
+            found = replace(work.record, input_sha256=self._films.input_hash(work.job))
+            record, film = self._films.open(work.job, self._compare(found, target), self.report)
+            return replace(work, record=record, film=film)
         shutil.rmtree(partial_folder(target), ignore_errors=True)  # left by a kill
         if not source.is_file():
             raise BrokenImage("is not a file, or a link to nothing")
@@ -154,17 +156,6 @@ class Batch:
         height, width = picture.pixels.shape[:2]
         record = replace(record, notes=picture.notes, input_size=(width, height))
         return replace(work, record=record, picture=picture)
-
-    def _open_film(self, work: Work, target: Path) -> Work:
-        """Read what a film is. Its temporary folder stays: there may be segments in it to go on with."""
-        if not work.job.source.exists():
-            raise BrokenImage("is not a file, or a link to nothing")
-        record = self._compare(replace(work.record, input_sha256=self._films.input_hash(work.job)), target)
-        if record.status == "skipped" and self._films.is_complete(work.job):
-            record = replace(record, differs=self.report.differences(record))
-            return replace(work, record=self._films.measure_flicker(work.job, record, target))
-        film = self._films.open(work.job)
-        return replace(work, record=replace(record, status="pending", input_size=film.footage.size), film=film)
 
     @property
     def _films(self) -> FilmJobs:
@@ -197,9 +188,8 @@ class Batch:
         assert self._engine is not None
         assert work.job.target is not None
         if work.film is not None:
-            folder = partial_folder(work.job.target)
             with self._computing.span():
-                record = self._films.restore(work.job, work.film, self._engine, work.record, folder)
+                record = self._films.restore(work.job, work.film, self._engine, work.record)
             return replace(work, record=record)
         assert work.picture is not None
         check_target(work.job.target, work.picture, self._engine.chain.scale)
@@ -209,17 +199,7 @@ class Batch:
             restoration = self._engine.run(pixels, keep_stages=keep_stages)
             if self.judge is not None and quality is not None:
                 quality = self.judge.judge(quality, self._engine, pixels, restoration.stages)
-        record = replace(
-            work.record,
-            stage_seconds={name: round(seconds, 3) for name, seconds in restoration.seconds.items()},
-            tile=restoration.tile,
-            device=restoration.device,
-            precision=restoration.precision,
-            backends=restoration.backends,
-            fp32_retries=restoration.fp32_retries,
-            memory_retreats=restoration.memory_retreats,
-            quality=quality,
-        )
+        record = replace(work.record.computed(restoration), quality=quality)
         return replace(work, record=record, restoration=restoration)
 
     def _write(self, work: Work) -> Work:
@@ -228,7 +208,7 @@ class Batch:
 
         assert work.job.target is not None
         if work.film is not None:
-            return self._keep_film(work, work.job.target)
+            return Work(work.job, self._films.keep(work.job, work.record, self.report))
         assert work.picture is not None
         assert work.restoration is not None
         started, target = time.perf_counter(), work.job.target
@@ -247,17 +227,6 @@ class Batch:
             )
             self.report.append(record)
             temporary.replace(target)
-        return Work(work.job, record)
-
-    def _keep_film(self, work: Work, target: Path) -> Work:
-        """Check and record a film, then give it its name and drop its segments."""
-        made = partial_folder(target) / target.name
-        record = self._films.check(work.job, work.record, made)
-        record = self._films.measure_flicker(work.job, record, made)
-        record = replace(record, status="done", output_sha256=sha256_of(made))
-        self.report.append(record)
-        made.replace(target)
-        shutil.rmtree(partial_folder(target), ignore_errors=True)
         return Work(work.job, record)
 
 

@@ -13,9 +13,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.engine import Restoration
+    from pipeline.video.device import Account
 
 Status = Literal["pending", "done", "skipped", "failed", "refused", "ignored"]
 Figures = dict[str, float]
@@ -85,6 +89,12 @@ class Record:
     waiting: dict[str, float] = field(default_factory=dict)
     differs: tuple[str, ...] = ()
     flicker: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def computed(self, run: Restoration[Any] | Account) -> Record:
+        """Return it with what the engine says of its work."""
+        told = ("tile", "device", "precision", "backends", "fp32_retries", "memory_retreats")
+        seconds = {name: round(seconds, 3) for name, seconds in run.seconds.items()}
+        return replace(self, stage_seconds=seconds, **{name: getattr(run, name) for name in told})
 
     def line(self) -> bytes:
         """Return the record as one line of JSON."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,11 +11,12 @@ from pathlib import Path
 from pipeline.config import sha256_of
 from pipeline.discover import Job
 from pipeline.engine import Engine
-from pipeline.errors import ImageError, one_line
+from pipeline.errors import BrokenImage, ImageError, one_line
 from pipeline.evaluate import Judge
 from pipeline.images import Picture, write_picture
 from pipeline.pixels import Pixels
-from pipeline.report import Quality, Record
+from pipeline.report import Quality, Record, Report
+from pipeline.results import partial_folder
 from pipeline.video.conformance import examine
 from pipeline.video.encoder import check_codec
 from pipeline.video.films import Film, FrameFolder, VideoFile, frame_paths, parse_fps
@@ -59,28 +61,39 @@ class FilmJobs:
         return hashlib.sha256(f"{chain} {self.options.fingerprint()}".encode()).hexdigest()
 
     def input_hash(self, job: Job) -> str:
-        """Return the hash of a file, or of all frames in a folder with their names."""
+        """Return the hash of a file, or of all frames in a folder with their names.
+
+        Raises:
+            BrokenImage: if it is not there.
+        """
+        if not job.source.exists():
+            raise BrokenImage("is not a file, or a link to nothing")
         if job.kind == "video":
             return sha256_of(job.source)
         frames = "".join(f"{path.name} {sha256_of(path)}\n" for path in frame_paths(job.source))
         return hashlib.sha256(frames.encode("utf-8", "surrogateescape")).hexdigest()
 
-    def is_complete(self, job: Job) -> bool:
-        """Tell whether all that is wanted beside the film itself is there."""
-        folder = self._frames_folder(job)
-        return folder is None or folder.is_dir()
+    def open(self, job: Job, record: Record, report: Report) -> tuple[Record, Film | None]:
+        """Read what a film is, or recall what was found of it where all is finished.
 
-    def open(self, job: Job) -> Film:
-        """Read what a film is.
+        Returns:
+            The record, and the film if it has to be restored.
 
         Raises:
             ImageError: if it cannot be restored.
         """
-        return (VideoFile if job.kind == "video" else FrameFolder)(job.source, self.options)
-
-    def restore(self, job: Job, film: Film, engine: Engine, record: Record, folder: Path) -> Record:
-        """Write ``folder / job.target.name``; what is in ``folder`` already is gone on with."""
         assert job.target is not None
+        folder = self._frames_folder(job)
+        if record.status == "skipped" and (folder is None or folder.is_dir()):
+            record = replace(record, differs=report.differences(record))
+            return self._with_flicker(job, record, job.target), None
+        film = (VideoFile if job.kind == "video" else FrameFolder)(job.source, self.options)
+        return replace(record, status="pending", input_size=film.footage.size), film
+
+    def restore(self, job: Job, film: Film, engine: Engine, record: Record) -> Record:
+        """Write the film beside its target, where ``keep`` finds it; what is there already is gone on with."""
+        assert job.target is not None
+        folder = partial_folder(job.target)
         restored = FilmRestoration(
             film,
             engine,
@@ -90,23 +103,28 @@ class FilmJobs:
             save=self._saver(job),
             tell=lambda progress: self.watch(job, progress),
         ).run(folder / job.target.name)
-        account, progress = restored.account, restored.progress
+        progress = restored.progress
         return replace(
-            record,
+            record.computed(restored.account),
             notes=(*record.notes, *restored.notes),
-            stage_seconds={name: round(seconds, 3) for name, seconds in account.seconds.items()},
-            tile=account.tile,
-            device=account.device,
-            precision=account.precision,
-            backends=account.backends,
-            fp32_retries=account.fp32_retries,
-            memory_retreats=account.memory_retreats,
             output_size=restored.size,
             frames=progress.frames,
             waiting={name: round(load.waiting, 3) for name, load in progress.loads.items()},
         )
 
-    def check(self, job: Job, record: Record, made: Path) -> Record:
+    def keep(self, job: Job, record: Record, report: Report) -> Record:
+        """Check and record a film, then give it its name and drop its segments."""
+        assert job.target is not None
+        folder = partial_folder(job.target)
+        made = folder / job.target.name
+        record = self._with_flicker(job, self._checked(job, record, made), made)
+        record = replace(record, status="done", output_sha256=sha256_of(made))
+        report.append(record)
+        made.replace(job.target)
+        shutil.rmtree(folder, ignore_errors=True)
+        return record
+
+    def _checked(self, job: Job, record: Record, made: Path) -> Record:
         """Record what of a restored film is not as in its source, and what the result cannot hold of it."""
         if job.kind == "frames" or record.input_size is None or record.output_size is None:
             return record
@@ -116,7 +134,7 @@ class FilmJobs:
         differs = [str(figure) for figure in figures if figure.is_fault]
         return replace(record, notes=(*record.notes, *lost), differs=tuple(differs))
 
-    def measure_flicker(self, job: Job, record: Record, made: Path) -> Record:
+    def _with_flicker(self, job: Job, record: Record, made: Path) -> Record:
         """Record the flicker of a film, its source and its reference, where that is wanted."""
         quality = None if self.judge is None else self.judge.find(job.relative, READABLE)
         reference = None if quality is None or quality.reference is None else Path(quality.reference)
