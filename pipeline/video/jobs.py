@@ -13,14 +13,13 @@ from pipeline.discover import Job
 from pipeline.engine import Engine
 from pipeline.errors import BrokenImage, ImageError, one_line
 from pipeline.evaluate import Judge
-from pipeline.images import Picture, write_picture
-from pipeline.pixels import Pixels
 from pipeline.report import Quality, Record, Report
 from pipeline.results import partial_folder
 from pipeline.video.conformance import examine
 from pipeline.video.encoder import check_codec
 from pipeline.video.films import Film, FrameFolder, VideoFile, frame_paths, parse_fps
 from pipeline.video.flicker import flicker_of_files
+from pipeline.video.frame_output import FrameOutput
 from pipeline.video.options import READABLE, VideoOptions
 from pipeline.video.restore import FilmRestoration, Progress
 
@@ -83,8 +82,8 @@ class FilmJobs:
             ImageError: if it cannot be restored.
         """
         assert job.target is not None
-        folder = self._frames_folder(job)
-        if record.status == "skipped" and (folder is None or folder.is_dir()):
+        frames = self._frame_output(job, record)
+        if record.status == "skipped" and (frames is None or frames.is_whole()):
             record = replace(record, differs=report.differences(record))
             return self._with_flicker(job, record, job.target), None
         film = (VideoFile if job.kind == "video" else FrameFolder)(job.source, self.options)
@@ -93,14 +92,16 @@ class FilmJobs:
     def restore(self, job: Job, film: Film, engine: Engine, record: Record) -> Record:
         """Write the film beside its target, where ``keep`` finds it; what is there already is gone on with."""
         assert job.target is not None
-        folder = partial_folder(job.target)
+        folder, frames = partial_folder(job.target), self._frame_output(job, record)
+        if frames is not None and not frames.begin():
+            shutil.rmtree(folder, ignore_errors=True)  # segments whose frames are not there
         restored = FilmRestoration(
             film,
             engine,
             self.options,
             folder,
-            job=f"{record.input_sha256} {record.chain}",
-            save=self._saver(job),
+            job=f"{_of(record)} {'' if frames is None else frames.folder}",
+            save=None if frames is None else frames.save,
             tell=lambda progress: self.watch(job, progress),
         ).run(folder / job.target.name)
         progress = restored.progress
@@ -119,6 +120,8 @@ class FilmJobs:
         made = folder / job.target.name
         record = self._with_flicker(job, self._checked(job, record, made), made)
         record = replace(record, status="done", output_sha256=sha256_of(made))
+        if (frames := self._frame_output(job, record)) is not None:
+            frames.keep(record.frames)
         report.append(record)
         made.replace(job.target)
         shutil.rmtree(folder, ignore_errors=True)
@@ -149,18 +152,12 @@ class FilmJobs:
         flicker = {name: asdict(error) for name, error in errors.items()}
         return replace(record, flicker=flicker, quality=quality if reference is None else None)
 
-    def _frames_folder(self, job: Job) -> Path | None:
+    def _frame_output(self, job: Job, record: Record) -> FrameOutput | None:
         if self.options.frames_out is None or job.target is None:
             return None
-        return self.options.frames_out / job.relative.with_name(job.target.stem)
-
-    def _saver(self, job: Job) -> Callable[[int, Pixels], None] | None:
-        folder = self._frames_folder(job)
-        if folder is None:
-            return None
-        folder.mkdir(parents=True, exist_ok=True)
-        return lambda number, pixels: _save(folder / f"{number + 1:06}.png", pixels)
+        return FrameOutput(self.options.frames_out / job.relative.with_name(job.target.stem), _of(record))
 
 
-def _save(path: Path, pixels: Pixels) -> None:
-    write_picture(path, Picture(pixels))
+def _of(record: Record) -> str:
+    """Return what determines every frame."""
+    return f"{record.input_sha256} {record.chain}"

@@ -7,8 +7,6 @@ What is encoded is kept in segments, so the next run goes on behind the last who
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
@@ -26,6 +24,7 @@ from pipeline.video.device import Account, DeviceStep, Made, batch_size, batches
 from pipeline.video.encoder import layout_for
 from pipeline.video.films import Film
 from pipeline.video.join import join
+from pipeline.video.mark import is_marked, mark_anew
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import pix_fmt_of
 from pipeline.video.reader import Shot
@@ -125,7 +124,8 @@ class FilmRestoration:
         self.device_step = DeviceStep(engine, film, self.layout, keep_pixels=save is not None)
         self.window = window_of(self.footage.begin, options.start, options.duration)
         self.notes: dict[str, None] = {}
-        _prepare(folder, job)
+        if not is_marked(folder, job):
+            mark_anew(folder, job)
 
     def run(self, target: Path) -> Restored:
         """Restore what is missing and join all into ``target``, whose suffix names the container.
@@ -221,13 +221,3 @@ class FilmRestoration:
         yield from self.footage.notes
         if self.layout != self.footage.layout:
             yield f"{pix_fmt_of(self.footage.layout)} becomes {pix_fmt_of(self.layout)}"
-
-
-def _prepare(folder: Path, job: str) -> None:
-    """Empty the folder unless it holds segments of this very job."""
-    mark = folder / "job.json"
-    if mark.is_file() and mark.read_text(encoding="utf-8") == json.dumps(job):
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    mark.write_text(json.dumps(job), encoding="utf-8")

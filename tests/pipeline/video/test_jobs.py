@@ -64,6 +64,18 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+def pictures(folder: Path) -> list[str]:
+    return sorted(name for name in files(folder) if name.endswith(".png"))
+
+
+def stop_at(frame: int) -> Callable:
+    def stop(job, progress):
+        if progress.fresh == frame:
+            raise KeyboardInterrupt
+
+    return stop
+
+
 def test_a_folder_may_hold_photos_and_films(film, tmp_path):
     film()
     cv2.imwrite(str(tmp_path / "photo.png"), np.zeros((8, 8, 3), np.uint8))
@@ -141,16 +153,11 @@ def test_flicker_that_cannot_be_measured_is_told(tmp_path):
 @pytest.mark.parametrize("codec", ["ffv1", "libx264"])
 def test_a_stopped_film_goes_on_and_is_the_same(film, tmp_path, codec):
     film("film.mkv", options={"bf": "2"})
-
-    def stop(job, progress):
-        if progress.fresh == 8:
-            raise KeyboardInterrupt
-
     restore(tmp_path, "film.mkv", codec=codec, segment=3)
     whole = packets(tmp_path / "out/film.mkv")
     (tmp_path / "out/film.mkv").unlink()
     with pytest.raises(KeyboardInterrupt):
-        restore(tmp_path, "film.mkv", codec=codec, segment=3, watch=stop)
+        restore(tmp_path, "film.mkv", codec=codec, segment=3, watch=stop_at(8))
     fresh = []
     restore(tmp_path, "film.mkv", codec=codec, segment=3, watch=lambda job, progress: fresh.append(progress.fresh))
     assert max(fresh) == 6  # two segments of three frames were there
@@ -162,7 +169,7 @@ def test_segments_of_another_chain_or_input_are_not_used(film, tmp_path):
     film("film.mkv")
     partial = tmp_path / "out/.film.mkv.partial"
     partial.mkdir(parents=True)
-    (partial / "job.json").write_text('"another"')
+    (partial / ".job.json").write_text('"another"')
     (partial / "00000.mkv").write_bytes(b"stale")
     (partial / "00000.json").write_text("{}")
     assert restore(tmp_path, "film.mkv")[0].frames == 12
@@ -184,8 +191,45 @@ def test_a_folder_of_frames_becomes_a_film(tmp_path):
 def test_frames_are_also_written_as_pictures(film, tmp_path, pix_fmt, dtype):
     film("film.mkv", codec="ffv1", pix_fmt=pix_fmt, times=[0, 512])
     restore(tmp_path, "film.mkv", frames_out=tmp_path / "frames")
-    assert files(tmp_path / "frames") == {"film/000001.png", "film/000002.png"}
+    assert pictures(tmp_path / "frames") == ["film/000001.png", "film/000002.png"]
     assert cv2.imread(str(tmp_path / "frames/film/000002.png"), cv2.IMREAD_UNCHANGED).dtype == dtype
+
+
+def test_frames_of_a_stopped_run_are_not_taken_for_all_of_them(film, tmp_path):
+    film("film.mkv")
+    frames = tmp_path / "frames"
+    with pytest.raises(KeyboardInterrupt):
+        restore(tmp_path, "film.mkv", frames_out=frames, segment=3, watch=stop_at(8))
+    assert not (frames / "film").exists()
+    fresh = []
+    restore(tmp_path, "film.mkv", frames_out=frames, segment=3, watch=lambda job, film: fresh.append(film.fresh))
+    assert max(fresh) == 6
+    assert pictures(frames) == [f"film/{number:06}.png" for number in range(1, 13)]
+    assert restore(tmp_path, "film.mkv", frames_out=frames, segment=3)[0].status == "skipped"
+
+
+def test_segments_whose_frames_were_not_written_are_not_used(film, tmp_path):
+    film("film.mkv")
+    with pytest.raises(KeyboardInterrupt):
+        restore(tmp_path, "film.mkv", segment=3, watch=stop_at(8))
+    restore(tmp_path, "film.mkv", frames_out=tmp_path / "frames", segment=3)
+    assert len(pictures(tmp_path / "frames")) == 12
+
+
+def test_frames_of_another_run_are_replaced_and_those_of_somebody_else_are_not(film, tmp_path):
+    film("film.mkv")
+    frames = tmp_path / "frames"
+    assert restore(tmp_path, "film.mkv")[0].status == "done"
+    assert restore(tmp_path, "film.mkv", frames_out=frames)[0].status == "done"
+    assert len(pictures(frames)) == 12
+    assert restore(tmp_path, "film.mkv", frames_out=frames, duration=0.2)[0].status == "done"
+    assert len(pictures(frames)) == 5
+    (tmp_path / "others/film").mkdir(parents=True)
+    (tmp_path / "others/film/mine.png").write_bytes(b"")
+    (record,) = restore(tmp_path, "film.mkv", frames_out=tmp_path / "others")
+    assert record.status == "refused"
+    assert "holds no frames of an earlier run; move it away" in record.error
+    assert files(tmp_path / "others") == {"film/mine.png"}
 
 
 @pytest.mark.parametrize(
