@@ -6,9 +6,11 @@ tags, languages ...), the result is free to say.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 from rich.table import Table
@@ -17,33 +19,46 @@ from pipeline.errors import BrokenVideo, ImageError
 from pipeline.progress import printable
 from pipeline.video.agreement import Figure, equal, equal_texts, same_moment, same_times
 from pipeline.video.contents import FILM, Chapter, Contents, Film, Times, Track
+from pipeline.video.films import frame_paths
 from pipeline.video.holdable import holdable, untold
-from pipeline.video.inventory import read_contents
+from pipeline.video.inventory import read_contents, read_frames
+from pipeline.video.options import VideoOptions
 
 
 def examine(
-    source: Path, result: Path, *, scale: int | None = None, start: float = 0.0, duration: float | None = None
+    source: Path,
+    result: Path,
+    options: VideoOptions = VideoOptions(),  # noqa: B008  (frozen)
+    *,
+    scale: int | None = None,
 ) -> list[Figure]:
-    """Compare two files in everything that has to be the same, and in size.
+    """Compare two films in everything that has to be the same, and in size.
+
+    Either may be a folder of frames. As a result it has no clock and holds nothing beside them: then their number, size
+    and numbering are compared.
 
     Args:
         source: The film that was restored.
         result: What it became.
+        options: ``start`` and ``duration`` tell which part of the source the result shows, and ``fps`` the frames a
+            second of a source that is a folder.
         scale: How many times larger the result should be; any whole number if absent.
-        start: Seconds of the source that the result leaves out.
-        duration: Seconds of it that the result shows; None for all that is left.
 
     Raises:
         BrokenVideo: if one of them cannot be read as a video, or holds no frame.
     """
-    before, after = _read("source", source, start, duration), _read("result", result)
+    before, after = _read("source", source, options), _read("result", result, VideoOptions())
+    if result.is_dir():
+        return list(_folder_figures(before.film, after.film, frame_paths(result), scale))
     figures = [*_film_figures(before.film, after.film, scale), *_other_figures(before, after)]
     if all(figure.agrees for figure in figures):
         return figures
-    film = next(track for track in after.head.tracks if track.kind == FILM)
-    possible = replace(before, head=holdable(source, before.head, result, film))
-    lost = _names(_other_figures(before, after)) - _names(_other_figures(possible, after))
-    obstacles = dict.fromkeys(lost, "this container cannot hold it; --container mkv may") | untold(result)
+    obstacles = untold(result)
+    if source.is_file():
+        film = next(track for track in after.head.tracks if track.kind == FILM)
+        possible = replace(before, head=holdable(source, before.head, result, film))
+        lost = _names(_other_figures(before, after)) - _names(_other_figures(possible, after))
+        obstacles |= dict.fromkeys(lost, "this container cannot hold it; --container mkv may")
     return [figure if figure.agrees else replace(figure, obstacle=obstacles.get(figure.name, "")) for figure in figures]
 
 
@@ -56,9 +71,11 @@ def as_table(figures: Sequence[Figure]) -> Table:
     return table
 
 
-def _read(role: str, path: Path, start: float = 0.0, duration: float | None = None) -> Contents:
+def _read(role: str, path: Path, options: VideoOptions) -> Contents:
     try:
-        return read_contents(path, start=start, duration=duration)
+        if path.is_dir():
+            return read_frames(path, options)
+        return read_contents(path, start=options.start, duration=options.duration)
     except ImageError as error:
         raise BrokenVideo(f"the {role} {path} {error}") from error
 
@@ -76,6 +93,21 @@ def _film_figures(before: Film, after: Film, scale: int | None) -> Iterator[Figu
     yield equal("rotation", before.turn, after.turn)
     for name, fact in before.facts.items():
         yield equal(name, fact, after.facts.get(name))
+
+
+def _folder_figures(before: Film, after: Film, paths: Sequence[Path], scale: int | None) -> Iterator[Figure]:
+    yield equal("frames", len(before.times.ticks), len(after.times.ticks))
+    yield _size(before.size, after.size, scale)
+    for path, following in pairwise(paths):
+        if _number(following) != _number(path) + 1:
+            yield Figure("numbers", f"{_number(path) + 1} behind {path.name}", following.name, agrees=False)
+            return
+    yield Figure("numbers", "each one more", "each one more", agrees=True)
+
+
+def _number(path: Path) -> int:
+    """Return the last number in a file's name; -1 where there is none."""
+    return int((re.findall(r"\d+", path.stem) or ["-1"])[-1])
 
 
 def _size(before: tuple[int, int], after: tuple[int, int], scale: int | None) -> Figure:

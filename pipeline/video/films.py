@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.errors import ConfigError, RefusedVideo
+from pipeline.errors import BrokenVideo, ConfigError, ImageError, RefusedVideo
 from pipeline.images import WRITABLE, read_picture
 from pipeline.images.picture import Pixels
 from pipeline.pixels import to_tensor
@@ -64,13 +64,15 @@ class VideoFile:
 
 
 class FrameFolder:
-    """Pictures of one size, in the order of the numbers in their names."""
+    """Pictures of one size, in the order of the numbers in their names; without ``options.fps``, one a second."""
 
     def __init__(self, folder: Path, options: VideoOptions) -> None:
         self.paths = frame_paths(folder)
         self.beside: Path | None = None
-        first = read_picture(self.paths[0]).pixels
-        rate = parse_fps(str(options.fps))
+        if not self.paths:
+            raise RefusedVideo("holds no pictures that could be frames")
+        first = _pixels(self.paths[0])
+        rate = parse_fps(options.fps or "1")
         self.footage = Footage(
             size=(first.shape[1], first.shape[0]),
             layout=YUV(8 if first.dtype == np.uint8 else 10, 1, full_range=False, halved=(True, True)),
@@ -81,8 +83,8 @@ class FrameFolder:
             duration=len(self.paths) / rate,
         )
 
-    def shots(self, since: int | None, tell: Callable[[str], None]) -> Iterator[Shot]:
-        """Read the pictures from number ``since`` on."""
+    def shots(self, since: int | None = None, tell: Callable[[str], None] = print) -> Iterator[Shot]:
+        """Read the pictures from number ``since`` on; there is nothing to tell of them."""
         for index, path in enumerate(self.paths):
             if since is None or index >= since:
                 yield Shot(self._read(path), index, 1)
@@ -93,12 +95,19 @@ class FrameFolder:
         return image, torch.zeros_like(image)
 
     def _read(self, path: Path) -> Pixels:
-        pixels = read_picture(path).pixels
+        pixels = _pixels(path)
         if pixels.shape[1::-1] != self.footage.size:
             width, height = self.footage.size
             came = f"{pixels.shape[1]} x {pixels.shape[0]}"
             raise RefusedVideo(f"{path.name} has {came} pixels, expected {width} x {height} as the first frame has")
         return pixels
+
+
+def _pixels(path: Path) -> Pixels:
+    try:
+        return read_picture(path).pixels
+    except ImageError as error:
+        raise BrokenVideo(f"{path.name} {error}") from error
 
 
 def frame_paths(folder: Path) -> list[Path]:

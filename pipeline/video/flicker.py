@@ -31,8 +31,11 @@ import numpy as np
 from rich.table import Table
 
 from pipeline.errors import RefusedVideo
+from pipeline.images.picture import Pixels, white
 from pipeline.progress import printable
 from pipeline.video.container import film_of, open_video
+from pipeline.video.films import FrameFolder
+from pipeline.video.options import VideoOptions
 from pipeline.video.window import window_of
 
 Frame = np.ndarray
@@ -82,25 +85,30 @@ def warping_errors(source: Iterable[Frame], films: Mapping[str, Iterable[Frame]]
 
 
 def flicker_of_files(
-    source: Path, result: Path, reference: Path | None = None, *, start: float = 0.0, duration: float | None = None
+    source: Path,
+    result: Path,
+    reference: Path | None = None,
+    options: VideoOptions = VideoOptions(),  # noqa: B008  (frozen)
 ) -> dict[str, Flicker]:
     """Return the warping errors of ``source``, ``result`` and, where it is given, ``reference``.
+
+    Each may be a folder of frames.
 
     Args:
         source: The film that was restored.
         result: What it became.
         reference: What it should be.
-        start: Seconds of source and reference that the result leaves out.
-        duration: Seconds of them that it shows; None for all that is left.
+        options: ``start`` and ``duration`` tell which part of source and reference the result shows, and ``fps`` the
+            frames a second of folders.
 
     Raises:
         BrokenVideo: if a file cannot be read.
         RefusedVideo: as ``warping_errors``.
     """
-    films = {"result": _frames(result)}
+    films = {"result": _frames(result, VideoOptions())}
     if reference is not None:
-        films["reference"] = _frames(reference, start, duration)
-    return warping_errors(_frames(source, start, duration), films)
+        films["reference"] = _frames(reference, options)
+    return warping_errors(_frames(source, options), films)
 
 
 def as_table(films: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
@@ -115,14 +123,30 @@ def as_table(films: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
     return table
 
 
-def _frames(path: Path, start: float = 0.0, duration: float | None = None) -> Iterator[Frame]:
+def _frames(path: Path, options: VideoOptions) -> Iterator[Frame]:
+    return (_frames_of_folder if path.is_dir() else _frames_of_file)(path, options)
+
+
+def _frames_of_folder(path: Path, options: VideoOptions) -> Iterator[Frame]:
+    folder, window = FrameFolder(path, options), window_of(Fraction(0), options.start, options.duration)
+    for shot in folder.shots():
+        if window.holds(shot.pts * folder.footage.time_base):
+            yield _as_8_bit(shot.frame)
+
+
+def _frames_of_file(path: Path, options: VideoOptions) -> Iterator[Frame]:
     with open_video(path) as container:
         stream = film_of(container)
         stream.thread_type = "AUTO"
-        window = window_of(Fraction(container.start_time or 0, av.time_base), start, duration)
+        window = window_of(Fraction(container.start_time or 0, av.time_base), options.start, options.duration)
         for frame in container.decode(stream):
             if frame.time_base is None or frame.pts is None or window.holds(frame.pts * frame.time_base):
                 yield frame.to_ndarray(format="rgb24")
+
+
+def _as_8_bit(pixels: Pixels) -> Frame:
+    rgb = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+    return rgb if rgb.dtype == np.uint8 else np.rint(rgb / white(rgb.dtype) * 255).astype(np.uint8)
 
 
 def _side_by_side(films: Mapping[str, Iterable[Frame]]) -> Iterator[dict[str, Frame]]:

@@ -19,6 +19,8 @@ from av.video.stream import VideoStream
 from pipeline.errors import RefusedVideo
 from pipeline.video.container import OF_THE_FILE, demuxed, film_of, open_video
 from pipeline.video.contents import FILM, Chapter, Contents, Film, Head, Times, Track
+from pipeline.video.films import FrameFolder
+from pipeline.video.options import VideoOptions
 from pipeline.video.window import Window, window_of
 
 _UNSAID = 2  # by ISO/IEC 23091-2
@@ -63,6 +65,25 @@ def read_contents(path: Path, *, start: float = 0.0, duration: float | None = No
                 film.read(packet)
         tracks = tuple(packets[track.index].filled(track) for track in head.tracks)
         return Contents(replace(head, tracks=tracks), film.film())
+
+
+def read_frames(folder: Path, options: VideoOptions) -> Contents:
+    """Read a folder of frames to its end, as a film with nothing beside it.
+
+    Args:
+        folder: Holds the pictures.
+        options: ``fps``, and by ``start`` and ``duration`` the part to read.
+
+    Raises:
+        BrokenVideo: for a picture that cannot be read.
+        RefusedVideo: if there are none, or not of one size.
+    """
+    frames = FrameFolder(folder, options)
+    tick, window = frames.footage.time_base, window_of(Fraction(0), options.start, options.duration)
+    shown = (shot.pts for shot in frames.shots() if window.holds(shot.pts * tick))
+    times = Times(tick, tuple(window.moved(pts, tick) for pts in shown))
+    film = Film(frames.footage.size, times, last=tick, aspect=Fraction(1), turn="0 degrees", facts={})
+    return Contents(Head((Track(0, FILM, "", None, {}, frozenset()),), (), {}), film)
 
 
 class _FilmReader:

@@ -129,10 +129,10 @@ class FilmJobs:
 
     def _checked(self, job: Job, record: Record, made: Path) -> Record:
         """Record what of a restored film is not as in its source, and what the result cannot hold of it."""
-        if job.kind == "frames" or record.input_size is None or record.output_size is None:
+        if record.input_size is None or record.output_size is None:
             return record
         scale = record.output_size[0] // record.input_size[0]
-        figures = examine(job.source, made, scale=scale, start=self.options.start, duration=self.options.duration)
+        figures = examine(job.source, made, self.options, scale=scale)
         lost = [str(figure) for figure in figures if not figure.agrees and not figure.is_fault]
         differs = [str(figure) for figure in figures if figure.is_fault]
         return replace(record, notes=(*record.notes, *lost), differs=tuple(differs))
@@ -141,12 +141,10 @@ class FilmJobs:
         """Record the flicker of a film, its source and its reference, where that is wanted."""
         quality = None if self.judge is None else self.judge.find(job.relative, READABLE)
         reference = None if quality is None or quality.reference is None else Path(quality.reference)
-        if job.kind == "frames" or (reference is None and not self.flicker):
+        if reference is None and not self.flicker:
             return replace(record, quality=quality)
         try:
-            errors = flicker_of_files(
-                job.source, made, reference, start=self.options.start, duration=self.options.duration
-            )
+            errors = flicker_of_files(job.source, made, reference, self.options)
         except ImageError as error:
             return replace(record, quality=Quality(error=f"flicker: {one_line(error)}"))
         flicker = {name: asdict(error) for name, error in errors.items()}

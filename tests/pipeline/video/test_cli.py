@@ -52,6 +52,23 @@ def test_a_film_is_restored_and_verified(run: Run) -> None:
     assert "DIFFERS" not in out
 
 
+def test_frames_are_verified(run: Run) -> None:
+    clips.wide_pixels(Path("film"))
+    assert run("film.mp4", *RESTORE, "--frames-out", "frames")[0] == 0
+    assert run("frames", "-o", "again", *RESTORE[2:], "--fps", "25")[0] == 0
+    code, out, err = run("--verify", "film.mp4", "frames/film")
+    assert (code, err, "DIFFERS" in out) == (0, "", False)
+    assert run("--verify", "frames/film", "again/film.mp4", "--fps", "25", "--flicker")[0] == 0
+    code, _, err = run("--verify", "frames/film", "again/film.mp4")
+    assert (code, err) == (
+        2,
+        "--verify: frames/film is a folder of frames, expected also --fps, as for restoring it\n",
+    )
+    Path("frames/film/000003.png").unlink()
+    code, out, _ = run("--verify", "film.mp4", "frames/film")
+    assert (code, "DIFFERS" in out) == (1, True)
+
+
 def test_another_film_is_told(run: Run) -> None:
     clips.wide_pixels(Path("film"))
     clips.variable_rate(Path("other"))

@@ -1,12 +1,13 @@
 """A faithful result passes; whatever is lost, moved or exchanged is told by its name."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import pytest
 from av.stream import Disposition
 
@@ -14,6 +15,7 @@ from pipeline.errors import BrokenVideo
 from pipeline.video.agreement import Figure, same_times
 from pipeline.video.conformance import as_table, examine
 from pipeline.video.contents import Times
+from pipeline.video.options import VideoOptions
 from tests.pipeline.video import clips
 
 Clip = Callable[[Path], Path]
@@ -242,6 +244,45 @@ def test_what_is_no_video_is_told(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(BrokenVideo, match=r"the source .*text\.mp4 cannot be read as a video: "):
         verify(tmp_path / "text.mp4", clips.one_frame(tmp_path / "whole"))
+
+
+def write_frames(folder: Path, numbers: Iterable[int], size: tuple[int, int] = (64, 48)) -> Path:
+    folder.mkdir()
+    for number in numbers:
+        luma = clips.numbered_frame(number, size, "yuv420p").reformat(format="gray").to_ndarray()
+        cv2.imwrite(str(folder / f"{number:06}.png"), luma)
+    return folder
+
+
+def test_a_folder_of_frames_is_compared_by_the_times_it_was_given(tmp_path: Path) -> None:
+    frames, film = write_frames(tmp_path / "frames", range(12)), clips.b_frames(tmp_path / "film")
+    assert [str(figure) for figure in examine(frames, film, VideoOptions(fps="25")) if not figure.agrees] == []
+    assert "frame times" in names([one for one in examine(frames, film, VideoOptions(fps="24")) if one.is_fault])
+    part = examine(frames, film, VideoOptions(fps="25", duration=0.2))
+    assert str(part[0]) == "frames: 12, expected 5"
+
+
+def test_a_folder_of_frames_as_a_result_is_compared_by_number_size_and_order(tmp_path: Path) -> None:
+    film, large = clips.wide_pixels(tmp_path / "film"), (128, 96)
+    assert verify(film, write_frames(tmp_path / "all", range(1, 9), large), scale=2) == []
+    assert names(verify(film, write_frames(tmp_path / "small", range(1, 9)), scale=2)) == {"size"}
+    assert names(verify(film, write_frames(tmp_path / "short", range(1, 8), large))) == {"frames"}
+    (gap,) = verify(film, write_frames(tmp_path / "gap", [1, 2, 3, 5, 6, 7, 8, 9], large))
+    assert str(gap) == "numbers: 000005.png, expected 4 behind 000003.png"
+
+
+def test_a_frame_that_cannot_be_taken_is_told_by_its_name(tmp_path: Path) -> None:
+    frames = write_frames(tmp_path / "frames", range(3))
+    write_frames(tmp_path / "other", [3], (32, 24))
+    (tmp_path / "other/000003.png").rename(frames / "000003.png")
+    with pytest.raises(BrokenVideo, match=r"the result .*frames 000003.png has 32 x 24 pixels, expected 64 x 48"):
+        verify(clips.wide_pixels(tmp_path / "film"), frames)
+    (frames / "000003.png").write_bytes((frames / "000002.png").read_bytes()[:-60])
+    with pytest.raises(BrokenVideo, match=r"the result .*frames 000003.png "):
+        verify(clips.wide_pixels(tmp_path / "film"), frames)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BrokenVideo, match=r"the result .*empty holds no pictures that could be frames"):
+        verify(clips.wide_pixels(tmp_path / "film"), tmp_path / "empty")
 
 
 def film_times(ticks_a_second: int) -> Iterator[int]:

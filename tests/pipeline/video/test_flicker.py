@@ -91,3 +91,11 @@ def test_files_are_compared_with_their_reference(tmp_path: Path) -> None:
     assert list(errors) == ["source", "result", "reference"]
     assert errors["source"] == errors["result"] != errors["reference"]
     assert errors["source"].pairs == 7
+
+
+@pytest.mark.parametrize(("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535)])
+def test_a_folder_of_frames_is_measured_like_a_film(tmp_path: Path, dtype: type, white: int) -> None:
+    film = flickering(moving(0), 4)
+    for number, frame in enumerate(film):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), frame[..., ::-1].astype(dtype) * (white // 255))
+    assert flicker_of_files(tmp_path, tmp_path)["result"] == warping_errors(film, {"result": film})["result"]

@@ -178,9 +178,10 @@ def test_segments_of_another_chain_or_input_are_not_used(film, tmp_path):
 def test_a_folder_of_frames_becomes_a_film(tmp_path):
     (tmp_path / "shots").mkdir()
     for number in (1, 2, 10):
-        cv2.imwrite(str(tmp_path / f"shots/frame{number}.png"), np.full((8, 8, 3), number * 20, np.uint8))
-    (record,) = restore(tmp_path, "shots", fps="24000/1001", codec="libx264", crf=1)
-    assert (record.status, record.output, record.frames) == ("done", "shots.mp4", 3)
+        cv2.imwrite(str(tmp_path / f"shots/frame{number}.png"), np.full((16, 16, 3), number * 20, np.uint8))
+    (record,) = restore(tmp_path, "shots", fps="24000/1001", codec="libx264", crf=1, flicker=True)
+    assert (record.status, record.output, record.frames, record.differs) == ("done", "shots.mp4", 3, ())
+    assert record.flicker.keys() == {"source", "result"}
     with av.open(str(tmp_path / "out/shots.mp4")) as container:
         frames = list(container.decode(video=0))
     assert [frame.pts * frame.time_base for frame in frames] == [number * Fraction(1001, 24000) for number in range(3)]
