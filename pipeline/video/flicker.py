@@ -36,6 +36,7 @@ from pipeline.progress import printable
 from pipeline.video.container import film_of, open_video
 from pipeline.video.films import FrameFolder
 from pipeline.video.options import VideoOptions
+from pipeline.video.probe import probe
 from pipeline.video.window import window_of
 
 Frame = np.ndarray
@@ -135,13 +136,14 @@ def _frames_of_folder(path: Path, options: VideoOptions) -> Iterator[Frame]:
 
 
 def _frames_of_file(path: Path, options: VideoOptions) -> Iterator[Frame]:
+    matrix = probe(path).layout.matrix  # where a file does not say it, as it was restored
     with open_video(path) as container:
         stream = film_of(container)
         stream.thread_type = "AUTO"
         window = window_of(Fraction(container.start_time or 0, av.time_base), options.start, options.duration)
         for frame in container.decode(stream):
             if frame.time_base is None or frame.pts is None or window.holds(frame.pts * frame.time_base):
-                yield frame.to_ndarray(format="rgb24")
+                yield frame.reformat(format="rgb24", src_colorspace=matrix).to_ndarray()
 
 
 def _as_8_bit(pixels: Pixels) -> Frame:
