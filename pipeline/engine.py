@@ -34,7 +34,7 @@ class Restoration(Generic[Image]):
         tile: Longest side of the tiles in pixels of the input; 0 for the whole image at once.
         device: Where it ran.
         precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
-        backends: By stage name: ``torch``, ``torch compiled``, ``openvino`` or ``openvino int8``.
+        backends: By stage name: ``torch``, ``torch compiled``, ``ncnn``, ``openvino`` or ``openvino int8``.
         fp32_retries: Tiles that half precision could not hold and that were run again in fp32.
         memory_retreats: Times that memory ran out and the image was begun again with smaller tiles.
     """
@@ -61,7 +61,7 @@ class Engine:
         precision: ``fp32``, ``fp16``, ``bf16``, ``int8`` (by OpenVINO, in the stages that it serves well), or
             ``auto``: fp16 on a GPU for 8-bit pixels, else fp32.
         tile: Longest side in pixels of the input; 0 for whole images, ``auto`` for the largest that fits into memory.
-        backend: ``torch``, ``openvino``, or ``auto`` for OpenVINO on a CPU where it is installed.
+        backend: ``torch``, ``ncnn``, ``openvino``, or ``auto`` for what is fastest on a CPU of those installed.
         compile: ``on``, ``off``, or ``auto`` for shapes that come often; on a CUDA device only.
 
     Raises:

@@ -26,6 +26,7 @@ class BackendName(StrEnum):
 
     AUTO = "auto"
     TORCH = "torch"
+    NCNN = "ncnn"
     OPENVINO = "openvino"
 
 
@@ -118,7 +119,10 @@ NumberFormat = Annotated[
 ]
 Backend = Annotated[
     BackendName,
-    typer.Option(help="auto: OpenVINO on a CPU where restorechain\\[cpu] is installed.", rich_help_panel=_COMPUTING),
+    typer.Option(
+        help="auto: on a CPU where restorechain\\[cpu] is installed, ncnn for fp32 and OpenVINO for int8; else torch.",
+        rich_help_panel=_COMPUTING,
+    ),
 ]
 Compile = Annotated[
     CompileWhen,

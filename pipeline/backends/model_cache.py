@@ -1,16 +1,17 @@
-"""Converted models on disk: made once, checked at every use, never half-written."""
+"""Converted models on disk: made once, never half-written, never read damaged."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import openvino
-
 Checked = TypeVar("Checked")
+
+_REFUSED, _DIGEST = "refused.txt", "sha256.txt"
 
 
 class ConversionError(Exception):
@@ -27,28 +28,39 @@ class ModelCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def load(self, key: str, make: Callable[[], openvino.Model], check: Callable[[openvino.Model], Checked]) -> Checked:
+    def load(self, key: str, make: Callable[[Path], None], check: Callable[[Path], Checked]) -> Checked:
         """Return a kept model, or else a new one, as ``check`` returns it.
+
+        Args:
+            key: Names everything that the model depends on.
+            make: Writes a model's files into an empty folder.
+            check: Reads them.
 
         Raises:
             ConversionError: if it cannot be made, or fails the check; also if that was so before.
         """
-        kept, reason = self.folder / key / "model.xml", self.folder / key / "refused.txt"
-        if reason.is_file():
-            raise ConversionError(reason.read_text(encoding="utf-8"))
-        if kept.is_file():
+        kept = self.folder / key
+        if (kept / _REFUSED).is_file():
+            raise ConversionError((kept / _REFUSED).read_text(encoding="utf-8"))
+        if _is_whole(kept):
             try:
-                return check(openvino.Core().read_model(kept))
-            except (ConversionError, RuntimeError):  # made by other code, or damaged
-                shutil.rmtree(kept.parent, ignore_errors=True)
-        try:
-            model = make()
-            result = check(model)
-        except ConversionError as refused:
-            text = str(refused)
-            self._keep(key, lambda place: (place / reason.name).write_text(text, encoding="utf-8"))
-            raise
-        self._keep(key, lambda place: openvino.save_model(model, place / kept.name, compress_to_fp16=False))
+                return check(kept)
+            except (ConversionError, RuntimeError):  # what the key does not name has changed, such as the processor
+                pass
+        shutil.rmtree(kept, ignore_errors=True)
+        return self._load_new(key, make, check)
+
+    def _load_new(self, key: str, make: Callable[[Path], None], check: Callable[[Path], Checked]) -> Checked:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+            folder = Path(name)
+            try:
+                make(folder)
+                result = check(folder)
+            except ConversionError as refused:
+                text = str(refused)
+                self._keep(key, lambda place: (place / _REFUSED).write_text(text, encoding="utf-8"))
+                raise
+            self._keep(key, lambda place: _copy(folder, place))
         return result
 
     def _keep(self, key: str, write: Callable[[Path], object]) -> None:
@@ -59,6 +71,26 @@ class ModelCache:
             partial = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=self.folder))
             write(partial)
             partial.rename(self.folder / key)
-        except (OSError, RuntimeError):
+        except OSError:
             if partial is not None:
                 shutil.rmtree(partial, ignore_errors=True)
+
+
+def _copy(model: Path, place: Path) -> None:
+    shutil.copytree(model, place, dirs_exist_ok=True)
+    (place / _DIGEST).write_text(_digest(place), encoding="ascii")
+
+
+def _is_whole(model: Path) -> bool:
+    """Tell whether a model's files are what was written: a library may die of others."""
+    digest = model / _DIGEST
+    return digest.is_file() and digest.read_bytes() == _digest(model).encode("ascii")
+
+
+def _digest(model: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(model.iterdir()):
+        if file.name != _DIGEST:
+            digest.update(f"{file.name} {file.stat().st_size} ".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -14,6 +14,7 @@ from pipeline.tiling import round_up
 
 _NOISE_SIGMAS = 0.0, 10.0, 40.0, 0.0
 _BLUR_SIGMAS = 0.0, 0.0, 0.0, 1.5
+_TRIAL_SIZES = (80, 136), (17, 31), (203, 58)
 
 
 def calibration_photos() -> list[Tensor]:
@@ -25,6 +26,12 @@ def comparison_photos(multiple_of: int, count: int) -> list[Tensor]:
     """Return crops of another photo, neither square nor of the size that a network is traced with."""
     height, width = (round_up(side, multiple_of) for side in (80, 136))
     return list(_crops("chelsea", count, height, width))
+
+
+def trial_photos(multiple_of: int) -> list[Tensor]:
+    """Return crops of very different sizes and shapes, for an engine that may hold on to the first."""
+    sizes = [[round_up(side, multiple_of) for side in size] for size in _TRIAL_SIZES]
+    return [crop for height, width in sizes for crop in _crops("chelsea", 1, height, width)]
 
 
 def _crops(name: str, count: int, height: int, width: int) -> Iterator[Tensor]:

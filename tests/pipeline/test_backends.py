@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from skimage import data
 from torch import Tensor, nn
 
 import pipeline.backends
@@ -18,6 +21,7 @@ from pipeline.config import ChainConfig
 from pipeline.engine import Engine
 from pipeline.errors import ConfigError
 from pipeline.metrics import psnr_rgb, psnr_y
+from pipeline.tiling import round_up
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.stage import Stage, StageConfig
@@ -26,8 +30,7 @@ from stages.unsharp_mask import UnsharpMaskConfig
 from train import recipe
 from train.evaluate import MILD_BLUR, Restore, degraded_images, judge, restorer
 
-openvino = pytest.importorskip("pipeline.backends.openvino", reason='needs pip install "restorechain[cpu]"')
-
+CONFIGS = Path(__file__).parents[2] / "configs"
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 DNCNN = DnCNNConfig(depth=4, width=8, unshuffle=2, skips=True, batch_norm=False)
 DEFAULT = (
@@ -49,6 +52,26 @@ def chain_of(*configs: StageConfig) -> Chain:
     return chain
 
 
+def engine_named(name: str) -> Any:
+    return pytest.importorskip(f"pipeline.backends.{name}", reason='needs pip install "restorechain[cpu]"')
+
+
+@pytest.fixture(scope="module", params=["ncnn", "openvino"])
+def engine(request: pytest.FixtureRequest) -> Any:
+    """An engine's module; they keep the same promises."""
+    return engine_named(request.param)
+
+
+@pytest.fixture(scope="module")
+def openvino() -> Any:
+    return engine_named("openvino")
+
+
+@pytest.fixture(scope="module")
+def label(engine: Any) -> str:
+    return engine.__name__.rpartition(".")[2]
+
+
 @pytest.fixture(scope="module")
 def chain() -> Chain:
     torch.manual_seed(0)
@@ -56,26 +79,26 @@ def chain() -> Chain:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="module")
-def converted(chain: Chain, folder: Path) -> Chain:
-    return chain.with_stages(openvino.convert(chain, int8=False, folder=folder))
+def converted(engine: Any, chain: Chain, folder: Path) -> Chain:
+    return chain.with_stages(engine.convert(chain, folder=folder))
 
 
 def picture(height: int = 77, width: int = 58) -> np.ndarray:
-    return np.random.default_rng(0).random((height, width, 3), np.float32)
+    return data.chelsea()[100 : 100 + height, 100 : 100 + width].astype(np.float32) / 255
 
 
 def run(chain: Chain, tile: int = 0) -> np.ndarray:
     return Engine(chain, device="cpu", tile=tile).run(picture()).pixels
 
 
-def test_learned_stages_are_converted(converted: Chain) -> None:
+def test_learned_stages_are_converted(converted: Chain, label: str) -> None:
     labels = Engine(converted, device="cpu").run(picture(8, 8)).backends
-    assert list(labels.values()) == ["openvino", "openvino", "openvino", "torch"]
+    assert list(labels.values()) == [label, label, label, "torch"]
 
 
 @pytest.mark.parametrize("tile", [0, 32])
@@ -83,12 +106,20 @@ def test_the_picture_is_torchs(chain: Chain, converted: Chain, tile: int) -> Non
     assert np.abs(run(converted, tile) - run(chain)).max() <= 1e-5
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 8, 8), (3, 3, 40, 24)])
+@pytest.mark.parametrize("shape", [(1, 3, 8, 8), (3, 3, 40, 24), (1, 3, 8, 104), (1, 3, 136, 72)])
 def test_any_size_and_batch(chain: Chain, converted: Chain, shape: tuple[int, ...]) -> None:
     image = torch.rand(shape)
     with torch.inference_mode():
         for ours, theirs in zip(converted.stages, chain.stages, strict=True):
             assert (ours(image) - theirs(image)).abs().max() <= 1e-5
+
+
+def test_a_batch_is_its_images(converted: Chain) -> None:
+    images = torch.rand(3, 3, 16, 24)
+    with torch.inference_mode():
+        for stage in converted.stages:
+            alone = torch.cat([stage(image.unsqueeze(0)) for image in images])
+            assert torch.allclose(stage(images), alone, atol=1e-6)
 
 
 def test_a_result_outlives_the_next(converted: Chain) -> None:
@@ -99,46 +130,45 @@ def test_a_result_outlives_the_next(converted: Chain) -> None:
     assert torch.equal(first, kept)
 
 
-def test_the_stages_are_not_changed(tmp_path: Path) -> None:
-    chain, image = chain_of(DNCNN), torch.rand(1, 3, 16, 16)
-    with torch.inference_mode():
-        before = {name: tensor.clone() for name, tensor in chain.stages[0].state_dict().items()}, chain.stages[0](image)
-        openvino.convert(chain, int8=False, folder=tmp_path)
-        after = chain.stages[0].state_dict(), chain.stages[0](image)
-    assert all(torch.equal(before[0][name], tensor) for name, tensor in after[0].items())
-    assert torch.equal(before[1], after[1])
-
-
-def test_models_are_kept(chain: Chain, converted: Chain, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino, "_export", lambda stage: pytest.fail("converted again"))
-    again = openvino.convert(chain, int8=False, folder=folder)
+def test_models_are_kept(
+    engine: Any, chain: Chain, converted: Chain, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_export", lambda *arguments: pytest.fail("converted again"))
+    again = engine.convert(chain, folder=folder)
     assert np.array_equal(run(chain.with_stages(again)), run(converted))
 
 
-def test_other_weights_are_other_models(converted: Chain, folder: Path) -> None:
+def test_other_weights_are_other_models(engine: Any, converted: Chain, folder: Path) -> None:
     kept = set(folder.iterdir())
     other = chain_of(DEFAULT[2])
-    stage = openvino.convert(other, int8=False, folder=folder)[0]
+    stage = engine.convert(other, folder=folder)[0]
     assert len(set(folder.iterdir()) - kept) == 1
     assert np.abs(run(other.with_stages([stage])) - run(other)).max() <= 1e-5
 
 
-@pytest.mark.parametrize("spoil", ["cut", "exchanged"])
-def test_a_spoilt_cache_is_made_anew(tmp_path: Path, spoil: str) -> None:
-    chain = chain_of(DNCNN)
-    openvino.convert(chain, int8=False, folder=tmp_path)
-    (weights,) = tmp_path.glob("*/model.bin")
-    weights.write_bytes(weights.read_bytes()[:100] if spoil == "cut" else bytes(weights.stat().st_size))
-    stage = openvino.convert(chain, int8=False, folder=tmp_path)[0]
-    assert np.abs(run(chain.with_stages([stage])) - run(chain)).max() <= 1e-5
-    assert any(weights.read_bytes())
+class InPlaceStage(Stage):
+    """Begins with what engines like to compute in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.conv(F.leaky_relu(image - 0.5, 0.1))
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("no folder")
-    chain = chain_of(DNCNN)
-    stage = openvino.convert(chain, int8=False, folder=tmp_path / "file")[0]
-    assert np.abs(run(chain.with_stages([stage])) - run(chain)).max() <= 1e-5
+def test_neither_stages_nor_images_are_changed(engine: Any, tmp_path: Path) -> None:
+    chain, image = alone(InPlaceStage()), torch.rand(1, 3, 16, 16)
+    stage, given = chain.stages[0], image.clone()
+    with torch.inference_mode():
+        before = {name: tensor.clone() for name, tensor in stage.state_dict().items()}, stage(image)
+        (converted,) = engine.convert(chain, folder=tmp_path)
+        assert converted is not stage
+        assert (converted(image) - before[1]).abs().max() <= 1e-6
+        after = stage.state_dict(), stage(image)
+    assert torch.equal(image, given)
+    assert all(torch.equal(before[0][name], tensor) for name, tensor in after[0].items())
+    assert torch.equal(before[1], after[1])
 
 
 class SizedStage(Stage):
@@ -152,24 +182,67 @@ class SizedStage(Stage):
         return self.conv(image) if image.shape[-1] == image.shape[-2] else image
 
 
-class SizedConfig(StageConfig):
-    stage: Literal["sized"] = "sized"
+class EnsembleStage(SizedStage):
+    """Makes a batch of an image, of which ncnn dies."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.conv(torch.cat([image, image + 1])).mean(dim=0, keepdim=True)
+
+
+class AloneConfig(StageConfig):
+    stage: Literal["alone"] = "alone"
 
     def build(self) -> Stage:
-        return SizedStage()
+        raise NotImplementedError
 
 
-def test_what_does_not_agree_runs_in_torch_and_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    chain = Chain(ChainConfig.model_construct(stages=(SizedConfig(),)), [SizedStage()])
-    for _ in range(2):  # the second time from the cache
+def alone(stage: Stage) -> Chain:
+    return Chain(ChainConfig.model_construct(stages=(AloneConfig(),)), [stage])
+
+
+def is_told_twice(engine: Any, stage: Stage, folder: Path, caplog: pytest.LogCaptureFixture) -> str:
+    """Convert a stage that is refused, the second time from the cache; return what is told."""
+    chain = alone(stage)
+    for _ in range(2):
         caplog.clear()
-        assert openvino.convert(chain, int8=False, folder=tmp_path) == list(chain.stages)
+        assert engine.convert(chain, folder=folder) == list(chain.stages)
         (told,) = caplog.messages
-        assert told.startswith("stage sized runs in torch: OpenVINO's result differs by ")
+    return told
+
+
+def test_what_does_not_agree_runs_in_torch_and_is_told(
+    engine: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = is_told_twice(engine, SizedStage(), tmp_path, caplog)
+    assert re.match(r"stage alone runs in torch: (ncnn|OpenVINO)'s result differs by ", told)
+
+
+@pytest.fixture
+def ncnn() -> Any:
+    return engine_named("ncnn")
+
+
+def test_what_kills_ncnn_runs_in_torch_and_is_told(ncnn: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    told = is_told_twice(ncnn, EnsembleStage(), tmp_path, caplog)
+    assert re.match(r"stage alone runs in torch: ncnn cannot run it \(exit code -?\d+, ", told)
+
+
+def test_a_conversion_that_hangs_is_ended(
+    ncnn: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ncnn, "TIME_LIMIT", 0.01)
+    told = is_told_twice(ncnn, InPlaceStage(), tmp_path, caplog)
+    assert told == "stage alone runs in torch: pnnx cannot convert it (TimeoutExpired)"
+
+
+def test_stages_at_strength_zero_are_not_converted(engine: Any, tmp_path: Path) -> None:
+    chain = chain_of(DNCNN.model_copy(update={"strength": 0.0}))
+    assert engine.convert(chain, folder=tmp_path) == list(chain.stages)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_int8_is_near_fp32_or_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    openvino: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, openvino.__name__)
     chain = chain_of(DNCNN)
@@ -188,34 +261,40 @@ def test_int8_is_near_fp32_or_refused(
     assert "stage dncnn stays in fp32: int8 comes within" in caplog.text
 
 
-def test_stages_at_strength_zero_are_not_converted(tmp_path: Path) -> None:
-    chain = chain_of(DNCNN.model_copy(update={"strength": 0.0}))
-    assert openvino.convert(chain, int8=False, folder=tmp_path) == list(chain.stages)
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(
     ("backend", "device", "precision", "installed", "expected"),
     [
-        ("auto", CPU, "auto", True, "openvino"),
+        ("auto", CPU, "auto", True, "ncnn"),
+        ("auto", CPU, "fp32", ["openvino", "nncf", "platformdirs"], "openvino"),
         ("auto", CPU, "int8", True, "openvino"),
         ("auto", CPU, "bf16", True, "torch"),
         ("auto", CPU, "auto", False, "torch"),
         ("auto", GPU, "auto", True, "torch"),
         ("torch", CPU, "auto", True, "torch"),
         ("openvino", CPU, "fp32", True, "openvino"),
+        ("ncnn", CPU, "fp32", True, "ncnn"),
+        ("ncnn", CPU, "fp32", ["ncnn", "platformdirs"], "--backend ncnn: it is not installed"),
+        ("ncnn", CPU, "int8", True, "--backend ncnn: it computes in fp32, got --precision int8"),
         ("openvino", CPU, "fp32", False, r'--backend openvino: it is not installed; pip install "restorechain\[cpu\]"'),
         ("openvino", GPU, "fp32", True, "--backend openvino: it runs on the CPU only, and the device is cuda:0"),
         ("openvino", CPU, "fp16", True, "--backend openvino: it computes in fp32 or int8, got --precision fp16"),
         ("torch", CPU, "int8", True, "--precision int8: torch does not compute in it, --backend openvino does"),
         ("auto", CPU, "int8", False, "--precision int8: it is not installed"),
-        ("tensorrt", CPU, "auto", True, "--backend: got 'tensorrt', expected one of auto, torch, openvino"),
+        ("tensorrt", CPU, "auto", True, "--backend: got 'tensorrt', expected one of auto, torch, ncnn, openvino"),
     ],
 )
 def test_the_choice(
-    backend: str, device: torch.device, precision: str, installed: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+    backend: str,
+    device: torch.device,
+    precision: str,
+    installed: bool | list[str],
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pipeline.backends, "find_spec", lambda name: object() if installed else None)
+    there = (
+        installed if isinstance(installed, list) else ["ncnn", "nncf", "openvino", "platformdirs", "pnnx"] * installed
+    )
+    monkeypatch.setattr(pipeline.backends, "find_spec", lambda name: object() if name in there else None)
     if expected in pipeline.backends.BACKENDS:
         assert choose_backend(backend, device, precision) == expected
         return
@@ -225,30 +304,53 @@ def test_the_choice(
 
 @pytest.fixture(scope="module")
 def shipped() -> Chain:
-    return Chain.load(Path(__file__).parents[2] / "configs" / "restore_x2.yaml")
+    return Chain.load(CONFIGS / "restore_x2.yaml")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("precision", "largest", "least_psnr"), [("fp32", 1 / 255, 70.0), ("int8", 16 / 255, 42.0)])
+@pytest.mark.parametrize(
+    ("backend", "precision", "largest", "least_psnr"),
+    [("ncnn", "fp32", 1 / 255, 70.0), ("openvino", "fp32", 1 / 255, 70.0), ("openvino", "int8", 16 / 255, 42.0)],
+)
 def test_a_photo_by_the_shipped_chain(
-    shipped: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, largest: float, least_psnr: float
+    shipped: Chain,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    backend: str,
+    precision: str,
+    largest: float,
+    least_psnr: float,
 ) -> None:
-    from skimage import data
-
-    monkeypatch.setattr(openvino, "user_cache_path", lambda name: tmp_path)
+    engine_named(backend)
+    monkeypatch.setattr("pipeline.backends.conversion.user_cache_path", lambda name: tmp_path)
     photo = data.coffee()[100:260, 200:420]
     exact = Engine(shipped, device="cpu").run(photo).pixels
-    other = Engine(shipped, device="cpu", backend="openvino", precision=precision).run(photo).pixels
-    difference = (other.astype(float) - exact) / 255
+    restoration = Engine(shipped, device="cpu", backend=backend, precision=precision).run(photo)
+    assert all(label.startswith(backend) for label in list(restoration.backends.values())[:3])
+    difference = (restoration.pixels.astype(float) - exact) / 255
     assert np.abs(difference).max() <= largest
     assert -10 * np.log10((difference**2).mean() + 1e-12) >= least_psnr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["restore_x2", "restore_x2_fast"])
+def test_shipped_networks_in_fp32_at_several_sizes(engine: Any, label: str, name: str, tmp_path: Path) -> None:
+    chain = Chain.load(CONFIGS / f"{name}.yaml")
+    converted = chain.with_stages(engine.convert(chain, folder=tmp_path))
+    with torch.inference_mode():
+        for ours, theirs in zip(converted.stages[:3], chain.stages[:3], strict=True):
+            assert getattr(ours, "label", "torch") == label
+            for size in ((1, 1), (3, 17), (200, 88), (31, 160)):
+                image = torch.from_numpy(picture(*(round_up(side, ours.multiple_of) for side in size)))
+                image = image.permute(2, 0, 1).unsqueeze(0)
+                assert (ours(image) - theirs(image)).abs().max() <= 1e-3
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["dncnn", "edsr", "unet"])
 def test_int8_costs_less_than_a_tenth_of_a_decibel(
-    name: str, shipped: Chain, shared_data: Path, tmp_path: Path
+    openvino: Any, name: str, shipped: Chain, shared_data: Path, tmp_path: Path
 ) -> None:
     """On the protocols of ``python -m train.evaluate``; stages that were refused cost nothing."""
     stage = shipped.stages[shipped.names.index(name)]

@@ -1,0 +1,154 @@
+"""What the engines' conversions share.
+
+    stage -> model, in the engine's files -> agrees with torch? -> ConvertedStage
+                 |                                | no
+               cache                              '-> the stage itself, and a warning
+
+Models are kept in the user's cache folder and compared with torch whenever they are loaded, so that a cache that
+was made by other code, or was damaged, cannot change a picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from platformdirs import user_cache_path
+from torch import Tensor
+
+from pipeline.backends.model_cache import ConversionError, ModelCache
+from pipeline.tiling import round_up
+from stages.stage import Stage
+
+if TYPE_CHECKING:
+    from pipeline.chain import Chain
+
+FP32_BOUND = 1e-3
+_log = logging.getLogger(__name__)
+
+Run = Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
+"""Runs a network on ``(B, 3, H, W)`` in float32; the result is nobody else's."""
+
+
+class ConvertedStage(Stage):
+    """A stage whose network is run by another engine than torch.
+
+    Args:
+        original: The stage in torch, which tells scale, halo and memory.
+        run: The same, converted.
+        label: The engine's name.
+    """
+
+    def __init__(self, original: Stage, run: Run, label: str) -> None:
+        super().__init__()
+        self.scale, self.multiple_of, self.halo = original.scale, original.multiple_of, original.halo
+        self.original = original
+        self.label = label
+        self._run = run
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the restored image, as ``original`` would."""
+        return torch.from_numpy(self._run(image.float().contiguous().numpy()))
+
+
+def convert_stages(chain: Chain, packages: Sequence[str], convert: Callable[[Stage, str, str], Stage]) -> list[Stage]:
+    """Return the chain's stages, those with weights converted; one that does not convert as it is, with a warning.
+
+    Args:
+        chain: What to convert; not changed.
+        packages: Those that a conversion depends on.
+        convert: Given a stage, its name and its model's key; raises ConversionError.
+    """
+    stages = list(chain.stages)
+    for index, (name, config) in enumerate(zip(chain.names, chain.config.stages, strict=True)):
+        if not _is_used(stages[index], chain.strengths[index]):
+            continue
+        key = _key(stages[index], str(config.architecture()), packages)
+        try:
+            stages[index] = convert(stages[index], name, key)
+        except ConversionError as refused:
+            _log.warning("stage %s runs in torch: %s", name, refused)
+    return stages
+
+
+def open_cache(engine: str, folder: Path | None) -> ModelCache:
+    """Return the cache in a folder, or in the user's by default."""
+    return ModelCache(folder or user_cache_path("restorechain") / engine)
+
+
+@contextmanager
+def tracing(stage: Stage, engine: str) -> Iterator[Tensor]:
+    """Make a stage ready to be traced by an image.
+
+    Raises:
+        ConversionError: for whatever is raised inside.
+    """
+    side = round_up(64, stage.multiple_of)
+    example = torch.zeros(1, 3, side, side)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tracing warns of what the comparison finds out
+            stage(example)  # what a first run keeps for later runs would else be traced along
+            yield example
+    except ConversionError:
+        raise
+    except Exception as error:  # of many types, from tracing or from either library
+        raise ConversionError(f"{engine} cannot convert it ({first_line(error)})") from error
+
+
+def differences(stage: Stage, run: Callable[[Tensor], Tensor], engine: str, photos: Sequence[Tensor]) -> list[Tensor]:
+    """Return what an engine's results differ by from torch's.
+
+    Raises:
+        ConversionError: if the engine fails, or returns another size.
+    """
+    with torch.inference_mode():
+        expected = [stage(photo) for photo in photos]
+        try:
+            made = [run(photo) for photo in photos]
+        except RuntimeError as error:  # a graph that holds for one size only
+            raise ConversionError(f"{engine} cannot run it ({first_line(error)})") from error
+    shapes = [[tuple(result.shape) for result in results] for results in (made, expected)]
+    if shapes[0] != shapes[1]:
+        raise ConversionError(f"{engine} returns the shapes {shapes[0]}, expected {shapes[1]}")
+    return [ours - theirs for ours, theirs in zip(made, expected, strict=True)]
+
+
+def require_agreement(found: Sequence[Tensor], engine: str) -> None:
+    """Check that fp32 results are torch's.
+
+    Raises:
+        ConversionError: if they differ by more than ``FP32_BOUND`` of full scale in any pixel.
+    """
+    worst = torch.stack([difference.abs().max() for difference in found]).max().item()
+    if not worst <= FP32_BOUND:
+        raise ConversionError(f"{engine}'s result differs by {worst:.2g} of full scale, {FP32_BOUND:g} is allowed")
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, briefly."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def _is_used(stage: Stage, strength: float) -> bool:
+    learned = next(stage.parameters(), None) is not None
+    return learned and strength > 0 and not isinstance(stage, ConvertedStage)
+
+
+def _key(stage: Stage, architecture: str, packages: Sequence[str]) -> str:
+    """Hash everything that a converted model depends on."""
+    digest = hashlib.sha256(f"{type(stage)} {architecture} {stage}".encode())
+    for package in (*packages, "torch", "restorechain"):
+        digest.update(version(package).encode())
+    for name, tensor in stage.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,119 @@
+"""Stages run by ncnn: its Winograd convolutions are the fastest in fp32 on a CPU.
+
+It dies of graphs that it does not know, and so may its converter, pnnx. So both convert and try a stage in processes
+of their own, and only a model that ran there and agreed with torch is loaded here.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from pipeline.backends import ncnn_network
+from pipeline.backends.conversion import (
+    ConvertedStage,
+    convert_stages,
+    differences,
+    open_cache,
+    require_agreement,
+    tracing,
+)
+from pipeline.backends.model_cache import ConversionError, ModelCache
+from pipeline.backends.photos import comparison_photos, trial_photos
+from pipeline.tiling import round_up
+from stages.stage import Stage
+
+if TYPE_CHECKING:
+    from pipeline.chain import Chain
+
+# Seconds; the largest of the shipped networks takes six on two busy cores.
+TIME_LIMIT = 180.0
+
+
+def convert(chain: Chain, *, folder: Path | None = None) -> list[Stage]:
+    """Return the chain's stages, those with weights converted; one that does not convert as it is.
+
+    Args:
+        chain: What to convert; not changed.
+        folder: Of the converted models; the user's cache by default.
+    """
+    cache = open_cache("ncnn", folder)
+    return convert_stages(chain, ("ncnn", "pnnx"), partial(_convert, cache))
+
+
+def _convert(cache: ModelCache, stage: Stage, name: str, key: str) -> Stage:
+    return cache.load(key, partial(_make, stage), partial(_load, stage))
+
+
+def _make(stage: Stage, place: Path) -> None:
+    """Convert a stage for any height and width, and try it.
+
+    Raises:
+        ConversionError: if ncnn cannot convert or run it, or if its results are not torch's.
+    """
+    with TemporaryDirectory() as folder:
+        _export(stage, Path(folder), place)
+        _try(stage, place, Path(folder))
+
+
+def _export(stage: Stage, work: Path, place: Path) -> None:
+    import pnnx
+
+    with tracing(stage, "pnnx") as example:
+        torch.jit.trace(stage, example, check_trace=False).save(work / "model.pt")
+    side, step = example.shape[-1], round_up(16, stage.multiple_of)
+    shapes = (f"inputshape=[1,3,{side},{side}]", f"inputshape2=[1,3,{side + step},{side + 2 * step}]")
+    _call([pnnx.EXEC_PATH, "model.pt", *shapes, "fp16=0"], work, "pnnx cannot convert it")
+    for made, kept in (("model.ncnn.param", ncnn_network.PARAM), ("model.ncnn.bin", ncnn_network.WEIGHTS)):
+        if not (work / made).is_file():
+            raise ConversionError("pnnx cannot convert it (no result)")
+        shutil.move(work / made, place / kept)
+
+
+def _try(stage: Stage, place: Path, work: Path) -> None:
+    """Compare a model with torch on photos of several sizes, run by a process of its own."""
+    photos = trial_photos(stage.multiple_of)
+    np.savez(work / "given.npz", *(photo.numpy() for photo in photos))
+    # -P, or this folder's own ncnn.py would be imported for the library.
+    command = [sys.executable, "-P", ncnn_network.__file__, str(place), str(torch.get_num_threads())]
+    _call([*command, "given.npz", "made.npz"], work, "ncnn cannot run it")
+    with np.load(work / "made.npz") as results:
+        made = iter([torch.from_numpy(results[name]) for name in results.files])
+    require_agreement(differences(stage, lambda photo: next(made), "ncnn", photos), "ncnn")
+
+
+def _call(command: list[str], folder: Path, what: str) -> None:
+    """Run a command in a folder.
+
+    Raises:
+        ConversionError: if it fails, crashes or takes longer than ``TIME_LIMIT``.
+    """
+    try:
+        done = subprocess.run(
+            command, cwd=folder, timeout=TIME_LIMIT, capture_output=True, text=True, errors="replace", check=False
+        )
+    except (subprocess.TimeoutExpired, OSError) as error:
+        raise ConversionError(f"{what} ({type(error).__name__})") from error
+    if done.returncode:
+        said = "; ".join(["", *done.stderr.split("\n")[-3:]]).strip("; ")
+        raise ConversionError(f"{what} (exit code {done.returncode}, {said[:200] or 'without a word'})")
+
+
+def _load(stage: Stage, place: Path) -> ConvertedStage:
+    """Return the converted stage.
+
+    Raises:
+        ConversionError: if its result is not torch's.
+    """
+    converted = ConvertedStage(stage, ncnn_network.Network(place, torch.get_num_threads()), "ncnn")
+    photos = comparison_photos(stage.multiple_of, 1)  # one tells, and every start waits for it
+    require_agreement(differences(stage, converted, "ncnn", photos), "ncnn")
+    return converted

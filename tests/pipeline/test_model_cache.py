@@ -1,0 +1,71 @@
+"""Converted models on disk: made once, and never read if damaged or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.backends.model_cache import ConversionError, ModelCache
+
+
+class Converter:
+    """Counts what a cache has it do."""
+
+    def __init__(self, fault: str = "") -> None:
+        self.fault = fault
+        self.made = 0
+
+    def make(self, place: Path) -> None:
+        self.made += 1
+        (place / "model.bin").write_bytes(b"weights" * 100)
+
+    def check(self, place: Path) -> bytes:
+        if self.fault:
+            raise ConversionError(self.fault)
+        return (place / "model.bin").read_bytes()
+
+    def load(self, cache: ModelCache, key: str = "key") -> bytes:
+        return cache.load(key, self.make, self.check)
+
+
+def test_a_model_is_made_once(tmp_path: Path) -> None:
+    converter = Converter()
+    assert converter.load(ModelCache(tmp_path)) == converter.load(ModelCache(tmp_path)) == b"weights" * 100
+    assert converter.made == 1
+    converter.load(ModelCache(tmp_path), "other")
+    assert converter.made == 2
+
+
+@pytest.mark.parametrize("spoilt", [b"weights", b"WEIGHTS" * 100, b"", None])
+def test_a_damaged_model_is_never_read(tmp_path: Path, spoilt: bytes | None) -> None:
+    converter, kept = Converter(), tmp_path / "key" / "model.bin"
+    converter.load(ModelCache(tmp_path))
+    kept.unlink() if spoilt is None else kept.write_bytes(spoilt)
+    for _ in range(2):
+        assert converter.load(ModelCache(tmp_path)) == b"weights" * 100
+    assert converter.made == 2
+
+
+def test_a_model_that_fails_its_check_later_is_made_anew(tmp_path: Path) -> None:
+    Converter().load(ModelCache(tmp_path))
+    strict = Converter("differs")
+    with pytest.raises(ConversionError, match="differs"):
+        strict.load(ModelCache(tmp_path))
+    assert strict.made == 1
+
+
+def test_a_refusal_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="no such layer"):
+        Converter("no such layer").load(ModelCache(tmp_path))
+    again = Converter()
+    with pytest.raises(ConversionError, match="no such layer"):
+        again.load(ModelCache(tmp_path))
+    assert again.made == 0
+
+
+def test_a_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    assert Converter().load(ModelCache(tmp_path / "file")) == b"weights" * 100
+    with pytest.raises(ConversionError, match="refused"):
+        Converter("refused").load(ModelCache(tmp_path / "file"))
