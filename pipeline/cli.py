@@ -140,8 +140,8 @@ def restore(
 
 def main() -> None:
     """Run the command line, as ``restorechain`` and ``run_pipeline.py`` do."""
-    # Heeded only while torch is loaded. Else its threads spin for milliseconds after every operation, on cores that
-    # a film's encoder works on.
+    # Read when torch is imported. Threads that wait for one another would else spin, and keep decoders, encoders and
+    # other programs, or the very thread they wait for, from the core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
 
