@@ -10,6 +10,7 @@ and, where a file of it is given, OpenCV's FSRCNN. They do less, so their times 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import statistics
 import subprocess
@@ -21,6 +22,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -43,10 +45,12 @@ from stages.weights import load_weights
 Way = Callable[[np.ndarray], np.ndarray]
 
 PLAIN = "plain"
+_ENGINES = (("ncnn", "ncnn", "fp32"), ("OpenVINO", "openvino", "fp32"), ("OpenVINO", "openvino", "int8"))
 _COLUMNS = ("way", "median ms", "from, to", "frames/s", "plain / it", "largest difference", "PSNR to plain, dB")
 _READING = (
     "Every way has a process of its own; they run in turn, and the ratio is the median of the runs' own. "
-    "Plain: the same networks eager in float32 and NCHW, batch norm not folded, by way of the host between stages. "
+    "Plain: the same networks eager in float32 and NCHW, batch norm not folded, by way of the host between stages; "
+    "its threads spin while they wait (OpenMP's default), those of ours sleep. "
     "Differences are in levels of 255, to plain's picture; the fast chain and the last ways do less work, for less "
     "quality."
 )
@@ -92,10 +96,10 @@ def peers(options: argparse.Namespace) -> dict[str, tuple]:
     ways: dict[str, tuple] = {PLAIN: (plain_way, options.chain, options.device)}
     for label, file in (("restorechain", options.chain), (options.fast.stem, options.fast)):
         ways[label] = (our_way, file, options.device, options.precision, "torch")
-        for precision in ("fp32", "int8"):
+        for engine, backend, precision in _ENGINES:
             with suppress(ConfigError):
-                choose_backend("openvino", find_device(options.device), precision)
-                ways[f"{label}, OpenVINO {precision}"] = (our_way, file, options.device, precision, "openvino")
+                choose_backend(backend, find_device(options.device), precision)
+                ways[f"{label}, {engine} {precision}"] = (our_way, file, options.device, precision, backend)
     scale = Chain.load(options.chain).scale
     ways |= {"bicubic": (bicubic_way, scale), "non-local means, bicubic, unsharp mask": (classical_way, scale)}
     if options.fsrcnn:
@@ -114,7 +118,11 @@ def as_frame(photo: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def process(make_way: Callable[..., Way], *arguments: object) -> Executor:
     """Start a process that holds one way, ready to run."""
-    return ProcessPoolExecutor(1, get_context("spawn"), initializer=partial(_hold, make_way, *arguments))
+    executor = ProcessPoolExecutor(1, get_context("spawn"), initializer=partial(_hold, make_way, *arguments))
+    of_command_line = {"OMP_WAIT_POLICY": "PASSIVE"} if make_way is our_way else {}
+    with patch.dict(os.environ, of_command_line):
+        executor.submit(int).result()  # starts it
+    return executor
 
 
 def _hold(make_way: Callable[..., Way], *arguments: object) -> None:
