@@ -96,6 +96,8 @@ def peers(options: argparse.Namespace) -> dict[str, tuple]:
     ways: dict[str, tuple] = {PLAIN: (plain_way, options.chain, options.device)}
     for label, file in (("restorechain", options.chain), (options.fast.stem, options.fast)):
         ways[label] = (our_way, file, options.device, options.precision, "torch")
+        if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+            ways[f"{label}, bf16"] = (our_way, file, options.device, "bf16", "torch")
         for engine, backend, precision in _ENGINES:
             with suppress(ConfigError):
                 choose_backend(backend, find_device(options.device), precision)

@@ -34,7 +34,7 @@ class Restoration(Generic[Image]):
         tile: Longest side of the tiles in pixels of the input; 0 for the whole image at once.
         device: Where it ran.
         precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
-        backends: By stage name: ``torch``, ``torch compiled``, ``ncnn``, ``openvino`` or ``openvino int8``.
+        backends: By stage name: ``torch``, ``torch compiled``, ``ncnn``, ``openvino``, or ``openvino int8|bf16``.
         fp32_retries: Tiles that half precision could not hold and that were run again in fp32.
         memory_retreats: Times that memory ran out and the image was begun again with smaller tiles.
     """

@@ -1,4 +1,7 @@
-"""Stages run by OpenVINO: hardly faster than torch on a CPU in fp32, several times so in 8-bit integers."""
+"""Stages run by OpenVINO: hardly faster than torch on a CPU in fp32, several times so in 8-bit integers.
+
+int8 near fp32? -- no, and the processor has bf16 --> bf16 near fp32? -- no --> fp32
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from stages.stage import Stage
 if TYPE_CHECKING:
     from pipeline.chain import Chain
 
-INT8_BOUND = 50.0
+NEAR = 50.0
 _FILE = "model.xml"
 _log = logging.getLogger(__name__)
 
@@ -36,7 +39,8 @@ def convert(chain: Chain, *, int8: bool = False, folder: Path | None = None) -> 
 
     Args:
         chain: What to convert; not changed.
-        int8: Use 8-bit integers in every stage where they cost next to nothing (``INT8_BOUND``).
+        int8: Use 8-bit integers in every stage where they cost next to nothing (``NEAR``), and bf16 in the others
+            where that does, on a processor that has it.
         folder: Of the converted models; the user's cache by default.
     """
     cache = open_cache("openvino", folder)
@@ -49,15 +53,19 @@ def _convert(cache: ModelCache, int8: bool, stage: Stage, name: str, key: str) -
         return exact
     from pipeline.backends.int8 import quantise
 
-    try:
-        return cache.load(
-            f"{key}-int8",
-            lambda place: _save(quantise(_export(stage), calibration_photos()), place),
-            partial(_load_int8, stage),
-        )
-    except ConversionError as refused:
-        _log.warning("stage %s stays in fp32: %s", name, refused)
-        return exact
+    ways = {"int8": lambda: quantise(_export(stage), calibration_photos())}
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        ways["bf16"] = lambda: _export(stage)
+    for precision, make in ways.items():
+        try:
+            return cache.load(
+                f"{key}-{precision}",
+                lambda place, make=make: _save(make(), place),  # type: ignore[misc]
+                partial(_load_near, stage, precision),
+            )
+        except ConversionError as refused:
+            _log.warning("stage %s does not run in %s: %s", name, precision, refused)
+    return exact
 
 
 def _export(stage: Stage) -> openvino.Model:
@@ -74,11 +82,11 @@ def _save(model: openvino.Model, place: Path) -> None:
     openvino.save_model(model, place / _FILE, compress_to_fp16=False)
 
 
-def _compile(place: Path) -> Run:
+def _compile(place: Path, hint: str = "f32") -> Run:
     core = openvino.Core()
     core.set_property({"ENABLE_MMAP": False})  # Windows could not delete the files while they are mapped
     options = {
-        "INFERENCE_PRECISION_HINT": "f32",  # else bf16, on processors that have it
+        "INFERENCE_PRECISION_HINT": hint,  # unset it would be bf16, on processors that have it
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "ENABLE_CPU_PINNING": False,  # pinned threads of two processes share a core and leave another idle
     }
@@ -98,16 +106,17 @@ def _load_fp32(stage: Stage, place: Path) -> ConvertedStage:
     return converted
 
 
-def _load_int8(stage: Stage, place: Path) -> ConvertedStage:
-    """Return the quantised stage.
+def _load_near(stage: Stage, precision: str, place: Path) -> ConvertedStage:
+    """Return the stage in less than fp32.
 
     Raises:
-        ConversionError: if it comes no nearer to fp32 than ``INT8_BOUND`` (PSNR in dB) on a photo. An independent
-            error of 50 dB costs 0.1 dB where fp32 comes within 33.7 dB of the truth.
+        ConversionError: if it comes no nearer to fp32 than ``NEAR`` (PSNR in dB) on a photo. An independent error of
+            50 dB costs 0.1 dB where fp32 comes within 33.7 dB of the truth.
     """
-    converted = ConvertedStage(stage, _compile(place), "openvino int8")
+    run = _compile(place, "bf16" if precision == "bf16" else "f32")
+    converted = ConvertedStage(stage, run, f"openvino {precision}")
     found = differences(stage, converted, "OpenVINO", comparison_photos(stage.multiple_of, 4))
     worst = min(-10 * difference.square().mean().log10().item() for difference in found)
-    if not worst >= INT8_BOUND:
-        raise ConversionError(f"int8 comes within {worst:.1f} dB of fp32, {INT8_BOUND:g} dB is asked for")
+    if not worst >= NEAR:
+        raise ConversionError(f"{precision} comes within {worst:.1f} dB of fp32, {NEAR:g} dB is asked for")
     return converted
