@@ -40,6 +40,9 @@ class Network:
     def __init__(self, folder: Path, threads: int) -> None:
         self._net = ncnn.Net()
         self._net.opt.num_threads = threads
+        # Pools of the networks' own would each hold what one tile took for as long as they live.
+        self._pools = (ncnn.UnlockedPoolAllocator(), ncnn.PoolAllocator())
+        self._net.opt.blob_allocator, self._net.opt.workspace_allocator = self._pools
         for option in _HALF_PRECISION:
             setattr(self._net.opt, option, False)
         if self._net.load_param(str(folder / PARAM)) or self._net.load_model(str(folder / WEIGHTS)):
@@ -47,7 +50,10 @@ class Network:
 
     def __call__(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Run on ``(B, 3, H, W)`` in float32, image by image, because ncnn takes no batches."""
-        return np.stack([self._run(np.ascontiguousarray(image)) for image in images])
+        made = np.stack([self._run(np.ascontiguousarray(image)) for image in images])
+        for pool in self._pools:
+            pool.clear()
+        return made
 
     def _run(self, image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         # A layer that works in place would crash on memory that is not ncnn's own, hence the copy.

@@ -195,7 +195,7 @@ def test_a_killed_run_resumes_as_the_run_that_was_not(recipe: Path, sharp_folder
 def test_two_processes_learn_what_one_learns_from_the_double_batch(
     recipe: Path, sharp_folder: Path, tmp_path: Path
 ) -> None:
-    options = ["--max-epochs", 3, "--set"]
+    options = ["--precision", "32", "--max-epochs", 3, "--set"]
     subprocess.run(command(recipe, sharp_folder, tmp_path / "one", *options, "data.batch=8"), check=True)
     subprocess.run(
         command(recipe, sharp_folder, tmp_path / "two", *options, "data.batch=4", "--devices", 2), check=True
