@@ -34,7 +34,7 @@ from skimage import data
 from pipeline.backends import choose_backend
 from pipeline.chain import Chain
 from pipeline.config import load_chain_config
-from pipeline.device import find_device
+from pipeline.device import cpu_computes_in_bf16, find_device
 from pipeline.engine import Engine
 from pipeline.errors import ConfigError
 from pipeline.memory import keep_freed_memory
@@ -96,7 +96,7 @@ def peers(options: argparse.Namespace) -> dict[str, tuple]:
     ways: dict[str, tuple] = {PLAIN: (plain_way, options.chain, options.device)}
     for label, file in (("restorechain", options.chain), (options.fast.stem, options.fast)):
         ways[label] = (our_way, file, options.device, options.precision, "torch")
-        if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        if cpu_computes_in_bf16():
             ways[f"{label}, bf16"] = (our_way, file, options.device, "bf16", "torch")
         for engine, backend, precision in _ENGINES:
             with suppress(ConfigError):

@@ -45,6 +45,11 @@ def choose_precision(name: str, device: torch.device, dtype: np.dtype[Any]) -> s
     return "fp16" if device.type != "cpu" and dtype == np.uint8 else "fp32"
 
 
+def cpu_computes_in_bf16() -> bool:
+    """Tell whether the processor has instructions for bf16 (AVX-512 BF16 or AMX), and so is faster in it."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
 @contextmanager
 def computing(device: torch.device, precision: str) -> Iterator[None]:
     """Compute on a device in a precision, without gradients.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from pipeline.device import cpu_computes_in_bf16
+
 PRECISIONS = ("auto", "32", "16-mixed", "bf16-mixed")
 
 
@@ -22,4 +24,4 @@ def choose_precision(name: str, device: str) -> str:
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
     if device == "mps" or (device == "auto" and torch.backends.mps.is_available()):
         return "32"
-    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "32"
+    return "bf16-mixed" if cpu_computes_in_bf16() else "32"
