@@ -53,7 +53,8 @@ def read_shots(
     """
     with open_video(path) as container:
         stream = film_of(container)
-        stream.thread_type = "AUTO"
+        # On several frames at once, libav's H.264 decoder may mark damage after it has handed the frame out.
+        stream.thread_type = "SLICE" if stream.codec_context.name == "h264" else "AUTO"
         frames = _decoded(container, stream, tell)
         if since is not None and not _seek(container, stream, since):
             container.seek(0)
