@@ -180,7 +180,9 @@ class Batch:
         if record.quality is None or record.quality.error is not None:
             return skipped
         figures = self.report.figures(skipped)
-        return replace(skipped, quality=replace(record.quality, figures=figures)) if figures else record
+        if self.judge is not None and not self.judge.has_judged(figures):
+            return record
+        return replace(skipped, quality=replace(record.quality, figures=figures))
 
     def _compute(self, work: Work) -> Work:
         from pipeline.images import check_target

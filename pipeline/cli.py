@@ -56,6 +56,7 @@ def restore(
     overwrite: options.Overwrite = False,
     save_stages: options.SaveStages = False,
     reference: options.Reference = None,
+    lpips: options.LearnedDistance = False,
     attention: options.Attention = None,
     device: options.Device = "auto",
     precision: options.NumberFormat = options.Precision.AUTO,
@@ -116,7 +117,7 @@ def restore(
             "backend": backend.value,
             "compile": compile.value,
         }
-        judge = _make_judge(reference)
+        judge = _make_judge(reference, lpips=lpips)
         config = load_chain_config(chain).with_strengths(strengths)
         films = video.parse_video_options(context.params)
         jobs = plan(inputs, output, ext=ext, suffix=suffix, video=films)
@@ -235,13 +236,16 @@ def _make_film_jobs(jobs: list[Job], chosen: VideoOptions, *, flicker: bool, jud
     return FilmJobs(chosen, flicker=flicker, judge=judge)
 
 
-def _make_judge(folder: Path | None) -> Judge | None:
+def _make_judge(folder: Path | None, *, lpips: bool) -> Judge | None:
     if folder is None:
+        if lpips:
+            raise ConfigError("--lpips compares with references; give --reference FOLDER, too")
         return None
 
     from pipeline.evaluate import Judge
+    from pipeline.lpips import Lpips
 
-    return Judge(folder)
+    return Judge(folder, Lpips() if lpips else None)
 
 
 def _make_page(

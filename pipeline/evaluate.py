@@ -25,7 +25,8 @@ from pipeline.config import sha256_of
 from pipeline.engine import Engine
 from pipeline.errors import BrokenImage, ConfigError, ImageError, RefusedImage, one_line
 from pipeline.images import READABLE, read_picture
-from pipeline.metrics import psnr_rgb, psnr_y, ssim_y
+from pipeline.lpips import Lpips
+from pipeline.metrics import measured, psnr_rgb, psnr_y, ssim_y
 from pipeline.pixels import Pixels, to_pixels, to_tensor
 from pipeline.report import Figures, Quality
 from stages.layers import bicubic_upscale
@@ -39,15 +40,17 @@ class Judge:
     Args:
         folder: Holds the references where the inputs lie below theirs, by the same names with any suffix that
             can be read.
+        lpips: Judge by it, too.
 
     Raises:
         ConfigError: if it is no folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lpips: Lpips | None = None) -> None:
         if not folder.is_dir():
             raise ConfigError(f"--reference: {folder} is not a folder, expected one with the inputs' tree and names")
         self.folder = folder
+        self.lpips = lpips
         self._variants: dict[str, Engine] = {}
         self._listed: dict[tuple[Path, int], dict[str, list[Path]]] = {}
 
@@ -96,7 +99,7 @@ class Judge:
         try:
             clean = _read_reference(Path(quality.reference), pixels, engine.chain.scale)
             pictures = self._pictures(engine, pixels, stages)
-            return replace(quality, figures=_figures(pictures, clean, engine.chain.scale))
+            return replace(quality, figures=self._figures(pictures, clean, engine.chain.scale))
         except Exception as error:
             return replace(quality, error=one_line(error))
 
@@ -107,6 +110,25 @@ class Judge:
             yield f"after {name}", picture
         for name in stages:
             yield f"without {name}", self._variants[f"without {name}"].run(pixels).pixels
+
+    def _figures(self, pictures: Iterable[tuple[str, Pixels]], clean: Pixels, scale: int) -> dict[str, Figures]:
+        """Judge pictures; as many border pixels are cut from luma as the chain enlarges, none at scale 1."""
+        reference, border = to_tensor(clean, _CPU), scale if scale > 1 else 0
+        figures = {}
+        for name, picture in pictures:
+            image = to_tensor(enlarged(picture, clean.shape[0] // picture.shape[0]), _CPU)
+            figures[name] = {
+                "psnr_rgb": round(psnr_rgb(image, reference), 4),
+                "psnr_y": round(psnr_y(image, reference, border), 4),
+                "ssim_y": round(ssim_y(image, reference, border), 6),
+            }
+            if self.lpips is not None:
+                figures[name]["lpips"] = round(self.lpips(image, reference), 6)
+        return figures
+
+    def has_judged(self, figures: dict[str, Figures]) -> bool:
+        """Tell whether figures of an earlier run hold all that is asked for now."""
+        return bool(figures) and (self.lpips is None or "lpips" in measured(figures.values()))
 
 
 def _variants(engine: Engine) -> dict[str, Engine]:
@@ -137,20 +159,6 @@ def _read_reference(path: Path, pixels: Pixels, scale: int) -> Pixels:
             f"the size of the result; the input is {pixels.shape[1]}x{pixels.shape[0]}"
         )
     return clean
-
-
-def _figures(pictures: Iterable[tuple[str, Pixels]], clean: Pixels, scale: int) -> dict[str, Figures]:
-    """Judge pictures; as many border pixels are cut from luma as the chain enlarges, none at scale 1."""
-    reference, border = to_tensor(clean, _CPU), scale if scale > 1 else 0
-    figures = {}
-    for name, picture in pictures:
-        image = to_tensor(enlarged(picture, clean.shape[0] // picture.shape[0]), _CPU)
-        figures[name] = {
-            "psnr_rgb": round(psnr_rgb(image, reference), 4),
-            "psnr_y": round(psnr_y(image, reference, border), 4),
-            "ssim_y": round(ssim_y(image, reference, border), 6),
-        }
-    return figures
 
 
 def enlarged(pixels: Pixels, scale: int) -> Pixels:

@@ -9,13 +9,14 @@ from statistics import fmean
 
 from rich.table import Table
 
+from pipeline.metrics import Metric, measured
 from pipeline.progress import printable
 from pipeline.report import Figures, Record
 
-_COLUMNS = {"psnr_rgb": "PSNR RGB", "psnr_y": "PSNR-Y", "ssim_y": "SSIM-Y"}
 _HEADER = (
     "All at the size of the reference, smaller pictures enlarged bicubically. PSNR in dB. Y is the luma of BT.601, "
-    "as many border pixels cut as the chain enlarges (none at scale 1). SSIM: Wang et al. 2004, 11x11 Gaussian window."
+    "as many border pixels cut as the chain enlarges (none at scale 1). SSIM: Wang et al. 2004, 11x11 Gaussian window. "
+    "LPIPS: Zhang et al. 2018, AlexNet; less is better."
 )
 
 
@@ -28,20 +29,24 @@ def write_csv(path: Path, judged: Sequence[Record]) -> None:
     temporary = path.with_name(f".{path.name}.partial")
     with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["image", "picture", *_COLUMNS])
+        columns = _columns(judged)
+        writer.writerow(["image", "picture", *columns])
         for image, pictures in _sections(judged):
-            writer.writerows([image, name, *(figures[column] for column in _COLUMNS)] for name, figures in pictures)
+            writer.writerows([image, name, *(figures[column] for column in columns)] for name, figures in pictures)
     temporary.replace(path)
 
 
 def as_table(judged: Sequence[Record]) -> Table:
     """Return the same lines as a table; the means, which matter most, stand last."""
     table = Table(title=_HEADER, title_style="", title_justify="left")
-    for column in ("image", "picture", *_COLUMNS.values()):
-        table.add_column(column, overflow="fold", justify="left" if column in ("image", "picture") else "right")
+    for title in ("image", "picture"):
+        table.add_column(title, overflow="fold")
+    columns = _columns(judged)
+    for metric in columns.values():
+        table.add_column(metric.title, overflow="fold", justify="right")
     for image, pictures in _sections(judged):
         for index, (name, figures) in enumerate(pictures):
-            numbers = f"{figures['psnr_rgb']:.2f}", f"{figures['psnr_y']:.2f}", f"{figures['ssim_y']:.4f}"
+            numbers = (f"{figures[column]:.{metric.digits}f}" for column, metric in columns.items())
             table.add_row("" if index else printable(image), name, *numbers)
         table.add_section()
     return table
@@ -51,6 +56,11 @@ def mean_figures(judged: Sequence[Record]) -> dict[str, Figures]:
     """Return each picture's means over all images; empty if there is none."""
     every = [record.quality.figures for record in judged if record.quality is not None]
     return {name: _mean([figures[name] for figures in every]) for name in every[0]} if every else {}
+
+
+def _columns(judged: Sequence[Record]) -> dict[str, Metric]:
+    """Return what all pictures were judged by."""
+    return measured(figures for record in judged if record.quality for figures in record.quality.figures.values())
 
 
 def _sections(judged: Sequence[Record]) -> Iterator[tuple[str, list[tuple[str, Figures]]]]:
@@ -63,4 +73,4 @@ def _sections(judged: Sequence[Record]) -> Iterator[tuple[str, list[tuple[str, F
 
 
 def _mean(figures: Sequence[Figures]) -> Figures:
-    return {column: round(fmean(one[column] for one in figures), 6) for column in _COLUMNS}
+    return {column: round(fmean(one[column] for one in figures), 6) for column in measured(figures)}

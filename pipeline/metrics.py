@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
 import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
@@ -9,7 +12,29 @@ from torch import Tensor
 PSNR_LIMIT = 100.0
 SSIM_WINDOW = 11
 
+
+class Metric(NamedTuple):
+    """How a figure is shown: its title, and its digits behind the point."""
+
+    title: str
+    digits: int
+
+
+# In the order in which they are shown.
+METRICS = {
+    "psnr_rgb": Metric("PSNR RGB", 2),
+    "psnr_y": Metric("PSNR-Y", 2),
+    "ssim_y": Metric("SSIM-Y", 4),
+    "lpips": Metric("LPIPS", 4),
+}
+
 _LUMA = (65.481, 128.553, 24.966)
+
+
+def measured(figures: Iterable[Mapping[str, float]]) -> dict[str, Metric]:
+    """Return the metrics that all of these figures hold."""
+    every = [set(one) for one in figures]
+    return {name: metric for name, metric in METRICS.items() if all(name in one for one in every)}
 
 
 def psnr_rgb(restored: Tensor, clean: Tensor) -> float:

@@ -100,6 +100,14 @@ Reference = Annotated[
         rich_help_panel=_REPORTING,
     ),
 ]
+LearnedDistance = Annotated[
+    bool,
+    typer.Option(
+        "--lpips",
+        help="With --reference, tell LPIPS, too: how different pictures look to a network (AlexNet, downloaded once).",
+        rich_help_panel=_REPORTING,
+    ),
+]
 Attention = Annotated[
     str | None,
     typer.Option(

@@ -32,7 +32,7 @@ class Quality:
     Attributes:
         reference: The file; None where there is not exactly one.
         figures: By picture (``bicubic``, ``after STAGE``, ``without STAGE``): ``psnr_rgb`` and ``psnr_y`` in dB,
-            100 for equal pictures, and ``ssim_y``. Empty until they are judged.
+            100 for equal pictures, ``ssim_y``, and ``lpips`` where asked for. Empty until they are judged.
         error: Why they cannot be judged; the restoration is not affected by it.
     """
 

@@ -17,6 +17,7 @@ from pipeline.config import ChainConfig
 from pipeline.engine import Restoration
 from pipeline.errors import ConfigError, one_line
 from pipeline.images import Picture, read_picture
+from pipeline.metrics import measured
 from pipeline.page import previews
 from pipeline.page.summary import after_lines, chain_lines, gmacs_by_stage, summarise, without_lines
 from pipeline.report import Record, recall
@@ -111,6 +112,7 @@ class Page:
                 count_gmacs=self._count_gmacs,
                 after_lines=after_lines,
                 without_lines=without_lines,
+                measured=measured,
                 planned=planned,
                 seconds=seconds,
                 waiting=waiting,
