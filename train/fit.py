@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
 from pipeline.errors import ConfigError
@@ -136,6 +137,7 @@ def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_
             raise
         weights = conclude(config, Path(best.best_model_path), run.folder, data_name)
         raise Diverged(f"{error}; the best weights of before are in {weights}, to go on from with --init") from error
+    tell_early_stop(trainer)
     if not trainer.is_global_zero:
         return run.folder
     return conclude(config, Path(best.best_model_path), run.folder, data_name)
@@ -207,6 +209,13 @@ def schedule_of(config: TrainingConfig, run: Run) -> L.Callback:
     if isinstance(config.schedule, PlateauSchedule):
         return LowerOnPlateau(config.schedule)
     return AnnealOverBudget(config.schedule, config.rate, run.max_time, run.max_epochs * config.steps_per_epoch)
+
+
+def tell_early_stop(trainer: L.Trainer) -> None:
+    """Say that a run ended before its budget, and why."""
+    watch = trainer.early_stopping_callback
+    if watch is not None and watch.stopping_reason_message:
+        rank_zero_info(f"stopped after {trainer.current_epoch} epochs: {watch.stopping_reason_message}")
 
 
 def export(config: TrainingConfig, checkpoint: Path, folder: Path, data_name: str) -> Path:

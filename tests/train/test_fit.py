@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -74,10 +75,12 @@ def test_a_resumed_run_is_the_run_without_the_interruption(
 
 
 def test_plateau_lowers_the_rate_and_early_stopping_stops(
-    config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path
+    config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     stuck = changed(config, rate=1e-6, schedule={"kind": "plateau", "patience": 0}, early_stopping=3)
-    run(stuck, files, tmp_path / "run", max_epochs=50)
+    with caplog.at_level("INFO"):
+        run(stuck, files, tmp_path / "run", max_epochs=50)
+    assert re.search(r"stopped after \d epochs: .*val/psnr did not improve in the last 3", caplog.text)
     assert len(column(tmp_path / "run", "val/psnr")) < 10
     rates = column(tmp_path / "run", "rate")
     assert min(rates) <= 0.25 * max(rates)
