@@ -10,6 +10,7 @@ import argparse
 import json
 import logging
 import sys
+import warnings
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,11 +22,14 @@ from train.layouts import Files, find_files, refuse_leakage
 from train.precision import PRECISIONS
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "train"
+# Of Lightning's warnings, those that ask nothing of the user.
+_NOISE = (r"Checkpoint directory .* exists and is not empty", r".*LeafSpec.* is deprecated")
 
 
 def main() -> int:
     """Run the command line; return its exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    logging.getLogger("train").setLevel(logging.INFO)
     try:
         if sys.argv[1:2] == ["compare"]:
             compare(build_comparison_parser().parse_args(sys.argv[2:]))
@@ -156,7 +160,10 @@ def compare(options: argparse.Namespace) -> None:
 
 def _prepare() -> None:
     keep_freed_memory()
-    logging.getLogger("lightning.pytorch").propagate = False  # it has a handler of its own
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).propagate = False  # it has a handler of its own
+    for noise in _NOISE:
+        warnings.filterwarnings("ignore", message=noise)
 
 
 def choose_files(options: argparse.Namespace, config: TrainingConfig) -> tuple[Files, Files]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -17,7 +18,6 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
 from pipeline.errors import ConfigError
@@ -34,6 +34,7 @@ from train.source import StepSampler, TrainingBatches, ValidationImages
 from train.task import RestorationTask
 from train.watch import Diverged, StopWhenDiverged, ValidationPictures
 
+_log = logging.getLogger(__name__)
 _OVERWRITE: dict[str, Any] = {"auto_insert_metric_name": False, "enable_version_counter": False}
 
 
@@ -137,9 +138,9 @@ def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_
             raise
         weights = conclude(config, Path(best.best_model_path), run.folder, data_name)
         raise Diverged(f"{error}; the best weights of before are in {weights}, to go on from with --init") from error
-    tell_early_stop(trainer)
     if not trainer.is_global_zero:
         return run.folder
+    tell_early_stop(trainer)
     return conclude(config, Path(best.best_model_path), run.folder, data_name)
 
 
@@ -200,6 +201,7 @@ def build_trainer(config: TrainingConfig, run: Run, best: ModelCheckpoint) -> L.
         logger=[TensorBoardLogger(run.folder, "tensorboard"), CSVLogger(run.folder, "log", flush_logs_every_n_steps=1)],
         log_every_n_steps=min(50, config.steps_per_epoch),
         num_sanity_val_steps=0,
+        enable_model_summary=False,
         use_distributed_sampler=False,
     )
 
@@ -215,7 +217,7 @@ def tell_early_stop(trainer: L.Trainer) -> None:
     """Say that a run ended before its budget, and why."""
     watch = trainer.early_stopping_callback
     if watch is not None and watch.stopping_reason_message:
-        rank_zero_info(f"stopped after {trainer.current_epoch} epochs: {watch.stopping_reason_message}")
+        _log.info("stopped after %d epochs: %s", trainer.current_epoch, watch.stopping_reason_message)
 
 
 def export(config: TrainingConfig, checkpoint: Path, folder: Path, data_name: str) -> Path:
