@@ -5,7 +5,7 @@ Both hand out a region as an image tensor on the device; beyond the right and th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.pixels import Pixels, cut, to_pixels, to_tensor
+from pipeline.pixels import Pixels, begin_download, cut, to_tensor
 from pipeline.tiling import Region
 
 Image = TypeVar("Image")
@@ -33,8 +33,8 @@ class Canvas(Protocol[Image]):
     def cut(self, region: Region, frames: slice) -> Tensor:
         """Return a region of some frames as ``(B, 3, H, W)`` on the device."""
 
-    def paint(self, name: str, region: Region, frames: slice, image: Tensor) -> None:
-        """Put ``(B, 3, H, W)`` in ``[0, 1]`` to a region of a stage's result."""
+    def paint(self, name: str, region: Region, frames: slice, image: Tensor) -> Callable[[], None]:
+        """Take ``(B, 3, H, W)`` in ``[0, 1]`` for a region of a stage's result; what is returned puts it there."""
 
 
 class PixelCanvas:
@@ -59,9 +59,14 @@ class PixelCanvas:
         """Upload a region."""
         return to_tensor(cut(self.pixels, region), self.device)
 
-    def paint(self, name: str, region: Region, frames: slice, image: Tensor) -> None:
-        """Round a region to the pixels' dtype and download it."""
-        self.made[name][region.slices] = to_pixels(image, self.pixels.dtype, gray=self.pixels.ndim == 2)
+    def paint(self, name: str, region: Region, frames: slice, image: Tensor) -> Callable[[], None]:
+        """Round a region to the pixels' dtype and begin to download it."""
+        arrived = begin_download(image, self.pixels.dtype, gray=self.pixels.ndim == 2)
+
+        def put() -> None:
+            self.made[name][region.slices] = arrived()
+
+        return put
 
 
 class FrameCanvas:
@@ -86,9 +91,13 @@ class FrameCanvas:
         missing = region.columns.length - found.shape[-1], region.rows.length - found.shape[-2]
         return F.pad(found, (0, missing[0], 0, missing[1]), mode="replicate") if any(missing) else found
 
-    def paint(self, name: str, region: Region, frames: slice, image: Tensor) -> None:
-        """Put a region where it belongs; one that is the whole result is kept as it is."""
-        if image.shape == self.made[name].shape:
-            self.made[name] = image
-        else:
-            self.made[name][frames, :, *region.slices] = image
+    def paint(self, name: str, region: Region, frames: slice, image: Tensor) -> Callable[[], None]:
+        """Take a region; one that is the whole result is kept as it is."""
+
+        def put() -> None:
+            if image.shape == self.made[name].shape:
+                self.made[name] = image
+            else:
+                self.made[name][frames, :, *region.slices] = image
+
+        return put

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from pipeline.errors import ConfigError, OutOfMemory, RestorationError
 from pipeline.memory import bytes_per_pixel, half_of, is_out_of_memory, largest_tile, memory_for_tiles, release
 from pipeline.pixels import Pixels, checked
 from pipeline.tiling import Region, needed_regions, scales_after, split
+from pipeline.transfer import Download, down
 
 if TYPE_CHECKING:
     from pipeline.chain import Chain
@@ -213,6 +215,21 @@ class Engine:
         ]
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A tile of some frames, given to the device to compute.
+
+    Attributes:
+        finite: For each stage, whether its result is.
+        puts: Put the results where they belong.
+    """
+
+    frames: slice
+    tile: Region
+    finite: Download
+    puts: list[Callable[[], None]]
+
+
 class _Attempt:
     """One canvas, run once with one batch and tile size."""
 
@@ -225,29 +242,43 @@ class _Attempt:
         self.stopwatch = Stopwatch(device)
         self.fp32_retries = 0
 
+    @torch.inference_mode()
     def run(self, batch: int, tile: int) -> None:
-        """Fill the canvas, tile by tile."""
+        """Fill the canvas, part by part; what one has become is asked while the device is at the next."""
         frames, height, width = self.canvas.shape
+        begun: deque[_Part] = deque()
         for start in range(0, frames, batch):
             for region in split(height, width, tile):
-                self._make(slice(start, start + batch), region)
+                begun.append(self._compute(slice(start, start + batch), region, self.precision))
+                if len(begun) > 1:
+                    self._finish(begun.popleft())
+        self._finish(begun.popleft())
 
-    def _make(self, frames: slice, tile: Region) -> None:
-        """Make a tile of all stages, from fp32 where half precision cannot hold it."""
-        lost = self._compute(frames, tile, self.precision)
+    def _finish(self, part: _Part) -> None:
+        """Put a part's results where they belong, made again in fp32 where half precision cannot hold them."""
+        lost = self._lost(part)
         if lost and self.precision != "fp32":
             self.fp32_retries += 1
-            lost = self._compute(frames, tile, "fp32")
+            part = self._compute(part.frames, part.tile, "fp32")
+            lost = self._lost(part)
         if lost:
             raise RestorationError(
                 f"stage {lost[0]!r} made values that are not finite, in fp32 too; its weights are damaged"
             )
+        for put in part.puts:
+            put()
 
-    def _compute(self, frames: slice, tile: Region, precision: str) -> list[str]:
-        """Paint a tile of all stages, and return those whose results are not finite."""
+    def _lost(self, part: _Part) -> list[str]:
+        """Return the stages whose results are not finite."""
+        answers = part.finite.result().tolist()
+        return [name for name, answer in zip(self.chain.names, answers, strict=True) if not answer]
+
+    def _compute(self, frames: slice, tile: Region, precision: str) -> _Part:
+        """Give a tile of all stages to the device, which the host does not wait for."""
         _, height, width = self.canvas.shape
         regions = needed_regions(tile, self.chain.footprints, height, width)
         finite: list[Tensor] = []
+        puts: list[Callable[[], None]] = []
         with computing(self.device, precision):
             image = self.canvas.cut(regions[0], frames)
             for index, name in enumerate(self.chain.names):
@@ -258,10 +289,8 @@ class _Attempt:
                     image = image.clamp(0, 1)
                 if name in self.canvas.made:
                     painted = tile.scaled(self.scales[name])
-                    self.canvas.paint(name, painted, frames, _crop(image, painted, needed))
-            # Asked once for all stages: on a GPU every question waits for the queue to empty.
-            answers = torch.stack(finite).tolist()
-        return [name for name, answer in zip(self.chain.names, answers, strict=True) if not answer]
+                    puts.append(self.canvas.paint(name, painted, frames, _crop(image, painted, needed)))
+            return _Part(frames, tile, down(torch.stack(finite)), puts)
 
 
 def _crop(image: Tensor, wanted: Region, covered: Region) -> Tensor:

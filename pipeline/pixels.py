@@ -5,6 +5,7 @@ Pixels cross it as integers and are converted on the device, which costs a quart
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline.tiling import Region
+from pipeline.transfer import down, up
 
 Pixels = np.ndarray[Any, Any]
 
@@ -54,7 +56,7 @@ def cut(pixels: Pixels, region: Region) -> Pixels:
 def to_tensor(pixels: Pixels, device: torch.device) -> Tensor:
     """Upload pixels as ``(1, 3, H, W)`` in ``[0, 1]``, channels last; gray becomes three equal channels."""
     carrier = pixels.astype(np.int32) if pixels.dtype == np.uint16 else pixels
-    image = torch.from_numpy(carrier).to(device).float().div(_white(pixels.dtype)).clamp(0, 1)
+    image = up(torch.from_numpy(carrier), device).float().div(_white(pixels.dtype)).clamp(0, 1)
     if image.ndim == 2:
         image = image.unsqueeze(2).expand(-1, -1, 3)
     return image.permute(2, 0, 1).unsqueeze(0)
@@ -65,12 +67,18 @@ def to_pixels(image: Tensor, dtype: np.dtype[Any], *, gray: bool) -> Pixels:
 
     Gray is the plain mean of the channels: three equally good estimates of one value, not three colours.
     """
+    return begin_download(image, dtype, gray=gray)()
+
+
+def begin_download(image: Tensor, dtype: np.dtype[Any], *, gray: bool) -> Callable[[], Pixels]:
+    """Begin what ``to_pixels`` does; the pixels are returned by a function that waits for them."""
     pixels = image.squeeze(0).permute(1, 2, 0)
     if gray:
         pixels = pixels.mean(dim=2)
     if dtype.kind != "f":
         pixels = pixels.mul(_white(dtype)).round()
-    return pixels.to(_CARRIERS[dtype.name]).cpu().numpy().astype(dtype, copy=False)
+    coming = down(pixels.to(_CARRIERS[dtype.name]).contiguous())
+    return lambda: coming.result().numpy().astype(dtype, copy=False)
 
 
 def _white(dtype: np.dtype[Any]) -> int:
