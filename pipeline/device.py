@@ -45,6 +45,11 @@ def choose_precision(name: str, device: torch.device, dtype: np.dtype[Any]) -> s
     return "fp16" if device.type != "cpu" and dtype == np.uint8 else "fp32"
 
 
+def half_dtype(name: str, device: torch.device) -> torch.dtype | None:
+    """Return the half precision that is computed in at times, with a name of ``PRECISIONS``; None if there is none."""
+    return _HALF_DTYPES.get(choose_precision(name, device, np.dtype(np.uint8)))
+
+
 def cpu_computes_in_bf16() -> bool:
     """Tell whether the processor has instructions for bf16 (AVX-512 BF16 or AMX), and so is faster in it."""
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
@@ -54,27 +59,24 @@ def cpu_computes_in_bf16() -> bool:
 def computing(device: torch.device, precision: str) -> Iterator[None]:
     """Compute on a device in a precision, without gradients.
 
-    Half precision is autocast's, so that what is added to the image is added in fp32. fp32 means fp32: TF32,
-    which torch otherwise lets cuDNN's convolutions use, has no more bits than fp16.
+    Half precision is autocast's, so that what is added to the image is added in fp32. It keeps no copies of weights:
+    they would be gone at the end, and a captured graph would go on reading them. fp32 means fp32: TF32, which torch
+    otherwise lets cuDNN's convolutions use, has no more bits than fp16.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
         if device.type == "cuda":
             stack.enter_context(torch.cuda.device(device))
-            stack.enter_context(_cudnn(allow_tf32=precision != "fp32"))
+            stack.enter_context(cudnn_flags(allow_tf32=precision != "fp32"))
         half = _HALF_DTYPES.get(precision)
-        stack.enter_context(torch.autocast(device.type, dtype=half, enabled=half is not None))
+        stack.enter_context(torch.autocast(device.type, half, half is not None, cache_enabled=False))
         yield
 
 
-def _cudnn(*, allow_tf32: bool) -> AbstractContextManager[None]:
-    cudnn = torch.backends.cudnn
-    return cudnn.flags(
-        enabled=cudnn.enabled,
-        benchmark=cudnn.benchmark,
-        deterministic=cudnn.deterministic,
-        allow_tf32=allow_tf32,
-    )
+def cudnn_flags(**changed: bool) -> AbstractContextManager[None]:
+    """Change some of cuDNN's flags for a while; torch's own context resets those that it is not given."""
+    names = ("enabled", "benchmark", "deterministic", "allow_tf32")
+    return torch.backends.cudnn.flags(**{name: getattr(torch.backends.cudnn, name) for name in names} | changed)
 
 
 class Stopwatch:
@@ -101,7 +103,9 @@ class Stopwatch:
     def _now(self) -> Any:
         if self._device.type == "cpu":
             return time.perf_counter()
-        mark = getattr(torch, self._device.type).Event(enable_timing=True)
+        if self._device.type == "cuda":
+            return torch.cuda.current_stream(self._device).record_event(torch.cuda.Event(enable_timing=True))
+        mark = torch.mps.Event(enable_timing=True)
         mark.record()
         return mark
 

@@ -52,7 +52,8 @@ class Record:
         seconds: Time spent on this input: reading, computing, judging and writing, without waiting for others.
         stage_seconds: Computing time by stage.
         tile: Longest side of the tiles in pixels; 0 for the whole image at once.
-        backends: What ran each stage: ``torch``, ``torch compiled``, ``ncnn``, ``openvino``, or ``openvino int8|bf16``.
+        backends: What ran each stage: ``torch``, ``torch compiled in 9.5 s``, ``ncnn``, ``openvino``, or
+            ``openvino int8|bf16``.
         chain: Fingerprint of all options and weights that change pixels.
         weights: SHA-256 of the weights files by stage.
         fp32_retries: How often a result in half precision was not finite and was computed again.

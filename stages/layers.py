@@ -68,7 +68,7 @@ def polyphase_upscale(image: Tensor, scale: int, kernel: Callable[[Tensor], Tens
     if scale == 1:
         return image
     channels = image.shape[1]
-    filters = _polyphase_filters(scale, kernel, support).to(image.device)
+    filters = _polyphase_filters(scale, kernel, support, image.device)
     rows, columns = filters.view(scale, 1, -1, 1), filters.view(scale, 1, 1, -1)
     padded = F.pad(image.float(), (support,) * 4, mode="replicate")
     with full_precision(image.device.type):
@@ -92,14 +92,19 @@ def full_precision(device_type: str) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-@lru_cache(maxsize=8)
-@torch.inference_mode(mode=False)  # one kept from there would be refused where gradients are computed
-def _polyphase_filters(scale: int, kernel: Callable[[Tensor], Tensor], support: int) -> Tensor:
+@torch.compiler.assume_constant_result  # a compiler would else trace this, and compute it anew for every image
+def _polyphase_filters(scale: int, kernel: Callable[[Tensor], Tensor], support: int, device: torch.device) -> Tensor:
     """Return the ``(scale, 2 * support + 1)`` filters along one axis, one for each place in the enlarged pixel."""
+    return _make_filters(scale, kernel, support, device)
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(mode=False)  # one kept from there would be refused where gradients are computed
+def _make_filters(scale: int, kernel: Callable[[Tensor], Tensor], support: int, device: torch.device) -> Tensor:
     places = (torch.arange(scale, dtype=torch.float64, device="cpu") + 0.5) / scale - 0.5
     taps = torch.arange(-support, support + 1, device="cpu")
     filters = kernel(taps - places[:, None])
-    return (filters / filters.sum(dim=1, keepdim=True)).float()
+    return (filters / filters.sum(dim=1, keepdim=True)).float().to(device)
 
 
 def finer_halo(halo: int, factor: int) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from pipeline.device import half_dtype
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -61,13 +62,15 @@ def choose_backend(name: str, device: torch.device, precision: str) -> str:
     return name
 
 
-def prepare(chain: Chain, backend: str, precision: str) -> Chain:
+def prepare(chain: Chain, backend: str, precision: str, device: torch.device) -> Chain:
     """Return the chain with the stages that the backend runs in place of torch's.
 
     Args:
         chain: Its stages are not changed.
         backend: From ``choose_backend``.
-        precision: ``int8`` for 8-bit integers in the stages that they serve well; anything else is fp32.
+        precision: For other backends than torch, ``int8`` for 8-bit integers in the stages that they serve well;
+            anything else is fp32.
+        device: Where the stages are.
     """
     if backend == "ncnn":
         from pipeline.backends import ncnn
@@ -77,7 +80,12 @@ def prepare(chain: Chain, backend: str, precision: str) -> Chain:
         from pipeline.backends import openvino
 
         return chain.with_stages(openvino.convert(chain, int8=precision == "int8"))
-    return chain
+    dtype = half_dtype(precision, device)
+    if dtype is None:
+        return chain
+    from pipeline.backends.half import with_half_weights
+
+    return chain.with_stages([with_half_weights(stage, dtype) for stage in chain.stages])
 
 
 def prepare_compiling(chain: Chain, compile: str, device: torch.device) -> Chain:
@@ -95,6 +103,13 @@ def prepare_compiling(chain: Chain, compile: str, device: torch.device) -> Chain
     from pipeline.backends.compiled import FREQUENT, compiled
 
     return chain.with_stages([compiled(stage, FREQUENT if compile == "auto" else 0) for stage in chain.stages])
+
+
+def forget_compiled(chain: Chain) -> None:
+    """Give back the memory of what is compiled, which is compiled again when it is needed."""
+    for stage in chain.stages:
+        if forget := getattr(stage, "forget", None):
+            forget()
 
 
 def names_of_backends(chain: Chain) -> dict[str, str]:

@@ -1,14 +1,27 @@
-"""Stages compiled for a GPU and captured as CUDA graphs, for the shapes that come often enough."""
+"""Stages compiled for a GPU and captured as CUDA graphs, for the shapes that come often enough.
+
+    compile    inductor makes few kernels of all that stands between the convolutions
+    capture    the stage's kernels, with the convolutions that cuDNN finds fastest, are launched as one
+
+They are captured here and not by torch.compile's mode ``reduce-overhead``: the graphs of that belong to a thread
+(https://github.com/pytorch/pytorch/issues/123177), and every film is computed in one of its own.
+"""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from pipeline.device import cudnn_flags
 from pipeline.memory import is_out_of_memory
 from stages.stage import Stage
 
@@ -18,11 +31,98 @@ Run = Callable[[Tensor], Tensor]
 # Compiling takes seconds to a minute, a frame milliseconds; and every captured shape holds memory.
 FREQUENT = 100
 MOST_SHAPES = 8
+_WARM_UPS = 3
 
 
-def compile_stage(stage: Stage) -> Run:
-    """Compile a stage for one shape; what is compiled stays in inductor's cache on the disk between runs."""
-    return torch.compile(stage, mode="reduce-overhead", dynamic=False)
+class HostNeededError(Exception):
+    """A stage cannot be captured, because the device has to wait for the host in it, or the host for the device."""
+
+
+def compile_stage(stage: Stage, image: Tensor) -> Run:
+    """Compile and capture a stage for the shape of an image, on its device and in the precision of the moment.
+
+    What is compiled stays in inductor's cache on the disk between runs.
+
+    Raises:
+        HostNeededError: if the stage cannot be captured.
+    """
+    stage(image)  # what it makes once and keeps, it makes now
+    with WithoutHost(image.device):
+        stage(image)
+    fused: Run = torch.compile(stage, dynamic=False)
+    try:
+        fused(image)
+    except Exception as error:  # no Triton, as on Windows, or no C compiler
+        if is_out_of_memory(error):
+            raise
+        _log.warning("torch cannot compile %s, which is captured as it is: %s", type(stage).__name__, error)
+        fused = stage
+    return _Captured(fused, image)
+
+
+class WithoutHost(TorchDispatchMode):
+    """Refuses operations that use the host's memory or wait for a result: a graph that fails in capture leaves harm.
+
+    Args:
+        device: The only one that tensors may be on.
+
+    Raises:
+        HostNeededError: by the operation.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self._device = device
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, Tensor)]
+        if _waits(func, tensors) or any(tensor.device != self._device for tensor in tensors):
+            raise HostNeededError(f"{func} needs the host")
+        return result
+
+
+def _waits(func: Any, tensors: list[Tensor]) -> bool:
+    """Tell whether the host must know what an operation found; of indexing, only if it is by a mask."""
+    if func.overloadpacket is torch.ops.aten.index:
+        return any(tensor.dtype == torch.bool for tensor in tensors)
+    return bool({torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags))
+
+
+class _Captured:
+    """What a function does to an image of one shape, recorded once as a CUDA graph."""
+
+    def __init__(self, run: Run, image: Tensor) -> None:
+        device = image.device
+        stream, pool = _capturing(device)
+        self._given = image.clone()
+        self._graph = torch.cuda.CUDAGraph()
+        stream.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(stream), cudnn_flags(benchmark=True):
+            for _ in range(_WARM_UPS):
+                run(self._given)
+            # Other threads copy and allocate meanwhile, which a graph may only not do itself.
+            with torch.cuda.graph(self._graph, pool, stream, capture_error_mode="thread_local"):
+                self._made = run(self._given)
+        torch.cuda.current_stream(device).wait_stream(stream)
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Return a copy of the result: the next run, of any graph, may write where it is."""
+        self._given.copy_(image)
+        self._graph.replay()
+        return self._made.clone()
+
+
+@lru_cache
+def _capturing(device: torch.device) -> tuple[torch.cuda.Stream, Any]:
+    """Return the stream on which a device's graphs are captured, and the memory that all of them work in.
+
+    They can share it because they run one after another on one stream, and each one's result is copied at once.
+    """
+    with torch.cuda.device(device):
+        return torch.cuda.Stream(device), torch.cuda.graph_pool_handle()
 
 
 class CompiledStage(Stage):
@@ -33,12 +133,10 @@ class CompiledStage(Stage):
     Args:
         original: The stage.
         frequent: Runs of a shape before it is compiled; 0 compiles at once.
-        compile: Makes a function of a stage, for one shape.
+        compile: Makes a function of a stage, for the shape of an image.
     """
 
-    label = "torch compiled"
-
-    def __init__(self, original: Stage, frequent: int, compile: Callable[[Stage], Run] = compile_stage) -> None:
+    def __init__(self, original: Stage, frequent: int, compile: Callable[[Stage, Tensor], Run] = compile_stage) -> None:
         super().__init__()
         self.scale, self.multiple_of, self.halo = original.scale, original.multiple_of, original.halo
         self.original = original
@@ -46,6 +144,12 @@ class CompiledStage(Stage):
         self._compile = compile
         self._met: Counter[tuple[object, ...]] = Counter()
         self._compiled: dict[tuple[object, ...], Run] = {}
+        self._seconds = 0.0
+
+    @property
+    def label(self) -> str:
+        """What runs it, and how long it took to make that."""
+        return f"torch compiled in {self._seconds:.1f} s" if self._seconds else "torch"
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the restored image, as ``original`` would."""
@@ -55,16 +159,24 @@ class CompiledStage(Stage):
         if key not in self._compiled:
             if self._met[key] <= self._frequent or len(self._compiled) == MOST_SHAPES:
                 return self.original(image)
-            self._compiled[key] = self._compile(self.original)
+            self._compiled[key] = self._compiled_for(image)
+        return self._compiled[key](image)
+
+    def forget(self) -> None:
+        """Give back the memory of what is compiled, which is compiled again when it is needed."""
+        self._compiled.clear()
+
+    def _compiled_for(self, image: Tensor) -> Run:
+        started = time.perf_counter()
         try:
-            # A captured graph writes every result to the same place, hence the copy.
-            return self._compiled[key](image).clone()
+            run = self._compile(self.original, image)
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            _log.warning("torch cannot compile %s, which runs on without: %s", type(self.original).__name__, error)
-            self._compiled[key] = self.original
-            return self.original(image)
+            _log.warning("%s is neither compiled nor captured: %s", type(self.original).__name__, error)
+            return self.original
+        self._seconds += time.perf_counter() - started
+        return run
 
 
 def compiled(stage: Stage, frequent: int) -> Stage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.backends import prepare_compiling
-from pipeline.backends.compiled import MOST_SHAPES, CompiledStage, Run
+from pipeline.backends import forget_compiled, prepare_compiling
+from pipeline.backends.compiled import MOST_SHAPES, CompiledStage, HostNeededError, Run, WithoutHost
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig
 from pipeline.engine import Engine
 from pipeline.errors import ConfigError
+from stages.edsr import EDSRConfig
 from stages.stage import Stage
 from stages.unsharp_mask import UnsharpMaskConfig
 
@@ -23,7 +25,7 @@ from stages.unsharp_mask import UnsharpMaskConfig
 def compiler(seen: list[tuple[int, ...]]) -> Callable[[Stage], Run]:
     """Return a stand-in for the compiler; what it makes notes the shapes that it is given."""
 
-    def compile(stage: Stage) -> Run:
+    def compile(stage: Stage, image: Tensor) -> Run:
         def run(image: Tensor) -> Tensor:
             seen.append(tuple(image.shape[-2:]))
             return stage(image)
@@ -52,28 +54,77 @@ def test_no_more_shapes_than_memory_holds() -> None:
 
 
 def test_where_compiling_fails_the_stage_runs_on(caplog: pytest.LogCaptureFixture) -> None:
-    def broken(stage: Stage) -> Run:
-        def run(image: Tensor) -> Tensor:
-            raise RuntimeError("no C++ compiler")
-
-        return run
+    def broken(stage: Stage, image: Tensor) -> Run:
+        raise RuntimeError("no C++ compiler")
 
     original = UnsharpMaskConfig().build()
     stage, image = CompiledStage(original, 0, broken), torch.rand(1, 3, 8, 8)
     for _ in range(2):
         assert torch.equal(stage(image), original(image))
-    assert caplog.messages == ["torch cannot compile UnsharpMask, which runs on without: no C++ compiler"]
+    assert caplog.messages == ["UnsharpMask is neither compiled nor captured: no C++ compiler"]
+    assert stage.label == "torch"
 
 
 def test_full_memory_is_no_failure_to_compile() -> None:
-    def hungry(stage: Stage) -> Run:
-        def run(image: Tensor) -> Tensor:
-            raise torch.OutOfMemoryError
-
-        return run
+    def hungry(stage: Stage, image: Tensor) -> Run:
+        raise torch.OutOfMemoryError
 
     with pytest.raises(torch.OutOfMemoryError):
         CompiledStage(UnsharpMaskConfig().build(), 0, hungry)(torch.rand(1, 3, 8, 8))
+
+
+def test_the_time_it_took_is_told() -> None:
+    stage = CompiledStage(UnsharpMaskConfig().build(), 1, compiler([]))
+    stage(torch.rand(1, 3, 8, 8))
+    assert stage.label == "torch"
+    stage(torch.rand(1, 3, 8, 8))
+    assert re.fullmatch(r"torch compiled in \d\.\d s", stage.label)
+
+
+def test_what_is_forgotten_is_compiled_again() -> None:
+    made: list[Stage] = []
+
+    def compile(stage: Stage, image: Tensor) -> Run:
+        made.append(stage)
+        return stage
+
+    chain = Chain.build(ChainConfig(stages=(UnsharpMaskConfig(),)))
+    stage = CompiledStage(chain.stages[0], 0, compile)
+    for _ in range(2):
+        stage(torch.rand(1, 3, 8, 8))
+        forget_compiled(chain.with_stages([stage]))
+    assert len(made) == 2
+
+
+class Asking(Stage):
+    """Waits for the device."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image / image.max().item()
+
+
+class Reaching(Stage):
+    """Takes a tensor that is on the host."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image * torch.ones(1).to(image.device)
+
+
+@pytest.mark.parametrize("stage", [Asking(), Reaching()])
+def test_what_needs_the_host_is_not_captured(stage: Stage) -> None:
+    device = torch.device("cpu" if isinstance(stage, Asking) else "meta")
+    with pytest.raises(HostNeededError, match=r"aten.* needs the host"), WithoutHost(device):
+        stage(torch.empty(1, 3, 8, 8, device=device))
+
+
+@pytest.mark.slow
+def test_a_stage_is_one_graph() -> None:
+    """Graph breaks would leave inductor little to melt; bicubic upscaling's filters are constants to it."""
+    stage = EDSRConfig(depth=1, width=4, upsampler="direct", bicubic_skip=True).build().eval()
+    image = torch.rand(1, 3, 8, 8)
+    with torch.inference_mode():
+        run = torch.compile(stage, backend="eager", dynamic=False, fullgraph=True)
+        assert torch.equal(run(image), stage(image))
 
 
 def test_the_words() -> None:

@@ -7,6 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline.backends.compiled import WithoutHost
+from pipeline.backends.half import with_half_weights
+from pipeline.device import computing
 from pipeline.tiling import Footprint, needed_regions, split
 from stages.clahe import CLAHEConfig
 from stages.concat_unet import ConcatUNetConfig
@@ -114,6 +117,23 @@ def test_output_is_scale_times_larger(stage: Stage) -> None:
     height, width = 3 * stage.multiple_of, 5 * stage.multiple_of
     result = stage(torch.rand(2, 3, height, width))
     assert result.shape == (2, 3, stage.scale * height, stage.scale * width)
+
+
+def test_weights_of_half_precision_change_nothing(stage: Stage) -> None:
+    image = torch.rand(1, 3, 4 * stage.multiple_of, 4 * stage.multiple_of)
+    halved = with_half_weights(stage, torch.bfloat16)
+    for precision in ("fp32", "bf16"):
+        with computing(torch.device("cpu"), precision):
+            assert torch.equal(halved(image), stage(image))
+
+
+def test_every_stage_can_be_captured(stage: Stage) -> None:
+    device = torch.device("meta")  # where OpenCV's filters, which cannot, do nothing
+    stage, image = stage.to(device), torch.empty(1, 3, 4 * stage.multiple_of, 4 * stage.multiple_of, device=device)
+    with torch.inference_mode():
+        stage(image)
+        with WithoutHost(device):
+            stage(image)
 
 
 def test_batch_equals_single_images(stage: Stage) -> None:

@@ -1,0 +1,43 @@
+"""Half-precision copies of weights, made once: autocast would make them anew for every image."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from stages.foreign import Spandrel
+from stages.stage import Stage
+
+# What autocast computes in half precision, whatever the weights are in.
+_HALVED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+
+
+class HalfWeights(Stage):
+    """A stage that under autocast computes the very same, without casting its weights.
+
+    Args:
+        original: The stage, which runs where autocast is off.
+        dtype: Autocast's.
+    """
+
+    def __init__(self, original: Stage, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.scale, self.multiple_of, self.halo = original.scale, original.multiple_of, original.halo
+        self.original = original
+        self.half_stage = deepcopy(original)
+        for module in self.half_stage.modules():
+            if isinstance(module, _HALVED):
+                module.to(dtype)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the restored image, as ``original`` would."""
+        halved = torch.is_autocast_enabled(image.device.type)
+        return self.half_stage(image) if halved else self.original(image)
+
+
+def with_half_weights(stage: Stage, dtype: torch.dtype) -> Stage:
+    """Return a stage that holds weights of half precision, too; foreign ones choose the precision by themselves."""
+    keeps = isinstance(stage, HalfWeights | Spandrel) or not any(isinstance(m, _HALVED) for m in stage.modules())
+    return stage if keeps else HalfWeights(stage, dtype)
