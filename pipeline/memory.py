@@ -24,10 +24,12 @@ SMALLEST_TILE = 64
 SHARE_OF_FREE = 0.35
 # What tiles are made for on a CPU, however much is free: four times as much would save a seventh of the arithmetic.
 _ENOUGH_ON_CPU = 2**30
+# Kernels of a GPU may count a tensor's elements in 32 bits, and no tensor is larger than all that there are together.
+_MOST_ON_GPU = 4 * 2**31 / SHARE_OF_FREE
 # From malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
-# Only CUDA and NumPy have error types of their own for it.
-_SIGNS_OF_TOO_LITTLE = ("out of memory", "can't allocate memory", "bad_alloc", "ALLOC_FAILED")
+# Only CUDA and NumPy have error types of their own for it. The last is what cuDNN says where no workspace is left.
+_SIGNS_OF_TOO_LITTLE = ("out of memory", "can't allocate memory", "bad_alloc", "ALLOC_FAILED", "find an engine to exec")
 
 
 def keep_freed_memory() -> None:
@@ -139,9 +141,8 @@ def free_memory(device: torch.device) -> float:
 
 
 def memory_for_tiles(device: torch.device) -> float:
-    """Return the bytes that tiles are made for: all that are free, on a CPU as many as make a difference."""
-    free = free_memory(device)
-    return min(free, _ENOUGH_ON_CPU) if device.type == "cpu" else free
+    """Return the bytes that tiles are made for: as many as are free and of use."""
+    return min(free_memory(device), _ENOUGH_ON_CPU if device.type == "cpu" else _MOST_ON_GPU)
 
 
 def _free_host_memory() -> int:

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from pipeline.engine import Engine
 from pipeline.pixels import Pixels, to_pixels
-from pipeline.video.colour import YUV
+from pipeline.transfer import down
+from pipeline.video.colour import YUV, Planes
 from pipeline.video.films import Film
 from pipeline.video.planes import to_frames
 from pipeline.video.reader import Shot
@@ -72,7 +73,8 @@ class DeviceStep:
         scale = self.engine.chain.scale
         made = bicubic_upscale(image, scale).clamp(0, 1) if shots[0].damaged else self._through_chain(image)
         with _one_thread():
-            frames = to_frames(self.layout.from_rgb(bicubic_upscale(excess, scale).add_(made)), self.layout)
+            coming = [down(plane) for plane in self.layout.from_rgb(bicubic_upscale(excess, scale).add_(made))]
+            frames = to_frames(Planes(*(plane.result() for plane in coming)), self.layout)
         return [
             Made(frame, Shown(shot.pts, shot.duration, shot.damaged), self._pixels(made[index : index + 1]))
             for index, (frame, shot) in enumerate(zip(frames, shots, strict=True))

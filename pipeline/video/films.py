@@ -16,6 +16,7 @@ from pipeline.errors import BrokenVideo, ConfigError, ImageError, RefusedVideo
 from pipeline.images import WRITABLE, read_picture
 from pipeline.images.picture import Pixels
 from pipeline.pixels import to_tensor
+from pipeline.transfer import up
 from pipeline.video.colour import YUV, Planes
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import to_planes
@@ -60,7 +61,7 @@ class VideoFile:
     def to_rgb(self, shots: Sequence[Shot], device: torch.device) -> tuple[Tensor, Tensor]:
         """Upload planes and convert them there."""
         planes = to_planes([shot.frame for shot in shots], self.footage.layout)
-        return self.footage.layout.to_rgb(Planes(*(plane.to(device) for plane in planes)))
+        return self.footage.layout.to_rgb(Planes(*(up(plane, device) for plane in planes)))
 
 
 class FrameFolder:
