@@ -150,7 +150,7 @@ class Engine:
             else:
                 tile = self._tile_limit = self._smaller_tile(tile or max(height, width), reason)
             retreats += 1
-            forget_compiled(self.chain)
+            forget_compiled(self.chain, self.device)
             release(self.device)
 
     def _restore(

@@ -105,8 +105,10 @@ def prepare_compiling(chain: Chain, compile: str, device: torch.device) -> Chain
     return chain.with_stages([compiled(stage, FREQUENT if compile == "auto" else 0) for stage in chain.stages])
 
 
-def forget_compiled(chain: Chain) -> None:
+def forget_compiled(chain: Chain, device: torch.device) -> None:
     """Give back the memory of what is compiled, which is compiled again when it is needed."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # a graph must not go while it runs
     for stage in chain.stages:
         if forget := getattr(stage, "forget", None):
             forget()

@@ -46,6 +46,7 @@ def compile_stage(stage: Stage, image: Tensor) -> Run:
     Raises:
         HostNeededError: if the stage cannot be captured.
     """
+    image = image.clone()  # with the strides that the captured one will have: others are compiled anew
     stage(image)  # what it makes once and keeps, it makes now
     with WithoutHost(image.device):
         stage(image)

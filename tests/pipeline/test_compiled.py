@@ -95,7 +95,7 @@ def test_what_is_forgotten_is_compiled_again() -> None:
     stage = CompiledStage(chain.stages[0], 0, compile)
     for _ in range(2):
         stage(torch.rand(1, 3, 8, 8))
-        forget_compiled(chain.with_stages([stage]))
+        forget_compiled(chain.with_stages([stage]), torch.device("cpu"))
     assert len(made) == 2
 
 
@@ -118,6 +118,14 @@ def test_what_needs_the_host_is_not_captured(stage: Stage) -> None:
     device = torch.device("cpu" if isinstance(stage, Asking) else "meta")
     with pytest.raises(HostNeededError, match=r"aten.* needs the host"), WithoutHost(device):
         stage(torch.empty(1, 3, 8, 8, device=device))
+
+
+def test_a_stage_that_needs_the_host_runs_on(caplog: pytest.LogCaptureFixture) -> None:
+    image = torch.rand(1, 3, 8, 8)
+    assert torch.equal(CompiledStage(Asking(), 0)(image), Asking()(image))
+    assert caplog.messages == [
+        "Asking is neither compiled nor captured: aten._local_scalar_dense.default needs the host"
+    ]
 
 
 @pytest.mark.slow
