@@ -103,7 +103,7 @@ class Asking(Stage):
     """Waits for the device."""
 
     def forward(self, image: Tensor) -> Tensor:
-        return image / image.max().item()
+        return image / 2 if image.max() > 0.5 else image
 
 
 class Reaching(Stage):
@@ -116,13 +116,14 @@ class Reaching(Stage):
 @pytest.mark.parametrize("stage", [Asking(), Reaching()])
 def test_what_needs_the_host_is_not_captured(stage: Stage) -> None:
     device = torch.device("cpu" if isinstance(stage, Asking) else "meta")
-    with pytest.raises(HostNeededError, match=r"aten.* needs the host"), WithoutHost(device):
+    with torch.inference_mode(), pytest.raises(HostNeededError, match=r"aten.* needs the host"), WithoutHost(device):
         stage(torch.empty(1, 3, 8, 8, device=device))
 
 
 def test_a_stage_that_needs_the_host_runs_on(caplog: pytest.LogCaptureFixture) -> None:
     image = torch.rand(1, 3, 8, 8)
-    assert torch.equal(CompiledStage(Asking(), 0)(image), Asking()(image))
+    with torch.inference_mode():
+        assert torch.equal(CompiledStage(Asking(), 0)(image), Asking()(image))
     assert caplog.messages == [
         "Asking is neither compiled nor captured: aten._local_scalar_dense.default needs the host"
     ]
