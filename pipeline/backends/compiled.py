@@ -32,6 +32,8 @@ Run = Callable[[Tensor], Tensor]
 FREQUENT = 100
 MOST_SHAPES = 8
 _WARM_UPS = 3
+# What torch compiles of one function, here for all stages and shapes together, before it gives up; its default is 8.
+_MOST_COMPILED = 256
 
 
 class HostNeededError(Exception):
@@ -52,7 +54,8 @@ def compile_stage(stage: Stage, image: Tensor) -> Run:
         stage(image)
     fused: Run = torch.compile(stage, dynamic=False)
     try:
-        fused(image)
+        with torch._dynamo.config.patch(cache_size_limit=_MOST_COMPILED):
+            fused(image)
     except Exception as error:  # no Triton, as on Windows, or no C compiler
         if is_out_of_memory(error):
             raise
