@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 FP32_BOUND = 1e-3
 _log = logging.getLogger(__name__)
 
-Run = Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
+Images = np.ndarray[Any, Any]
+Run = Callable[[Images], Images]
 """Runs a network on ``(B, 3, H, W)`` in float32; the result is nobody else's."""
 
 

@@ -20,6 +20,7 @@ import torch
 from pipeline.backends import ncnn_network
 from pipeline.backends.conversion import (
     ConvertedStage,
+    Run,
     convert_stages,
     differences,
     open_cache,
@@ -27,6 +28,7 @@ from pipeline.backends.conversion import (
     tracing,
 )
 from pipeline.backends.model_cache import ConversionError, ModelCache
+from pipeline.backends.parts import in_parts
 from pipeline.backends.photos import comparison_photos, trial_photos
 from pipeline.tiling import round_up
 from stages.stage import Stage
@@ -113,7 +115,15 @@ def _load(stage: Stage, place: Path) -> ConvertedStage:
     Raises:
         ConversionError: if its result is not torch's.
     """
-    converted = ConvertedStage(stage, ncnn_network.Network(place, torch.get_num_threads()), "ncnn")
+    converted = ConvertedStage(stage, _network(stage, place), "ncnn")
     photos = comparison_photos(stage.multiple_of, 1)  # one tells, and every start waits for it
     require_agreement(differences(stage, converted, "ncnn", photos), "ncnn")
     return converted
+
+
+def _network(stage: Stage, place: Path) -> Run:
+    """Return a model that keeps all threads busy: with a part of the image each, or ncnn's own with all of it."""
+    threads = torch.get_num_threads()
+    if stage.halo is None:
+        return ncnn_network.Network(place, threads)
+    return in_parts(ncnn_network.Network(place, 1), stage, threads)

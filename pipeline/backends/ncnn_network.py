@@ -27,11 +27,11 @@ _HALF_PRECISION = (
 
 
 class Network:
-    """A converted network, ready to run in fp32 on a CPU.
+    """A converted network, ready to run in fp32 on a CPU, also for several threads at once.
 
     Args:
         folder: Holds ``PARAM`` and ``WEIGHTS``.
-        threads: How many run it.
+        threads: How many of its own it uses for each image.
 
     Raises:
         RuntimeError: if ncnn cannot read it, or does not know a layer.
@@ -41,7 +41,7 @@ class Network:
         self._net = ncnn.Net()
         self._net.opt.num_threads = threads
         # Pools of the networks' own would each hold what one tile took for as long as they live.
-        self._pools = (ncnn.UnlockedPoolAllocator(), ncnn.PoolAllocator())
+        self._pools = (ncnn.PoolAllocator(), ncnn.PoolAllocator())
         self._net.opt.blob_allocator, self._net.opt.workspace_allocator = self._pools
         for option in _HALF_PRECISION:
             setattr(self._net.opt, option, False)

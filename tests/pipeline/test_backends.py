@@ -114,6 +114,16 @@ def test_any_size_and_batch(chain: Chain, converted: Chain, shape: tuple[int, ..
             assert (ours(image) - theirs(image)).abs().max() <= 1e-5
 
 
+def test_several_threads_make_the_same(
+    engine: Any, chain: Chain, converted: Chain, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    images = torch.rand(2, 3, 64, 136)
+    with torch.inference_mode():
+        for ours, theirs in zip(engine.convert(chain, folder=folder), chain.stages, strict=True):
+            assert (ours(images) - theirs(images)).abs().max() <= 1e-5
+
+
 def test_a_batch_is_its_images(converted: Chain) -> None:
     images = torch.rand(3, 3, 16, 24)
     with torch.inference_mode():

@@ -1,0 +1,56 @@
+"""An image cut into parts, one for each thread, for an engine that does not keep its own threads busy.
+
+ncnn's share the channels of every layer in blocks of 16 or more and wait for each other behind it: with 48 channels
+one of two does two thirds of the work, and of eight five do nothing. Parts pay for what they overlap by instead.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise, product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.tiling import Footprint, Region, Span, needed_regions
+from stages.stage import Stage
+
+if TYPE_CHECKING:
+    from pipeline.backends.conversion import Images, Run
+
+
+def in_parts(run: Run, stage: Stage, threads: int) -> Run:
+    """Return what runs a stage's network as ``run`` does, on several threads.
+
+    Args:
+        run: Uses one thread, lets others run meanwhile, and can be called by several at once.
+        stage: Tells how far the network looks, which is what parts overlap by.
+        threads: How many images, or parts of them, are run at once.
+    """
+    footprint = Footprint(stage.scale, stage.multiple_of, stage.halo)
+
+    def run_parts(images: Images) -> Images:
+        count, channels, height, width = images.shape
+        made = np.empty((count, channels, height * stage.scale, width * stage.scale), np.float32)
+
+        def make(index: int, part: Region) -> None:
+            given, wanted = needed_regions(part, [footprint], height, width)
+            result = run(images[index : index + 1, :, *given.slices])
+            made[index, :, *wanted.slices] = result[0, :, *wanted.within(given.scaled(stage.scale))]
+
+        parts = _cut(height, width, -(-threads // count), stage.halo)
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(make, *zip(*product(range(count), parts), strict=True)))
+        return made
+
+    return run_parts
+
+
+def _cut(height: int, width: int, count: int, halo: int | None) -> list[Region]:
+    """Cut an image across its longer side into ``count`` parts; fewer where they would be shorter than the halo."""
+    length = max(height, width)
+    count = 1 if halo is None else max(1, min(count, length // max(1, halo)))
+    spans = [Span(*ends) for ends in pairwise(length * index // count for index in range(count + 1))]
+    if width >= height:
+        return [Region(Span(0, height), columns) for columns in spans]
+    return [Region(rows, Span(0, width)) for rows in spans]
