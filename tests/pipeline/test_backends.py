@@ -15,7 +15,7 @@ from skimage import data
 from torch import Tensor, nn
 
 import pipeline.backends
-from pipeline.backends import choose_backend
+from pipeline.backends import choose_backend, photos
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig
 from pipeline.engine import Engine
@@ -227,6 +227,14 @@ def test_what_does_not_agree_runs_in_torch_and_is_told(
     assert re.match(r"stage alone runs in torch: (ncnn|OpenVINO)'s result differs by ", told)
 
 
+def test_a_chain_runs_in_both(engine: Any, label: str, tmp_path: Path) -> None:
+    config = ChainConfig.model_construct(stages=(AloneConfig(), DNCNN))
+    chain = Chain(config, [SizedStage(), *chain_of(DNCNN).stages])
+    mixed = Engine(chain.with_stages(engine.convert(chain, folder=tmp_path)), device="cpu").run(picture())
+    assert mixed.backends == {"alone": "torch", "dncnn": label}
+    assert np.abs(mixed.pixels - run(chain)).max() <= 1e-5
+
+
 @pytest.fixture
 def ncnn() -> Any:
     return engine_named("ncnn")
@@ -272,6 +280,11 @@ def test_int8_is_near_fp32_or_refused(
     assert "stage dncnn does not run in int8: int8 comes within" in caplog.text
     difference = stage(image) - chain.stages[0](image)
     assert difference.square().mean().sqrt() < 10 ** (-openvino.NEAR / 20)
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
+def test_photos_are_scikit_images(name: str) -> None:
+    assert np.array_equal(photos.read(name), getattr(data, name)())
 
 
 @pytest.mark.parametrize(
