@@ -3,8 +3,9 @@
 The plain way is what a script around the same networks does: every network eager in float32 and NCHW, batch norm not
 folded, and between two stages the image goes back to the host as a NumPy array. Each way has a process of its own, as
 what we tell the C library about memory would serve both; they run in turn, so that the ratio holds while the
-machine's speed drifts. Beside them run what costs next to nothing (bicubic; non-local means, bicubic and unsharp mask)
-and, where a file of it is given, OpenCV's FSRCNN. They do less, so their times are prices, not a race.
+machine's speed drifts. Two more run the same networks: OpenCV the whole chain's, exported to ONNX, and spandrel the
+one that it knows, the DnCNN of the paper. Beside them run what costs next to nothing (bicubic; non-local means, bicubic
+and unsharp mask) and, where a file of it is given, OpenCV's FSRCNN. They do less: their times are prices, not a race.
 """
 
 from __future__ import annotations
@@ -30,19 +31,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from skimage import data
+from ways import Way, bicubic_way, classical_way, fsrcnn_way, opencv_way, our_way, plain_way, spandrel_way
 
 from pipeline.backends import choose_backend
 from pipeline.chain import Chain
-from pipeline.config import load_chain_config
+from pipeline.config import ChainConfig, load_chain_config
 from pipeline.device import cpu_computes_in_bf16, find_device
-from pipeline.engine import Engine
 from pipeline.errors import ConfigError
-from pipeline.memory import keep_freed_memory
-from stages.layers import bicubic_upscale
-from stages.stage import LearnedStageConfig, Stage, StageConfig
-from stages.weights import load_weights
-
-Way = Callable[[np.ndarray], np.ndarray]
+from stages.dncnn import DnCNNConfig
 
 PLAIN = "plain"
 _ENGINES = (("ncnn", "ncnn", "fp32"), ("OpenVINO", "openvino", "fp32"), ("OpenVINO", "openvino", "int8"))
@@ -50,7 +46,8 @@ _COLUMNS = ("way", "median ms", "from, to", "frames/s", "plain / it", "largest d
 _READING = (
     "Every way has a process of its own; they run in turn, and the ratio is the median of the runs' own. "
     "Plain: the same networks eager in float32 and NCHW, batch norm not folded, by way of the host between stages; "
-    "its threads spin while they wait (OpenMP's default), those of ours sleep. "
+    "its threads spin while they wait (OpenMP's default), those of ours sleep. By OpenCV: the same networks with batch "
+    "norm folded, exported to ONNX for this size, by way of the host, too. "
     "Differences are in levels of 255, to plain's picture; the fast chain and the last ways do less work, for less "
     "quality."
 )
@@ -65,16 +62,12 @@ def main() -> None:
         sys.exit('--fsrcnn: OpenCV 5 cannot run its DepthToSpace layer; pip install "opencv-python-headless<5"')
     width, height = map(int, options.size.split("x"))
     frame = as_frame(data.coffee(), height, width)
-    with ExitStack() as stack:
-        ways = {
-            name: stack.enter_context(process(make, *arguments)) for name, (make, *arguments) in peers(options).items()
-        }
-        seconds, results = time_in_turn(ways, frame, options.runs)
-    title = f"{options.chain.stem}, one frame of {options.size}, on {options.device}"
-    rows = [_COLUMNS, *(row(name, seconds, results) for name in seconds)]
-    show(rows, title)
+    tables = {}
+    for title, ways in races(options).items():
+        tables[title] = [_COLUMNS, *race(ways, frame, options.runs)]
+        show(tables[title], title)
     if options.output:
-        options.output.write_text(as_markdown(rows, title), encoding="utf-8")
+        options.output.write_text(as_markdown(tables, options.size), encoding="utf-8")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -91,22 +84,45 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def races(options: argparse.Namespace) -> dict[str, dict[str, tuple]]:
+    """Return by title what runs in turn: how each way is made, and from what; the plain way comes first."""
+    config, ways = load_chain_config(options.chain), peers(options)
+    if options.device in ("auto", "cpu"):
+        ways["the same networks by OpenCV"] = (opencv_way, config)
+    dncnn = ChainConfig(stages=(DnCNNConfig(),))
+    known_to_spandrel = {
+        PLAIN: (plain_way, dncnn, options.device),
+        "spandrel": (spandrel_way, dncnn),
+        "restorechain": (our_way, dncnn, options.device, options.precision, "auto"),
+    }
+    return {options.chain.stem: ways, "DnCNN of the paper, random weights": known_to_spandrel}
+
+
 def peers(options: argparse.Namespace) -> dict[str, tuple]:
-    """Return by name how each way is made, and from what; the plain way comes first."""
-    ways: dict[str, tuple] = {PLAIN: (plain_way, options.chain, options.device)}
-    for label, file in (("restorechain", options.chain), (options.fast.stem, options.fast)):
-        ways[label] = (our_way, file, options.device, options.precision, "torch")
+    """Return by name how each way of restoring a frame is made, and from what; the plain way comes first."""
+    config = load_chain_config(options.chain)
+    ways: dict[str, tuple] = {PLAIN: (plain_way, config, options.device)}
+    for label, ours in (("restorechain", config), (options.fast.stem, load_chain_config(options.fast))):
+        ways[label] = (our_way, ours, options.device, options.precision, "torch")
         if cpu_computes_in_bf16():
-            ways[f"{label}, bf16"] = (our_way, file, options.device, "bf16", "torch")
+            ways[f"{label}, bf16"] = (our_way, ours, options.device, "bf16", "torch")
         for engine, backend, precision in _ENGINES:
             with suppress(ConfigError):
                 choose_backend(backend, find_device(options.device), precision)
-                ways[f"{label}, {engine} {precision}"] = (our_way, file, options.device, precision, backend)
+                ways[f"{label}, {engine} {precision}"] = (our_way, ours, options.device, precision, backend)
     scale = Chain.load(options.chain).scale
     ways |= {"bicubic": (bicubic_way, scale), "non-local means, bicubic, unsharp mask": (classical_way, scale)}
     if options.fsrcnn:
         ways["FSRCNN x2 by OpenCV (super-resolution only)"] = (fsrcnn_way, options.fsrcnn)
     return ways
+
+
+def race(ways: dict[str, tuple], frame: np.ndarray, runs: int) -> list[tuple[str, ...]]:
+    """Run ways in turn and return their rows."""
+    with ExitStack() as stack:
+        running = {name: stack.enter_context(process(make, *arguments)) for name, (make, *arguments) in ways.items()}
+        seconds, results = time_in_turn(running, frame, runs)
+    return [row(name, seconds, results) for name in seconds]
 
 
 def as_frame(photo: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -129,6 +145,7 @@ def process(make_way: Callable[..., Way], *arguments: object) -> Executor:
 
 def _hold(make_way: Callable[..., Way], *arguments: object) -> None:
     cv2.setNumThreads(torch.get_num_threads())
+    torch.manual_seed(0)  # what has random weights has the same in all processes
     _hold.way = make_way(*arguments)  # type: ignore[attr-defined]
 
 
@@ -137,80 +154,6 @@ def timed(frame: np.ndarray) -> tuple[float, np.ndarray]:
     started = time.perf_counter()
     result = _hold.way(frame)  # type: ignore[attr-defined]
     return time.perf_counter() - started, result
-
-
-def our_way(path: Path, device: str, precision: str, backend: str) -> Way:
-    """Return the chain as ``run_pipeline.py`` runs it."""
-    keep_freed_memory()
-    engine = Engine(Chain.load(path), device=device, precision=precision, backend=backend)
-    return lambda frame: engine.run(frame).pixels
-
-
-def plain_way(path: Path, device: str) -> Way:
-    """Return the chain as a plain script would run it."""
-    target = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
-    configs = load_chain_config(path).stages
-    stages = [build_plain(config).to(target) for config in configs]
-
-    def run(frame: np.ndarray) -> np.ndarray:
-        image = frame.astype(np.float32) / 255
-        for config, stage in zip(configs, stages, strict=True):
-            image = run_plain(stage, config.strength, image, target)
-        return (image * 255).round().astype(np.uint8)
-
-    return run
-
-
-def bicubic_way(scale: int) -> Way:
-    """Return bicubic enlarging."""
-    return lambda frame: cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-
-
-def classical_way(scale: int) -> Way:
-    """Return what can be had without networks: non-local means, bicubic enlarging, unsharp mask."""
-    enlarge = bicubic_way(scale)
-
-    def run(frame: np.ndarray) -> np.ndarray:
-        enlarged = enlarge(cv2.fastNlMeansDenoisingColored(frame, h=10, hColor=10))
-        return cv2.addWeighted(enlarged, 1.2, cv2.GaussianBlur(enlarged, (0, 0), 1.0), -0.2, 0)
-
-    return run
-
-
-def fsrcnn_way(path: Path) -> Way:
-    """Return OpenCV's FSRCNN: the network on luma, bicubic on colour."""
-    network = cv2.dnn.readNetFromTensorflow(str(path))
-
-    def run(frame: np.ndarray) -> np.ndarray:
-        luma, *colours = cv2.split(cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb))
-        network.setInput(cv2.dnn.blobFromImage(luma, 1 / 255))
-        enlarged = (network.forward().squeeze() * 255).clip(0, 255).round().astype(np.uint8)
-        height, width = enlarged.shape
-        colours = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_CUBIC) for plane in colours]
-        return cv2.cvtColor(cv2.merge([enlarged, *colours]), cv2.COLOR_YCrCb2RGB)
-
-    return run
-
-
-def build_plain(config: StageConfig) -> Stage:
-    """Build one stage as it was trained: batch norm not folded."""
-    stage = config.build().eval()
-    if isinstance(config, LearnedStageConfig) and config.weights:
-        load_weights(stage, Path(config.weights))
-    return stage
-
-
-def run_plain(stage: Stage, strength: float, image: np.ndarray, device: torch.device) -> np.ndarray:
-    """Run one stage at its strength on ``(H, W, 3)`` floats, from the host and back to it."""
-    height, width = image.shape[:2]
-    fill = (0, -width % stage.multiple_of, 0, -height % stage.multiple_of)
-    tensor = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).contiguous().to(device)
-    with torch.no_grad():
-        result = stage(torch.nn.functional.pad(tensor, fill, mode="replicate"))
-        result = result[..., : height * stage.scale, : width * stage.scale]
-        if strength < 1:
-            result = torch.lerp(bicubic_upscale(tensor, stage.scale), result, strength)
-    return result[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
 
 
 def time_in_turn(
@@ -252,10 +195,16 @@ def show(rows: list[tuple[str, ...]], title: str) -> None:
     Console().print(table)
 
 
-def as_markdown(rows: list[tuple[str, ...]], title: str) -> str:
+def as_markdown(tables: dict[str, list[tuple[str, ...]]], size: str) -> str:
     """Format the page docs/chain_speed.md."""
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in (rows[0], ("---",) * len(rows[0]), *rows[1:]))
-    return f"# One frame, all ways\n\nWritten by `{command()}`: {title}. {machine()}\n\n{table}\n\n{_READING}\n"
+    written = f"Written by `{command()}`: one frame of {size}. {machine()}"
+    sections = [f"## {title}\n\n{markdown_table(rows)}" for title, rows in tables.items()]
+    return "\n\n".join(("# One frame, all ways", written, *sections, _READING)) + "\n"
+
+
+def markdown_table(rows: list[tuple[str, ...]]) -> str:
+    """Format rows, of which the first names the columns."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (rows[0], ("---",) * len(rows[0]), *rows[1:]))
 
 
 def command() -> str:

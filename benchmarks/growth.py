@@ -25,7 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyvips
-from chain_speed import FAST_CHAIN, command, machine, show
+from chain_speed import FAST_CHAIN, command, machine, markdown_table, show
 from skimage import data
 
 from pipeline.backends import BACKENDS
@@ -190,10 +190,7 @@ def resident(pid: int) -> int:
 
 def as_markdown(tables: dict[str, list[tuple[str, ...]]]) -> str:
     """Format the page docs/growth.md."""
-    sections = [
-        f"## {title}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], ("---",) * len(rows[0]), *rows[1:]))
-        for title, rows in tables.items()
-    ]
+    sections = [f"## {title}\n\n{markdown_table(rows)}" for title, rows in tables.items()]
     return "\n\n".join(("# Growth", f"Written by `{command()}`. {machine()}", *sections, _READING)) + "\n"
 
 

@@ -17,7 +17,18 @@ from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
-from chain_speed import as_frame, build_parser, command, machine, peers, process, show, time_in_turn, timed
+from chain_speed import (
+    as_frame,
+    build_parser,
+    command,
+    machine,
+    markdown_table,
+    peers,
+    process,
+    show,
+    time_in_turn,
+    timed,
+)
 from matplotlib.axes import Axes
 from skimage import data
 
@@ -110,10 +121,9 @@ def draw_panel(panel: Axes, points: dict[str, Point], protocol: str) -> None:
 
 def as_markdown(rows: list[tuple[str, ...]], title: str, picture: str) -> str:
     """Format the page docs/quality_over_time.md."""
-    table = "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], ("---",) * len(rows[0]), *rows[1:]))
     image = f"![PSNR over the time of a frame]({picture})"
     written = f"Written by `{command()}`: {title}. {machine()}"
-    return "\n\n".join(("# Quality over time", written, image, table, _READING)) + "\n"
+    return "\n\n".join(("# Quality over time", written, image, markdown_table(rows), _READING)) + "\n"
 
 
 if __name__ == "__main__":
