@@ -39,7 +39,8 @@ _NEXT_TO_NOTHING = "stages:\n  - stage: bicubic\n    scale: 2\n"
 _READING = (
     "Computing is what the stages take; all is the command from its start to its end. Beside the pictures: the peak "
     "without the 8-bit pixels of the picture and of its result, which are held whole. Tiles at a border overlap less, "
-    "and small pictures have more of them: they take a little less time per megapixel."
+    "and small pictures have more of them: by the tiles' sizes the fast chain's arithmetic per pixel is 6 % more at 64 "
+    "megapixels than at 1. Against that, the first tile of a command waits for the system to hand out its memory."
 )
 
 
