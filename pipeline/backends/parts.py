@@ -1,4 +1,4 @@
-"""An image cut into parts, one for each thread, for an engine that does not keep its own threads busy.
+"""An image cut into parts that are run at once, for an engine that does not keep all of its threads busy.
 
 ncnn's share the channels of every layer in blocks of 16 or more and wait for each other behind it: with 48 channels
 one of two does two thirds of the work, and of eight five do nothing. Parts pay for what they overlap by instead.
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from pipeline.backends.conversion import Images, Run
 
 
-def in_parts(run: Run, stage: Stage, threads: int) -> Run:
-    """Return what runs a stage's network as ``run`` does, on several threads.
+def in_parts(run: Run, stage: Stage, at_once: int) -> Run:
+    """Return what runs a stage's network as ``run`` does, several times at once.
 
     Args:
-        run: Uses one thread, lets others run meanwhile, and can be called by several at once.
+        run: Can be called by several threads, and lets the others run meanwhile.
         stage: Tells how far the network looks, which is what parts overlap by.
-        threads: How many images, or parts of them, are run at once.
+        at_once: How many images, or parts of them, are run at once.
     """
     footprint = Footprint(stage.scale, stage.multiple_of, stage.halo)
 
@@ -38,8 +38,8 @@ def in_parts(run: Run, stage: Stage, threads: int) -> Run:
             result = run(images[index : index + 1, :, *given.slices])
             made[index, :, *wanted.slices] = result[0, :, *wanted.within(given.scaled(stage.scale))]
 
-        parts = _cut(height, width, -(-threads // count), stage.halo)
-        with ThreadPoolExecutor(threads) as pool:
+        parts = _cut(height, width, -(-at_once // count), stage.halo)
+        with ThreadPoolExecutor(at_once) as pool:
             list(pool.map(make, *zip(*product(range(count), parts), strict=True)))
         return made
 

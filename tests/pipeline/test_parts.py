@@ -1,4 +1,4 @@
-"""Images run in parts by several threads: the pictures of whole ones, and no thread without work."""
+"""Images run in parts, several at once: the pictures of whole ones, and nobody without work."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def run_in_torch(stage: Stage, images: Images) -> Images:
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 20, 132), (1, 3, 132, 20), (3, 3, 64, 40), (1, 3, 4, 4)])
-@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("at_once", [1, 2, 5])
 @pytest.mark.parametrize("stage", networks(), ids=["edsr", "unet"])
-def test_parts_make_the_whole(stage: Stage, threads: int, shape: tuple[int, ...]) -> None:
+def test_parts_make_the_whole(stage: Stage, at_once: int, shape: tuple[int, ...]) -> None:
     images = np.random.default_rng(0).random(shape, dtype=np.float32)
-    made = in_parts(lambda part: run_in_torch(stage, part), stage, threads)(images)
+    made = in_parts(lambda part: run_in_torch(stage, part), stage, at_once)(images)
     np.testing.assert_allclose(made, run_in_torch(stage, images), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 8, 64), (2, 3, 8, 32), (4, 3, 2, 2)])
-def test_all_threads_work_at_once(shape: tuple[int, ...]) -> None:
+def test_all_run_at_once(shape: tuple[int, ...]) -> None:
     """Each waits for the three others, and would do so in vain."""
     meeting = threading.Barrier(4, timeout=10)
 
