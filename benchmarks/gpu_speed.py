@@ -22,12 +22,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from chain_speed import DEFAULT_CHAIN, as_frame, command, machine, plain_way, show
+from chain_speed import DEFAULT_CHAIN, as_frame, command, machine, markdown_table, show
 from roofline import ceilings, floors
 from skimage import data
 from video_speed import our_rate
+from ways import plain_way
 
 from pipeline.chain import Chain
+from pipeline.config import load_chain_config
 from pipeline.device import PRECISIONS, choose_precision
 from pipeline.engine import Engine
 from pipeline.memory import keep_freed_memory
@@ -108,7 +110,7 @@ def make_engines(options: argparse.Namespace) -> dict[str, Engine]:
 def make_ways(options: argparse.Namespace, engines: dict[str, Engine], frame: np.ndarray) -> dict[str, Way]:
     """Return what is timed, by name; the plain way comes first."""
     any_engine = next(iter(engines.values()))
-    ways = {"plain": Way(partial(plain_way(options.chain, str(any_engine.device)), frame), 1)}
+    ways = {"plain": Way(partial(plain_way(load_chain_config(options.chain), str(any_engine.device)), frame), 1)}
     frames = to_tensor(frame, any_engine.device).repeat(options.batch, 1, 1, 1)
     for name, engine in engines.items():
         ways[f"{name}, one frame"] = Way(partial(engine.run, frame), 1)
@@ -137,11 +139,13 @@ def timed(run: Callable[[], object], device: torch.device) -> float:
 
 def floor_by_stage(options: argparse.Namespace, device: torch.device, height: int, width: int) -> dict[str, float]:
     """Return by stage the seconds that a frame must take on this device."""
-    products, copy = ceilings(device)
-    product = products[choose_precision(options.precision, device, np.dtype(np.uint8))]
+    precision = choose_precision(options.precision, device, np.dtype(np.uint8))
+    products, copy = ceilings(device, [precision])
     return {
         name: max(arithmetic, traffic)
-        for name, (arithmetic, traffic) in floors(Chain.load(options.chain), height, width, product, copy).items()
+        for name, (arithmetic, traffic) in floors(
+            Chain.load(options.chain), height, width, products[precision], copy
+        ).items()
     }
 
 
@@ -191,11 +195,7 @@ def video_rows(engine: Engine, options: argparse.Namespace) -> list[tuple[str, .
 
 def as_markdown(tables: list[list[tuple[str, ...]]], title: str) -> str:
     """Format the page docs/gpu_speed.md."""
-    texts = [
-        "\n".join(f"| {' | '.join(cells)} |" for cells in (rows[0], ("---",) * len(rows[0]), *rows[1:]))
-        for rows in tables
-    ]
-    body = "\n\n".join(texts)
+    body = "\n\n".join(map(markdown_table, tables))
     return f"# A chain on a GPU\n\nWritten by `{command()}`: {title}. {machine()}\n\n{body}\n\n{_READING}\n"
 
 

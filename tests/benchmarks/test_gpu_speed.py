@@ -14,7 +14,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 def test_a_page_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
     gpu_speed = importlib.import_module("gpu_speed")
-    monkeypatch.setattr(gpu_speed, "ceilings", lambda device: ({"fp32": 1e9}, 1e9))
+    monkeypatch.setattr(gpu_speed, "ceilings", lambda device, precisions: (dict.fromkeys(precisions, 1e9), 1e9))
     (tmp_path / "chain.yaml").write_text("stages:\n  - stage: unsharp_mask\n")
     page = tmp_path / "page.md"
     options = ["-c", str(tmp_path / "chain.yaml"), "--device", "cpu", "--size", "24x16", "--batch", "2", "-n", "2"]
