@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+
+import pyvips
 
 from pipeline.errors import BrokenVideo, RefusedVideo
 from pipeline.images import Picture, write_picture
@@ -46,15 +50,32 @@ class FrameOutput:
         """Write a frame; they are numbered from 0."""
         write_picture(self._partial / f"{number + 1:06}.png", Picture(pixels))
 
-    def keep(self, frames: int | None) -> None:
-        """Give the folder its name.
+    def keep(self, frames: int, size: tuple[int, int]) -> None:
+        """Give the folder its name, if so many frames of this width and height are in it.
 
         Raises:
-            BrokenVideo: if not all frames are there; the next run begins anew.
+            BrokenVideo: if not; the next run begins anew.
         """
-        found = len(list(self._partial.glob("*.png")))
-        if found != frames:
+        if fault := next(self._faults(frames, size), None):
             shutil.rmtree(self._partial)
-            raise BrokenVideo(f"{self.folder} would hold {found} frames, expected {frames}; run it again")
+            raise BrokenVideo(f"{self.folder} would hold {fault}; run it again")
         shutil.rmtree(self.folder, ignore_errors=True)
         self._partial.replace(self.folder)
+
+    def _faults(self, frames: int, size: tuple[int, int]) -> Iterator[str]:
+        found = sorted(self._partial.glob("*.png"))
+        if len(found) != frames:
+            yield f"{len(found)} frames, expected {frames}"
+        expected = f"{size[0]} x {size[1]} pixels"
+        for path in found:
+            if (came := _extent(path)) != expected:
+                yield f"{came} in {path.name}, expected {expected}"
+
+
+def _extent(path: Path) -> str:
+    """Return the size of a picture in words; only the head of the file is read."""
+    try:
+        image = pyvips.Image.pngload(os.fsencode(path))
+    except pyvips.Error:
+        return "no picture"
+    return f"{image.width} x {image.height} pixels"

@@ -121,7 +121,9 @@ class FilmJobs:
         record = self._with_flicker(job, self._checked(job, record, made), made)
         record = replace(record, status="done", output_sha256=sha256_of(made))
         if (frames := self._frame_output(job, record)) is not None:
-            frames.keep(record.frames)
+            assert record.frames is not None
+            assert record.output_size is not None
+            frames.keep(record.frames, record.output_size)
         report.append(record)
         made.replace(job.target)
         shutil.rmtree(folder, ignore_errors=True)

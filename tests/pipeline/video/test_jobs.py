@@ -209,6 +209,27 @@ def test_frames_of_a_stopped_run_are_not_taken_for_all_of_them(film, tmp_path):
     assert restore(tmp_path, "film.mkv", frames_out=frames, segment=3)[0].status == "skipped"
 
 
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        (lambda frame: frame.unlink(), "would hold 11 frames, expected 12"),
+        (lambda frame: cv2.imwrite(str(frame), np.zeros((8, 9, 3))), "9 x 8 pixels in 000003.png, expected 32 x 24"),
+        (lambda frame: frame.write_bytes(b""), "would hold no picture in 000003.png"),
+    ],
+)
+def test_frames_that_are_not_as_they_were_written_are_told(film, tmp_path, spoil, text):
+    film("film.mkv")
+
+    def disturb(job, progress):
+        if progress.fresh == 12:
+            spoil(tmp_path / "frames/.film.partial/000003.png")
+
+    (record,) = restore(tmp_path, "film.mkv", frames_out=tmp_path / "frames", watch=disturb)
+    assert record.status == "failed"
+    assert text in record.error
+    assert restore(tmp_path, "film.mkv", frames_out=tmp_path / "frames")[0].status == "done"
+
+
 def test_segments_whose_frames_were_not_written_are_not_used(film, tmp_path):
     film("film.mkv")
     with pytest.raises(KeyboardInterrupt):
