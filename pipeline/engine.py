@@ -222,12 +222,14 @@ class _Part:
     """A tile of some frames, given to the device to compute.
 
     Attributes:
-        finite: For each stage, whether its result is.
+        computed: The stages but those at strength 0.
+        finite: For each of them, whether its result is.
         puts: Put the results where they belong.
     """
 
     frames: slice
     tile: Region
+    computed: list[str]
     finite: Download
     puts: list[Callable[[], None]]
 
@@ -273,26 +275,30 @@ class _Attempt:
     def _lost(self, part: _Part) -> list[str]:
         """Return the stages whose results are not finite."""
         answers = part.finite.result().tolist()
-        return [name for name, answer in zip(self.chain.names, answers, strict=True) if not answer]
+        return [name for name, answer in zip(part.computed, answers, strict=True) if not answer]
 
     def _compute(self, frames: slice, tile: Region, precision: str) -> _Part:
         """Give a tile of all stages to the device, which the host does not wait for."""
         _, height, width = self.canvas.shape
         regions = needed_regions(tile, self.chain.footprints, height, width)
-        finite: list[Tensor] = []
+        finite: dict[str, Tensor] = {}
         puts: list[Callable[[], None]] = []
         with computing(self.device, precision):
             image = self.canvas.cut(regions[0], frames)
             for index, name in enumerate(self.chain.names):
                 given, needed = regions[index].scaled(self.chain.footprints[index].scale), regions[index + 1]
                 with self.stopwatch.lap(name):
-                    image = _crop(self.chain.run_stage(index, image), needed, given)
-                    finite.append(image.sum().isfinite())
-                    image = image.clamp(0, 1)
+                    made = self.chain.run_stage(index, image)
+                    passed_on = made is image  # at strength 0
+                    image = _crop(made, needed, given)
+                    if not passed_on:
+                        finite[name] = image.sum().isfinite()
+                        image = image.clamp(0, 1)
                 if name in self.canvas.made:
                     painted = tile.scaled(self.scales[name])
                     puts.append(self.canvas.paint(name, painted, frames, _crop(image, painted, needed)))
-            return _Part(frames, tile, down(torch.stack(finite)), puts)
+            answers = torch.stack(list(finite.values())) if finite else torch.empty(0)
+            return _Part(frames, tile, list(finite), down(answers), puts)
 
 
 def _crop(image: Tensor, wanted: Region, covered: Region) -> Tensor:
