@@ -123,10 +123,10 @@ def batch_size(chosen: int | Literal["auto"], device: torch.device) -> int:
 def batches(shots: Iterable[Shot], size: int, segment: int) -> Iterator[list[Shot]]:
     """Group frames for the device: neighbours of one segment that are all damaged or all whole.
 
-    Grouped anew in each segment, so that a run that goes on behind one groups them as one that never stopped.
+    Grouped anew in each segment, so that a run that goes on behind one groups them as one that never stopped. No
+    frame is asked for before its batch.
     """
-    shots = iter(shots)
-    while group := list(islice(shots, segment)):
-        for _, alike in groupby(group, key=lambda shot: shot.damaged):
-            while batch := list(islice(alike, size)):
-                yield batch
+    numbered = enumerate(shots)
+    for _, alike in groupby(numbered, key=lambda pair: (pair[0] // segment, pair[1].damaged)):
+        while batch := [shot for _, shot in islice(alike, size)]:
+            yield batch
