@@ -177,9 +177,9 @@ class Engine:
     def _first_size(self, frames: int, height: int, width: int) -> tuple[int, int]:
         """Return how many frames and which tile to begin with: as many whole frames as fit, else tiles of one."""
         batch = min(frames, self._batch_limit or frames)
-        while batch > 1 and self._first_tile(height, width, batch):
+        while (tile := self._first_tile(height, width, batch)) and batch > 1:
             batch //= 2
-        return batch, self._first_tile(height, width, batch)
+        return batch, tile
 
     def _first_tile(self, height: int, width: int, batch: int) -> int:
         """Return the tile to begin with; 0 for the whole image."""
