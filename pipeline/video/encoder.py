@@ -34,6 +34,8 @@ def check_codec(options: VideoOptions) -> None:
         codec = av.Codec(options.codec, "w")
     except av.codec.codec.UnknownCodecError:
         raise ConfigError(f"--codec: got {options.codec!r}, expected an encoder of libav such as libx264") from None
+    if codec.name != options.codec:
+        raise ConfigError(f"--codec: got {options.codec!r}, which any of several encoders writes, such as {codec.name}")
     formats = [known.name for known in codec.video_formats or ()]
     if codec.type != "video":
         raise ConfigError(f"--codec: got {options.codec!r}, which encodes {codec.type}, expected a video encoder")

@@ -258,6 +258,7 @@ def test_frames_of_another_run_are_replaced_and_those_of_somebody_else_are_not(f
     ("options", "text"),
     [
         ({"codec": "x265"}, "--codec: got 'x265', expected an encoder"),
+        ({"codec": "h264"}, "--codec: got 'h264', which any of several encoders writes, such as libx264"),
         ({"codec": "aac"}, "which encodes audio"),
         ({"preset": "hasty"}, "libx264 does not take crf 16, preset hasty"),
         ({"pix_fmt": "rgb24"}, "--pix-fmt: got 'rgb24', expected what libx264 takes: yuv420p, "),
