@@ -26,10 +26,7 @@ os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 tells its settings for eve
 
 
 def check_codec(options: VideoOptions) -> None:
-    """Raise ConfigError if there is no such encoder, or if it does not take what was chosen.
-
-    Opening it is the only way to hear what it thinks of a preset.
-    """
+    """Raise ConfigError if there is no such encoder, or if it does not take what was chosen."""
     try:
         codec = av.Codec(options.codec, "w")
     except av.codec.codec.UnknownCodecError:
@@ -45,8 +42,13 @@ def check_codec(options: VideoOptions) -> None:
         raise ConfigError(f"--pix-fmt: got {options.pix_fmt!r}, expected what {options.codec} takes: {taken}")
     if options.container is not None and options.codec not in _held_by(options.container):
         raise ConfigError(f"--container: {options.container} does not hold {options.codec}, expected mkv")
+    _check_by_opening(options, options.pix_fmt or workable[0])
+
+
+def _check_by_opening(options: VideoOptions, pix_fmt: str) -> None:
+    """Open the encoder, the only way to hear what it thinks of a preset."""
     context = cast(VideoCodecContext, av.CodecContext.create(options.codec, "w"))
-    context.width, context.height, context.pix_fmt = 256, 144, options.pix_fmt or workable[0]
+    context.width, context.height, context.pix_fmt = 256, 144, pix_fmt
     context.time_base = Fraction(1, 25)
     context.options = options.encoder_options()
     try:
@@ -54,6 +56,9 @@ def check_codec(options: VideoOptions) -> None:
     except av.FFmpegError as error:
         told = ", ".join(f"{key} {value}" for key, value in options.encoder_options().items())
         raise ConfigError(f"--codec: {options.codec} does not take {told} ({error.strerror})") from error
+    if context.options:  # what it did not take of them
+        unknown = " and ".join(f"--{name}" for name in context.options)
+        raise ConfigError(f"{unknown}: {options.codec} has no such choice; leave it out")
 
 
 def _held_by(container: str) -> set[str]:

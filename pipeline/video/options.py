@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,9 +71,9 @@ class VideoOptions:
     def __post_init__(self) -> None:
         if self.container is not None and self.container not in CONTAINERS:
             raise ConfigError(f"--container: got {self.container!r}, expected one of {', '.join(CONTAINERS)}")
-        if self.start < 0:
+        if not 0 <= self.start < math.inf:
             raise ConfigError(f"--start: got {self.start:g}, expected seconds from the beginning")
-        if self.duration is not None and self.duration <= 0:
+        if self.duration is not None and not 0 < self.duration < math.inf:
             raise ConfigError(f"--duration: got {self.duration:g}, expected seconds above 0")
         if self.batch != "auto" and self.batch < 1:
             raise ConfigError(f"--batch: got {self.batch}, expected a number of frames, or auto")
