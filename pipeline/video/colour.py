@@ -126,10 +126,8 @@ def _interpolate_rows(chroma: Tensor) -> Tensor:
     """Make two rows of each, whose mean it is; flat at the borders."""
     slope = torch.zeros_like(chroma)
     torch.sub(chroma[..., 2:, :], chroma[..., :-2, :], out=slope[..., 1:-1, :])
-    pairs = chroma.new_empty(*chroma.shape[:-1], 2, chroma.shape[-1])
-    torch.sub(chroma, slope, alpha=0.125, out=pairs[..., 0, :])
-    torch.add(chroma, slope, alpha=0.125, out=pairs[..., 1, :])
-    return pairs.flatten(-3, -2)
+    upper, lower = torch.sub(chroma, slope, alpha=0.125), torch.add(chroma, slope, alpha=0.125)
+    return torch.stack((upper, lower), dim=-2).flatten(-3, -2)
 
 
 def _reduce_rows(colour: Tensor) -> Tensor:
