@@ -25,7 +25,8 @@ import torch
 from chain_speed import DEFAULT_CHAIN, as_frame, command, machine, markdown_table, show
 from roofline import ceilings, floors
 from skimage import data
-from video_speed import our_rate
+from video_speed import restore
+from video_speed import timed as timed_film
 from ways import plain_way
 
 from pipeline.chain import Chain
@@ -184,8 +185,9 @@ def video_rows(engine: Engine, options: argparse.Namespace) -> list[tuple[str, .
     rates = []
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(1 + min(options.runs, 5)):
-            rate, progress = our_rate(options.clip, Path(folder, "out.mkv"), VideoOptions(), engine)
-            rates.append(rate)
+            target = Path(folder, "out.mkv")
+            speed, progress = timed_film(partial(restore, options.clip, target, VideoOptions(), engine))
+            rates.append(speed.rate)
     rates = rates[1:]
     spread = f"{min(rates):.1f} to {max(rates):.1f}"
     waiting = ", ".join(f"{name} {load.waiting:.0%}" for name, load in progress.loads.items())
