@@ -136,13 +136,15 @@ class FilmRestoration:
         """
         segments = list(whole_segments(self.folder))
         self.notes |= dict.fromkeys(note for segment in segments for note in segment.notes)
-        progress = Progress(self._total(), sum(len(segment.shown) for segment in segments))
+        there = sum(len(segment.shown) for segment in segments)
+        progress = Progress(self._total(), there)
         segments += self._fresh_segments(segments, progress)
         if not segments:
             raise RefusedVideo("holds no frames in the time that was asked for")
         rounded = join(target, self.film.beside, segments, self.footage, self.window)
         notes = [
             *self._notes_before(),
+            *([f"the first {there} frames were there from a run that had not ended"] if there else []),
             *self.notes,
             *damaged_stretches(segments, self.footage),
             *self._early_end(segments[-1]),

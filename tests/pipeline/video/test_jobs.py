@@ -159,8 +159,11 @@ def test_a_stopped_film_goes_on_and_is_the_same(film, tmp_path, codec):
     with pytest.raises(KeyboardInterrupt):
         restore(tmp_path, "film.mkv", codec=codec, segment=3, watch=stop_at(8))
     fresh = []
-    restore(tmp_path, "film.mkv", codec=codec, segment=3, watch=lambda job, progress: fresh.append(progress.fresh))
+    (record,) = restore(
+        tmp_path, "film.mkv", codec=codec, segment=3, watch=lambda job, progress: fresh.append(progress.fresh)
+    )
     assert max(fresh) == 6  # two segments of three frames were there
+    assert "the first 6 frames were there from a run that had not ended" in record.notes
     assert packets(tmp_path / "out/film.mkv") == whole
     assert files(tmp_path / "out") == {"film.mkv", "restoration.jsonl"}
 
