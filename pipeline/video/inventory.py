@@ -96,8 +96,14 @@ class _FilmReader:
         self._ticks: list[int] = []
         self._first: av.VideoFrame | None = None
         self._last: av.VideoFrame | None = None
+        self._following: int | None = None
+        self._stored_last: int | None = None
+        self._spans: set[int] = set()
 
     def read(self, packet: av.Packet) -> None:
+        if packet.pts is not None:
+            self._stored_last = packet.pts
+            self._spans.add(packet.duration or 0)
         early = packet.pts is not None and not self._window.reached(packet.pts * self._tick)
         if early and packet.is_keyframe:
             self._waiting.clear()
@@ -118,6 +124,8 @@ class _FilmReader:
             if self._window.holds(pts * self._tick):
                 self._ticks.append(self._window.moved(pts, self._tick))
                 self._first, self._last = self._first or frame, frame
+            elif self._last is not None and self._following is None:
+                self._following = self._window.moved(pts, self._tick)
 
     def film(self) -> Film:
         self._decode(self._stream.decode)
@@ -127,11 +135,22 @@ class _FilmReader:
         return Film(
             size=(first.width, first.height),
             times=Times(tick, tuple(self._ticks)),
-            last=last.duration * tick if last.duration else None,
+            last=self._span_of(last),
             aspect=self._stream.sample_aspect_ratio or Fraction(1),
             turn=_turn(first),
             facts=_colours(first) | _hdr(first),
         )
+
+    def _span_of(self, last: av.VideoFrame) -> Fraction | None:
+        """Return how long the last frame stays: until the one behind the window, or as the file says.
+
+        Of frames that are stored in another order than shown, an MP4 tells the time between two that are stored one
+        behind the other: that is how long they stay only if all stay equally long.
+        """
+        if self._following is not None:
+            return (self._following - self._ticks[-1]) * self._tick
+        told = last.pts == self._stored_last or max(self._spans) - min(self._spans) <= 1
+        return last.duration * self._tick if last.duration and told else None
 
 
 class _PacketReader:

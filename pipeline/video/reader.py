@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ class Shot:
     Attributes:
         frame: libav's, in the footage's planes; or the pixels of a picture.
         pts: When it is shown, in ticks of the footage's clock; always later than the one before.
-        duration: In ticks; 0 where the file does not say.
+        duration: In ticks, until the next one is shown; of the last one what the file says, 0 where it does not.
         damaged: The decoder had to make up a part of it.
     """
 
@@ -60,16 +60,30 @@ def read_shots(
             container.seek(0)
         if deinterlace:
             frames = _deinterlaced(frames, stream)
-        shown = -(2**62)
-        for frame in frames:
-            pts = frame.pts if frame.pts is not None else frame.dts
-            pts = shown + 1 if pts is None else pts
-            if pts <= shown:
-                tell(f"a frame that is shown before the one before it, at {_clock(pts, footage)}, is moved behind it")
-                pts = shown + 1
-            shown = pts
-            if since is None or pts >= since:
-                yield Shot(_fitted(frame, footage, deinterlace), pts, frame.duration or 0, frame.is_corrupt)
+        shots = _in_order(frames, footage, deinterlace, tell)
+        yield from _until_the_next(shot for shot in shots if since is None or shot.pts >= since)
+
+
+def _in_order(
+    frames: Iterable[av.VideoFrame], footage: Footage, deinterlaced: bool, tell: Callable[[str], None]
+) -> Iterator[Shot]:
+    """Give every frame a time behind the one before it."""
+    shown = -(2**62)
+    for frame in frames:
+        pts = frame.pts if frame.pts is not None else frame.dts
+        pts = shown + 1 if pts is None else pts
+        if pts <= shown:
+            tell(f"a frame that is shown before the one before it, at {_clock(pts, footage)}, is moved behind it")
+            pts = shown + 1
+        shown = pts
+        yield Shot(_fitted(frame, footage, deinterlaced), pts, frame.duration or 0, frame.is_corrupt)
+
+
+def _until_the_next(shots: Iterable[Shot]) -> Iterator[Shot]:
+    """Let every shot but the last end where the next begins: a file may tell the time to the next one stored."""
+    for shot, following in pairwise(chain(shots, (None,))):
+        assert shot is not None
+        yield shot if following is None else replace(shot, duration=following.pts - shot.pts)
 
 
 def _seek(container: InputContainer, stream: VideoStream, since: int) -> bool:

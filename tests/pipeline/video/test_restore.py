@@ -180,6 +180,14 @@ def damage(path: Path) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.parametrize("duration", [None, 0.3, 0.5, 1.2])
+def test_uneven_times_are_no_difference_to_the_end(tmp_path, duration):
+    source = clips.variable_rate(tmp_path / "in")
+    restore(source, tmp_path / "out.mp4", duration=duration)
+    figures = examine(source, tmp_path / "out.mp4", VideoOptions(duration=duration))
+    assert not [figure for figure in figures if not figure.agrees]
+
+
 def test_damage_is_told_and_passed_through_unless_strict(film, tmp_path):
     source, target = film(size=(96, 80), options={"g": "4"}), tmp_path / "out.mp4"
     damage(source)
