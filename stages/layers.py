@@ -68,7 +68,7 @@ def polyphase_upscale(image: Tensor, scale: int, kernel: Callable[[Tensor], Tens
     if scale == 1:
         return image
     channels = image.shape[1]
-    filters = _polyphase_filters(scale, kernel, support, image.device)
+    filters = polyphase_filters(scale, kernel, support, image.device)
     rows, columns = filters.view(scale, 1, -1, 1), filters.view(scale, 1, 1, -1)
     padded = F.pad(image.float(), (support,) * 4, mode="replicate")
     with full_precision(image.device.type):
@@ -92,8 +92,7 @@ def full_precision(device_type: str) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-@torch.compiler.assume_constant_result  # a compiler would else trace this, and compute it anew for every image
-def _polyphase_filters(scale: int, kernel: Callable[[Tensor], Tensor], support: int, device: torch.device) -> Tensor:
+def polyphase_filters(scale: int, kernel: Callable[[Tensor], Tensor], support: int, device: torch.device) -> Tensor:
     """Return the ``(scale, 2 * support + 1)`` filters along one axis, one for each place in the enlarged pixel."""
     return _make_filters(scale, kernel, support, device)
 

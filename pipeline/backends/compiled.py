@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_leaves
 
 from pipeline.device import cudnn_flags
 from pipeline.memory import is_out_of_memory
+from stages.layers import polyphase_filters
 from stages.stage import Stage
 
 _log = logging.getLogger(__name__)
@@ -52,6 +53,8 @@ def compile_stage(stage: Stage, image: Tensor) -> Run:
     stage(image)  # what it makes once and keeps, it makes now
     with WithoutHost(image.device):
         stage(image)
+    # Traced, it would be computed anew for every image. Said here, as it imports the compiler, which takes a second.
+    torch.compiler.assume_constant_result(polyphase_filters)
     fused: Run = torch.compile(stage, dynamic=False)
     try:
         with torch._dynamo.config.patch(cache_size_limit=_MOST_COMPILED):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -169,3 +171,8 @@ def test_a_captured_chain_makes_the_same_picture(precision: str) -> None:
                 result = thread.submit(captured.run, photo).result()
                 assert np.abs(result.pixels - pixels).max() <= 2
     assert all(label.startswith("torch compiled in") for label in result.backends.values())
+
+
+def test_a_start_without_compiling_does_not_load_the_compiler() -> None:
+    told = "import sys, pipeline.engine, stages.registry; print('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout == "False\n"
