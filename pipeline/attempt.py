@@ -1,0 +1,109 @@
+"""One attempt at an image: the chain over its tiles, one after the other, with one batch and tile size."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from pipeline.canvas import Canvas
+from pipeline.device import Stopwatch, computing
+from pipeline.errors import RestorationError
+from pipeline.tiling import Region, needed_regions, scales_after, split
+from pipeline.transfer import Download, down
+
+if TYPE_CHECKING:
+    from pipeline.chain import Chain
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A tile of some frames, given to the device to compute.
+
+    Attributes:
+        computed: The stages but those at strength 0.
+        finite: For each of them, whether its result is.
+        puts: Put the results where they belong.
+    """
+
+    frames: slice
+    tile: Region
+    computed: list[str]
+    finite: Download
+    puts: list[Callable[[], None]]
+
+
+class Attempt:
+    """One canvas, run once with one batch and tile size."""
+
+    def __init__(self, chain: Chain, device: torch.device, precision: str, canvas: Canvas[Any]) -> None:
+        self.chain = chain
+        self.device = device
+        self.precision = precision
+        self.canvas = canvas
+        self.scales = dict(zip(chain.names, scales_after(chain.footprints), strict=True))
+        self.stopwatch = Stopwatch(device)
+        self.fp32_retries = 0
+
+    @torch.inference_mode()
+    def run(self, batch: int, tile: int) -> None:
+        """Fill the canvas, part by part; what one has become is asked while the device is at the next."""
+        frames, height, width = self.canvas.shape
+        begun: deque[_Part] = deque()
+        for start in range(0, frames, batch):
+            for region in split(height, width, tile):
+                begun.append(self._compute(slice(start, start + batch), region, self.precision))
+                if len(begun) > 1:
+                    self._finish(begun.popleft())
+        self._finish(begun.popleft())
+
+    def _finish(self, part: _Part) -> None:
+        """Put a part's results where they belong, made again in fp32 where half precision cannot hold them."""
+        lost = self._lost(part)
+        if lost and self.precision != "fp32":
+            self.fp32_retries += 1
+            part = self._compute(part.frames, part.tile, "fp32")
+            lost = self._lost(part)
+        if lost:
+            raise RestorationError(
+                f"stage {lost[0]!r} made values that are not finite, in fp32 too; its weights are damaged"
+            )
+        for put in part.puts:
+            put()
+
+    def _lost(self, part: _Part) -> list[str]:
+        """Return the stages whose results are not finite."""
+        answers = part.finite.result().tolist()
+        return [name for name, answer in zip(part.computed, answers, strict=True) if not answer]
+
+    def _compute(self, frames: slice, tile: Region, precision: str) -> _Part:
+        """Give a tile of all stages to the device, which the host does not wait for."""
+        _, height, width = self.canvas.shape
+        regions = needed_regions(tile, self.chain.footprints, height, width)
+        finite: dict[str, Tensor] = {}
+        puts: list[Callable[[], None]] = []
+        with computing(self.device, precision):
+            image = self.canvas.cut(regions[0], frames)
+            for index, name in enumerate(self.chain.names):
+                given, needed = regions[index].scaled(self.chain.footprints[index].scale), regions[index + 1]
+                with self.stopwatch.lap(name):
+                    made = self.chain.run_stage(index, image)
+                    passed_on = made is image  # at strength 0
+                    image = _crop(made, needed, given)
+                    if not passed_on:
+                        finite[name] = image.sum().isfinite()
+                        image = image.clamp(0, 1)
+                if name in self.canvas.made:
+                    painted = tile.scaled(self.scales[name])
+                    puts.append(self.canvas.paint(name, painted, frames, _crop(image, painted, needed)))
+            answers = torch.stack(list(finite.values())) if finite else torch.empty(0)
+            return _Part(frames, tile, list(finite), down(answers), puts)
+
+
+def _crop(image: Tensor, wanted: Region, covered: Region) -> Tensor:
+    rows, columns = wanted.within(covered)
+    return image[..., rows, columns]
