@@ -160,8 +160,9 @@ def compare(options: argparse.Namespace) -> None:
 
 def _prepare() -> None:
     keep_freed_memory()
+    logging.getLogger("lightning").propagate = False  # it has a handler of its own
     for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).propagate = False  # it has a handler of its own
+        logging.getLogger(name).setLevel(logging.WARNING)
     for noise in _NOISE:
         warnings.filterwarnings("ignore", message=noise)
 
