@@ -33,8 +33,8 @@ from pipeline.chain import Chain
 from pipeline.config import load_chain_config
 from pipeline.device import PRECISIONS, choose_precision
 from pipeline.engine import Engine
-from pipeline.memory import keep_freed_memory
 from pipeline.pixels import to_tensor
+from pipeline.process import keep_freed_memory
 from pipeline.video.options import VideoOptions
 
 _COLUMNS = ("way", "frames", "median ms", "from, to", "frames/s", "plain / it", "share of the floor", "first run s")

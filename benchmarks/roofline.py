@@ -30,7 +30,7 @@ from pipeline.chain import Chain
 from pipeline.device import Stopwatch, cpu_computes_in_bf16, find_device
 from pipeline.engine import Engine
 from pipeline.errors import ConfigError
-from pipeline.memory import keep_freed_memory
+from pipeline.process import keep_freed_memory
 from pipeline.tiling import scales_before
 from stages.profile import count_macs, count_parameters
 

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.device import find_device
-from pipeline.memory import keep_freed_memory
+from pipeline.process import keep_freed_memory
 from train.__main__ import CONFIGS
 from train.config import TrainingConfig, read_training
 from train.layouts import find_files

@@ -17,7 +17,7 @@ from pipeline.backends.conversion import ConvertedStage
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig
 from pipeline.engine import Engine
-from pipeline.memory import keep_freed_memory
+from pipeline.process import keep_freed_memory
 from stages.foreign import Spandrel
 from stages.layers import bicubic_upscale
 from stages.stage import LearnedStageConfig, Stage, StageConfig

@@ -7,7 +7,6 @@ that ``--help`` answers at once.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
@@ -20,6 +19,7 @@ from rich.console import Console
 
 from pipeline import options
 from pipeline.errors import ConfigError, RestorationError
+from pipeline.process import keep_freed_memory, let_waiting_threads_sleep
 from pipeline.progress import Tally, printable, progress_bar
 from pipeline.video import cli as video
 
@@ -141,9 +141,8 @@ def restore(
 
 def main() -> None:
     """Run the command line, as ``restorechain`` and ``run_pipeline.py`` do."""
-    # Read when torch is imported. Threads that wait for one another would else spin, and keep decoders, encoders and
-    # other programs, or the very thread they wait for, from the core.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    let_waiting_threads_sleep()
+    keep_freed_memory()
     app()
 
 
@@ -221,9 +220,7 @@ def _inspect(config: ChainConfig, attention: str, device: str, jobs: list[Job]) 
 def _make_engine(config: ChainConfig, chosen: dict[str, Any]) -> Engine:
     from pipeline.chain import Chain
     from pipeline.engine import Engine
-    from pipeline.memory import keep_freed_memory
 
-    keep_freed_memory()
     return Engine(Chain.build(config), **chosen)
 
 

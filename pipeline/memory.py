@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import math
 import os
-import sys
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,23 +24,8 @@ SHARE_OF_FREE = 0.35
 _ENOUGH_ON_CPU = 2**30
 # Kernels of a GPU may count a tensor's elements in 32 bits, and no tensor is larger than all that there are together.
 _MOST_ON_GPU = 4 * 2**31 / SHARE_OF_FREE
-# From malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 # Only CUDA and NumPy have error types of their own for it. The last is what cuDNN says where no workspace is left.
 _SIGNS_OF_TOO_LITTLE = ("out of memory", "can't allocate memory", "bad_alloc", "ALLOC_FAILED", "find an engine to exec")
-
-
-def keep_freed_memory() -> None:
-    """Have the C library keep freed memory for the next tensor, for the rest of the process.
-
-    glibc gives every large block back to the system as soon as it is freed, and the system clears each page again
-    when the next layer's result takes it: a third of a chain's CPU time. New threads share the main thread's memory,
-    because what they have of their own is given back whatever was said. Other C libraries are left as they are.
-    """
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(_M_MMAP_MAX, 0)
-        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-        libc.mallopt(_M_ARENA_MAX, 1)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from pipeline.errors import ConfigError, RestorationError
-from pipeline.memory import keep_freed_memory
+from pipeline.process import keep_freed_memory
 from stages.weights import WeightsError
 from train.config import TrainingConfig, read_training
 from train.layouts import Files, find_files, refuse_leakage

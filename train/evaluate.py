@@ -22,8 +22,8 @@ from torch import Generator, Tensor
 
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig
-from pipeline.memory import keep_freed_memory
 from pipeline.metrics import psnr_rgb, psnr_y
+from pipeline.process import keep_freed_memory
 from stages.layers import bicubic_upscale
 from stages.registry import load_stage
 from stages.stage import LearnedStageConfig, Stage
