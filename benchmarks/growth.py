@@ -1,7 +1,7 @@
 """How time and memory grow with the size and the number of pictures: ``python benchmarks/growth.py [-o FILE.md]``.
 
     size      pictures of 1, 2, 4 ... 64 megapixels, all in tiles of the same size. The time of each is divided by
-              that of one of 1 megapixel before and after it, so that the drift of the machine's speed cancels.
+              that of pictures of 1 megapixel before and after it, so that the drift of the machine's speed cancels.
     number    a folder of 10,000 pictures of 32x32 pixels through a stage that costs next to nothing: what each of
               them takes, and the memory after every tenth of them.
 
@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import shlex
+import statistics
 import subprocess
 import sys
 import time
@@ -32,6 +33,7 @@ from pipeline.backends import BACKENDS
 from pipeline.chain import Chain
 
 _PROGRAM = Path(__file__).parents[1] / "run_pipeline.py"
+_SMALL = 8  # pictures of 1 megapixel in one command
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 _SIZE_COLUMNS = ("megapixels", "computing, s/MP", "to 1 MP", "all, s", "peak, MiB", "beside the pictures, MiB")
 _NUMBER_COLUMNS = ("pictures", "ms each", "to the first", "memory, MiB")
@@ -40,16 +42,17 @@ _READING = (
     "Computing is what the stages take; all is the command from its start to its end. Beside the pictures: the peak "
     "without the 8-bit pixels of the picture and of its result, which are held whole. Tiles at a border overlap less, "
     "and small pictures have more of them: by the tiles' sizes the fast chain's arithmetic per pixel is 6 % more at 64 "
-    "megapixels than at 1. Against that, the first tile of a command waits for the system to hand out its memory."
+    "megapixels than at 1. To 1 MP: to the median of the pictures of 1 megapixel that one command each restores before "
+    "and after; the first picture of a command is not counted, as its first tile waits for the system's memory."
 )
 
 
 @dataclass(frozen=True)
 class Run:
-    """One command: all of its seconds, those of its stages, and the most bytes that it held."""
+    """One command: all of its seconds, those that each picture's stages took, and the most bytes that it held."""
 
     seconds: float
-    computing: float
+    computing: list[float]
     peak: int
 
 
@@ -94,17 +97,18 @@ def build_parser() -> argparse.ArgumentParser:
 def size_rows(folder: Path, options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
     """Restore a picture of every size; yield its cells."""
     pixel_bytes = 3 * (1 + Chain.load(options.chain).scale ** 2)
-    small = draw(folder / "small.jpg", 1)
-    before = restore(small, options)
+    small = folder / "small"
+    for index in range(_SMALL):
+        draw(small / f"{index}.jpg", 1)
+    before = restore(small, options).computing[1:]
     for size in options.sizes:
-        picture = draw(folder / f"{size}.jpg", size)
-        run = restore(picture, options)
-        after = restore(small, options)
-        each = run.computing / size
+        run = restore(draw(folder / f"{size}.jpg", size), options)
+        after = restore(small, options).computing[1:]
+        each = run.computing[0] / size
         yield (
             str(size),
             f"{each:.2f}",
-            f"{2 * each / (before.computing + after.computing):.2f}",
+            f"{each / statistics.median(before + after):.2f}",
             f"{run.seconds:.1f}",
             f"{run.peak / 2**20:.0f}",
             f"{(run.peak - pixel_bytes * size * 1e6) / 2**20:.0f}",
@@ -114,6 +118,7 @@ def size_rows(folder: Path, options: argparse.Namespace) -> Iterator[tuple[str, 
 
 def draw(path: Path, megapixels: float) -> Path:
     """Write a JPEG file 3:2, covered by a photo; piece by piece, as a large parent makes its children look large."""
+    path.parent.mkdir(exist_ok=True)
     width, height = round(sqrt(1.5e6 * megapixels)), round(sqrt(1e6 * megapixels / 1.5))
     photo = pyvips.Image.new_from_array(data.coffee())
     covered = photo.replicate(-(-width // photo.width), -(-height // photo.height)).crop(0, 0, width, height)
@@ -121,18 +126,19 @@ def draw(path: Path, megapixels: float) -> Path:
     return path
 
 
-def restore(picture: Path, options: argparse.Namespace) -> Run:
-    """Run the command on one picture."""
-    output = picture.with_name("restored")
-    words = run_pipeline(picture, output, options.chain, "--backend", options.backend, "--tile", options.tile)
+def restore(pictures: Path, options: argparse.Namespace) -> Run:
+    """Run the command on one picture, or on a folder of them."""
+    output = pictures.with_name("restored")
+    words = run_pipeline(pictures, output, options.chain, "--backend", options.backend, "--tile", options.tile)
     started = time.perf_counter()
     process = subprocess.Popen(words)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
     if status:
         sys.exit(f"failed: {shlex.join(words)}")
-    record = json.loads((output / "restoration.jsonl").read_bytes().splitlines()[-1])
-    return Run(seconds, sum(record["stage_seconds"].values()), usage.ru_maxrss * 1024)
+    lines = (output / "restoration.jsonl").read_bytes().splitlines()[-(_SMALL if pictures.is_dir() else 1) :]
+    computing = [sum(json.loads(line)["stage_seconds"].values()) for line in lines]
+    return Run(seconds, computing, usage.ru_maxrss * 1024)
 
 
 def run_pipeline(source: Path, output: Path, chain: Path, *words: str) -> list[str]:
