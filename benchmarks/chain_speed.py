@@ -58,8 +58,11 @@ FAST_CHAIN = DEFAULT_CHAIN.with_name("restore_x2_fast.yaml")
 def main() -> None:
     """Run the command line."""
     options = build_parser().parse_args()
-    if options.fsrcnn and cv2.__version__.startswith("5."):
-        sys.exit('--fsrcnn: OpenCV 5 cannot run its DepthToSpace layer; pip install "opencv-python-headless<5"')
+    if options.fsrcnn and not hasattr(cv2, "dnn_superres"):
+        sys.exit(
+            f"--fsrcnn: this OpenCV {cv2.__version__} has no dnn_superres; in an environment of its own, "
+            'pip install "opencv-contrib-python-headless<5" instead of opencv-python-headless'
+        )
     width, height = map(int, options.size.split("x"))
     frame = as_frame(data.coffee(), height, width)
     tables = {}
@@ -79,7 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--precision", default="auto", help="of ours in torch; the plain way is always fp32")
     parser.add_argument("--size", default="640x360", help="width x height in pixels")
     parser.add_argument("-n", "--runs", type=int, default=7, help="counted runs of each")
-    parser.add_argument("--fsrcnn", type=Path, metavar="FSRCNN_x2.pb", help="also run it by OpenCV's dnn")
+    parser.add_argument("--fsrcnn", type=Path, metavar="FSRCNN_x2.pb", help="also run it by OpenCV's dnn_superres")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.md", help="write the page there")
     return parser
 
@@ -113,7 +116,7 @@ def peers(options: argparse.Namespace) -> dict[str, tuple]:
     scale = Chain.load(options.chain).scale
     ways |= {"bicubic": (bicubic_way, scale), "non-local means, bicubic, unsharp mask": (classical_way, scale)}
     if options.fsrcnn:
-        ways["FSRCNN x2 by OpenCV (super-resolution only)"] = (fsrcnn_way, options.fsrcnn)
+        ways["FSRCNN by OpenCV's dnn_superres (enlarging only)"] = (fsrcnn_way, options.fsrcnn, scale)
     return ways
 
 
@@ -219,8 +222,8 @@ def machine() -> str:
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return (
-        f"{processor()}{gpu}, {torch.get_num_threads()} threads, torch {torch.__version__}, commit {commit}, "
-        f"{time.strftime('%Y-%m-%d')}."
+        f"{processor()}{gpu}, {torch.get_num_threads()} threads, torch {torch.__version__}, OpenCV {cv2.__version__}, "
+        f"commit {commit}, {time.strftime('%Y-%m-%d')}."
     )
 
 

@@ -102,19 +102,12 @@ def classical_way(scale: int) -> Way:
     return run
 
 
-def fsrcnn_way(path: Path) -> Way:
-    """Return OpenCV's FSRCNN: the network on luma, bicubic on colour."""
-    network = cv2.dnn.readNetFromTensorflow(str(path))
-
-    def run(frame: np.ndarray) -> np.ndarray:
-        luma, *colours = cv2.split(cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb))
-        network.setInput(cv2.dnn.blobFromImage(luma, 1 / 255))
-        enlarged = (network.forward().squeeze() * 255).clip(0, 255).round().astype(np.uint8)
-        height, width = enlarged.shape
-        colours = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_CUBIC) for plane in colours]
-        return cv2.cvtColor(cv2.merge([enlarged, *colours]), cv2.COLOR_YCrCb2RGB)
-
-    return run
+def fsrcnn_way(path: Path, scale: int) -> Way:
+    """Return OpenCV's own super-resolution with FSRCNN: the network on luma, bicubic on colour."""
+    network = cv2.dnn_superres.DnnSuperResImpl.create()
+    network.readModel(str(path))
+    network.setModel("fsrcnn", scale)
+    return network.upsample
 
 
 def build_plain(config: StageConfig) -> Stage:
