@@ -104,7 +104,7 @@ def classical_way(scale: int) -> Way:
 
 def fsrcnn_way(path: Path, scale: int) -> Way:
     """Return OpenCV's own super-resolution with FSRCNN: the network on luma, bicubic on colour."""
-    network = cv2.dnn_superres.DnnSuperResImpl.create()
+    network = cv2.dnn_superres.DnnSuperResImpl.create()  # type: ignore[attr-defined] # in opencv-contrib-python only
     network.readModel(str(path))
     network.setModel("fsrcnn", scale)
     return network.upsample
