@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -15,6 +16,10 @@ from pipeline.errors import ConfigError
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
 _HALF_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+# torch 2.9 and later ask for other names of cuDNN's flags, which torch 2.6 does not know; the compiler asks for TF32.
+warnings.filterwarnings("ignore", "Please use the new API settings to control TF32")
+warnings.filterwarnings("ignore", "TensorFloat32 tensor cores for float32 matrix multiplication available")
 
 
 def find_device(name: str) -> torch.device:
