@@ -4,7 +4,8 @@
     capture    the stage's kernels, with the convolutions that cuDNN finds fastest, are launched as one
 
 They are captured here and not by torch.compile's mode ``reduce-overhead``: the graphs of that belong to a thread
-(https://github.com/pytorch/pytorch/issues/123177), and every film is computed in one of its own.
+(https://github.com/pytorch/pytorch/issues/123177), and every film is computed in one of its own. For the same reason
+they are captured in a thread that stays: cuDNN's plans of convolutions belong to one, and go with it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -53,6 +56,11 @@ def compile_stage(stage: Stage, image: Tensor) -> Run:
     stage(image)  # what it makes once and keeps, it makes now
     with WithoutHost(image.device):
         stage(image)
+    return _in_capturing_thread(image.device, lambda: _Captured(_fused(stage, image), image))
+
+
+def _fused(stage: Stage, image: Tensor) -> Run:
+    """Compile a stage; where torch cannot, return it as it is."""
     # Traced, it would be computed anew for every image. Said here, as it imports the compiler, which takes a second.
     torch.compiler.assume_constant_result(polyphase_filters)
     fused: Run = torch.compile(stage, dynamic=False)
@@ -63,8 +71,29 @@ def compile_stage(stage: Stage, image: Tensor) -> Run:
         if is_out_of_memory(error):
             raise
         _log.warning("torch cannot compile %s, which is captured as it is: %s", type(stage).__name__, error)
-        fused = stage
-    return _Captured(fused, image)
+        return stage
+    return fused
+
+
+def _in_capturing_thread(device: torch.device, work: Callable[[], Run]) -> Run:
+    """Do work that ends in a graph, in the precision and on the stream of the moment.
+
+    torch keeps cuDNN's plans by thread. In one that has run a convolution without looking for its fastest plan, none is
+    ever looked for; and a graph must not launch the kernels of plans that went with their thread.
+    """
+    here, halved = torch.cuda.current_stream(device), torch.is_autocast_enabled(device.type)
+    autocast = torch.autocast(device.type, torch.get_autocast_dtype(device.type), halved, cache_enabled=False)
+
+    def run() -> Run:
+        with torch.inference_mode(), torch.cuda.stream(here), autocast, cudnn_flags(benchmark=True):
+            return work()
+
+    return _capturing_thread().submit(run).result()
+
+
+@lru_cache
+def _capturing_thread() -> Executor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="capture")
 
 
 class WithoutHost(TorchDispatchMode):
@@ -107,15 +136,16 @@ class _Captured:
 
     def __init__(self, run: Run, image: Tensor) -> None:
         device = image.device
-        stream, pool = _capturing(device)
+        stream, self._pool = _capturing_stream(device), _pools.setdefault(device, _Pool())
+        self._run = run  # owns constants that the graph goes on reading
         self._given = image.clone()
         self._graph = torch.cuda.CUDAGraph()
         stream.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(stream), cudnn_flags(benchmark=True):
+        with torch.cuda.stream(stream):
             for _ in range(_WARM_UPS):
                 run(self._given)
             # Other threads copy and allocate meanwhile, which a graph may only not do itself.
-            with torch.cuda.graph(self._graph, pool, stream, capture_error_mode="thread_local"):
+            with torch.cuda.graph(self._graph, self._pool.handle, stream, capture_error_mode="thread_local"):
                 self._made = run(self._given)
         torch.cuda.current_stream(device).wait_stream(stream)
 
@@ -126,14 +156,23 @@ class _Captured:
         return self._made.clone()
 
 
-@lru_cache
-def _capturing(device: torch.device) -> tuple[torch.cuda.Stream, Any]:
-    """Return the stream on which a device's graphs are captured, and the memory that all of them work in.
+class _Pool:
+    """The memory that all graphs of a device work in, while there are any: torch opens none a second time.
 
     They can share it because they run one after another on one stream, and each one's result is copied at once.
     """
-    with torch.cuda.device(device):
-        return torch.cuda.Stream(device), torch.cuda.graph_pool_handle()
+
+    def __init__(self) -> None:
+        self.handle = torch.cuda.graph_pool_handle()
+
+
+_pools: WeakValueDictionary[torch.device, _Pool] = WeakValueDictionary()
+
+
+@lru_cache
+def _capturing_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the one stream of a device that graphs are captured on."""
+    return torch.cuda.Stream(device)
 
 
 class CompiledStage(Stage):
