@@ -38,6 +38,10 @@ class HalfWeights(Stage):
 
 
 def with_half_weights(stage: Stage, dtype: torch.dtype) -> Stage:
-    """Return a stage that holds weights of half precision, too; foreign ones choose the precision by themselves."""
-    keeps = isinstance(stage, HalfWeights | Spandrel) or not any(isinstance(m, _HALVED) for m in stage.modules())
+    """Return a stage that holds weights of half precision, too; one that stands for another is ready as it is.
+
+    Foreign ones choose the precision by themselves.
+    """
+    ready = hasattr(stage, "original") or isinstance(stage, Spandrel)
+    keeps = ready or not any(isinstance(module, _HALVED) for module in stage.modules())
     return stage if keeps else HalfWeights(stage, dtype)

@@ -142,6 +142,13 @@ def test_a_stage_is_one_graph(precision: str) -> None:
         assert torch.equal(run(image), stage(image))
 
 
+def test_stages_that_are_ready_are_not_made_again() -> None:
+    """Figures of a chain without one of its stages are made with the others as they are: graphs cannot be copied."""
+    stage = EDSRConfig(depth=1, width=4).build()
+    ready = CompiledStage(with_half_weights(stage, torch.bfloat16), 0, compiler([]))
+    assert with_half_weights(ready, torch.bfloat16) is ready
+
+
 def test_the_words() -> None:
     chain, cpu, gpu = Chain.build(ChainConfig(stages=(UnsharpMaskConfig(),))), torch.device("cpu"), torch.device("cuda")
     assert prepare_compiling(chain, "auto", cpu) is chain
