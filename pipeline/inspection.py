@@ -135,8 +135,9 @@ class Inspector:
         """Bring ``(C, h, w)`` to the size of what was seen, without what that was padded with."""
         height, width = seen.shape[:2]
         size = [round_up(side, self._stage.multiple_of) for side in (height, width)]
-        resized = F.interpolate(planes[None].float(), size=size, mode="bilinear", antialias=True)[0]
-        return resized[:, :height, :width].cpu().numpy()
+        # On the host, because not every torch does it on Metal.
+        resized = F.interpolate(planes[None].float().cpu(), size=size, mode="bilinear", antialias=True)[0]
+        return resized[:, :height, :width].numpy()
 
     def _padded(self, seen: Pixels) -> Tensor:
         rows, columns = (Span(0, round_up(side, self._stage.multiple_of)) for side in seen.shape[:2])

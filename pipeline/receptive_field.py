@@ -45,9 +45,9 @@ def receptive_field(stage: Stage, image: Tensor) -> Tensor:
 
 def radius_of(field: Tensor, share: float) -> int:
     """Return the radius of the square around the middle that holds a share of a field's sum."""
-    middle = len(field) // 2
-    distance = (torch.arange(len(field), device=field.device) - middle).abs()
-    by_radius = torch.zeros(middle + 1, dtype=torch.float64, device=field.device)
+    field, middle = field.cpu(), len(field) // 2  # Metal has no float64
+    distance = (torch.arange(len(field)) - middle).abs()
+    by_radius = torch.zeros(middle + 1, dtype=torch.float64)
     by_radius.index_add_(0, torch.maximum(distance[:, None], distance).flatten(), field.flatten().double())
     reached = by_radius.cumsum(0) >= share * by_radius.sum()
     return int(reached.int().argmax())
