@@ -180,6 +180,16 @@ def test_a_captured_chain_makes_the_same_picture(precision: str) -> None:
     assert all(label.startswith("torch compiled in") for label in result.backends.values())
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_graphs_are_captured_again_when_all_are_gone() -> None:
+    chain, photo = Chain.build(ChainConfig(stages=(UnsharpMaskConfig(),))), np.full((24, 32, 3), 100, np.uint8)
+    for _ in range(3):
+        result = Engine(chain, device="cuda", compile="on").run(photo)
+        assert (result.pixels == photo).all()
+        assert result.backends["unsharp_mask"].startswith("torch compiled in")
+
+
 def test_a_start_without_compiling_does_not_load_the_compiler() -> None:
     told = "import sys, pipeline.engine, stages.registry; print('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout == "False\n"
