@@ -36,7 +36,7 @@ from ways import Way, bicubic_way, classical_way, fsrcnn_way, opencv_way, our_wa
 from pipeline.backends import choose_backend
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig, load_chain_config
-from pipeline.device import cpu_computes_in_bf16, find_device
+from pipeline.engine.device import cpu_computes_in_bf16, find_device
 from pipeline.errors import ConfigError
 from stages.dncnn import DnCNNConfig
 

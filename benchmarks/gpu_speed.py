@@ -31,9 +31,9 @@ from ways import plain_way
 
 from pipeline.chain import Chain
 from pipeline.config import load_chain_config
-from pipeline.device import PRECISIONS, choose_precision
-from pipeline.engine import Engine
-from pipeline.pixels import to_tensor
+from pipeline.engine.device import PRECISIONS, choose_precision
+from pipeline.engine.engine import Engine
+from pipeline.engine.pixels import to_tensor
 from pipeline.process import keep_freed_memory
 from pipeline.video.options import VideoOptions
 

@@ -32,7 +32,7 @@ from chain_speed import (
 from matplotlib.axes import Axes
 from skimage import data
 
-from pipeline.metrics import psnr_rgb
+from pipeline.evaluation.metrics import psnr_rgb
 from train.evaluate import SHAKEN_SMALL_NOISY, SMALL_NOISY, Sample, degraded_images, to_tensor
 from train.recipe import Recipe
 

@@ -27,8 +27,8 @@ from chain_speed import DEFAULT_CHAIN, FAST_CHAIN, command, machine, markdown_ta
 
 from pipeline.backends import BACKENDS, choose_backend, names_of_backends
 from pipeline.chain import Chain
-from pipeline.device import Stopwatch, cpu_computes_in_bf16, find_device
-from pipeline.engine import Engine
+from pipeline.engine.device import Stopwatch, cpu_computes_in_bf16, find_device
+from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError
 from pipeline.process import keep_freed_memory
 from pipeline.tiling import scales_before

@@ -21,7 +21,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.device import find_device
+from pipeline.engine.device import find_device
 from pipeline.process import keep_freed_memory
 from train.__main__ import CONFIGS
 from train.config import TrainingConfig, read_training

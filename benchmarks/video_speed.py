@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does,
 
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig
-from pipeline.engine import Engine
+from pipeline.engine.engine import Engine
 from pipeline.process import keep_freed_memory
 from pipeline.video.encoder import add_film
 from pipeline.video.films import VideoFile

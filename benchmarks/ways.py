@@ -16,7 +16,7 @@ import torch
 from pipeline.backends.conversion import ConvertedStage
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig
-from pipeline.engine import Engine
+from pipeline.engine.engine import Engine
 from pipeline.process import keep_freed_memory
 from stages.foreign import Spandrel
 from stages.layers import bicubic_upscale

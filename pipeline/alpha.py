@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import torch
 
+from pipeline.engine.pixels import Pixels, to_pixels, to_tensor
 from pipeline.images.picture import Picture
-from pipeline.pixels import Pixels, to_pixels, to_tensor
 from stages.layers import bicubic_upscale
 
 

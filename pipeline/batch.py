@@ -25,11 +25,11 @@ from pipeline.report import Record, Report, Status
 from pipeline.results import partial_folder, stage_paths, temporary_folder, write_stages
 
 if TYPE_CHECKING:
-    from pipeline.engine import Engine, Restoration
-    from pipeline.evaluate import Judge
+    from pipeline.engine.engine import Engine, Restoration
+    from pipeline.engine.pixels import Pixels
+    from pipeline.evaluation.judge import Judge
     from pipeline.images import Picture
     from pipeline.page import Page
-    from pipeline.pixels import Pixels
     from pipeline.video.films import Film
     from pipeline.video.jobs import FilmJobs
 

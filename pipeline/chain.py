@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.config import ChainConfig, load_chain_config
-from pipeline.engine import Engine
+from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError
 from pipeline.tiling import Footprint, total_halo, total_multiple_of, total_scale
 from stages.layers import BICUBIC_HALO, bicubic_upscale

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pipeline.batch import Batch
     from pipeline.config import ChainConfig
     from pipeline.discover import Job
-    from pipeline.engine import Engine
-    from pipeline.evaluate import Judge
+    from pipeline.engine.engine import Engine
+    from pipeline.evaluation.judge import Judge
     from pipeline.page import Page
     from pipeline.report import Record
     from pipeline.video.jobs import FilmJobs
@@ -191,7 +191,7 @@ def _tell_film(record: Record, *, quiet: bool) -> None:
 
 
 def _tell_figures(path: Path, judged: list[Record], *, quiet: bool) -> None:
-    from pipeline.figures import as_table, write_csv
+    from pipeline.evaluation.figures import as_table, write_csv
 
     write_csv(path, judged)
     if not quiet:
@@ -201,7 +201,7 @@ def _tell_figures(path: Path, judged: list[Record], *, quiet: bool) -> None:
 def _inspect(config: ChainConfig, attention: str, device: str, jobs: list[Job]) -> int:
     """Look into a stage for all jobs; return the exit code."""
     from pipeline.images import read_picture
-    from pipeline.inspection import Inspector
+    from pipeline.inspection.inspector import Inspector
 
     inspector, failed = Inspector(config, attention, device), False
     for job in jobs:
@@ -219,7 +219,7 @@ def _inspect(config: ChainConfig, attention: str, device: str, jobs: list[Job]) 
 
 def _make_engine(config: ChainConfig, chosen: dict[str, Any]) -> Engine:
     from pipeline.chain import Chain
-    from pipeline.engine import Engine
+    from pipeline.engine.engine import Engine
 
     return Engine(Chain.build(config), **chosen)
 
@@ -239,8 +239,8 @@ def _make_judge(folder: Path | None, *, lpips: bool) -> Judge | None:
             raise ConfigError("--lpips compares with references; give --reference FOLDER, too")
         return None
 
-    from pipeline.evaluate import Judge
-    from pipeline.lpips import Lpips
+    from pipeline.evaluation.judge import Judge
+    from pipeline.evaluation.lpips import Lpips
 
     return Judge(folder, Lpips() if lpips else None)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pipeline.engine import Restoration
+    from pipeline.engine.engine import Restoration
     from pipeline.video.device import Account
 
 Status = Literal["pending", "done", "skipped", "failed", "refused", "ignored"]

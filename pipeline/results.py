@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.engine import Restoration
+    from pipeline.engine.engine import Restoration
+    from pipeline.engine.pixels import Pixels
     from pipeline.images import Picture
-    from pipeline.pixels import Pixels
 
 
 def partial_folder(target: Path) -> Path:

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from pipeline.device import find_device
-from pipeline.metrics import psnr_rgb, ssim_y
+from pipeline.engine.device import find_device
+from pipeline.evaluation.metrics import psnr_rgb, ssim_y
 from stages.profile import count_macs, count_parameters
 from stages.registry import load_stage
 from stages.stage import Stage

@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig
-from pipeline.metrics import psnr_rgb, psnr_y
+from pipeline.evaluation.metrics import psnr_rgb, psnr_y
 from pipeline.process import keep_freed_memory
 from stages.layers import bicubic_upscale
 from stages.registry import load_stage

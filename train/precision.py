@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pipeline.device import cpu_computes_in_bf16
+from pipeline.engine.device import cpu_computes_in_bf16
 
 PRECISIONS = ("auto", "32", "16-mixed", "bf16-mixed")
 

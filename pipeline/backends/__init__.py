@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from pipeline.device import half_dtype
+from pipeline.engine.device import half_dtype
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:

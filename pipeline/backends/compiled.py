@@ -24,8 +24,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pipeline.device import cudnn_flags
-from pipeline.memory import is_out_of_memory
+from pipeline.engine.device import cudnn_flags
+from pipeline.engine.memory import is_out_of_memory
 from stages.layers import polyphase_filters
 from stages.stage import Stage
 

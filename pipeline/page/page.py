@@ -14,10 +14,10 @@ from markupsafe import Markup
 
 from pipeline.alpha import restored_like
 from pipeline.config import ChainConfig
-from pipeline.engine import Restoration
+from pipeline.engine.engine import Restoration
 from pipeline.errors import ConfigError, one_line
+from pipeline.evaluation.metrics import measured
 from pipeline.images import Picture, read_picture
-from pipeline.metrics import measured
 from pipeline.page import previews
 from pipeline.page.summary import after_lines, chain_lines, gmacs_by_stage, summarise, without_lines
 from pipeline.report import Record, recall

@@ -11,7 +11,7 @@ from statistics import median
 import torch
 
 from pipeline.config import ChainConfig
-from pipeline.figures import mean_figures
+from pipeline.evaluation.figures import mean_figures
 from pipeline.report import Figures, Record
 from stages.profile import count_macs
 from stages.stage import LearnedStageConfig, StageConfig

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.engine import Engine
-from pipeline.pixels import Pixels, to_pixels
-from pipeline.transfer import down
+from pipeline.engine.engine import Engine
+from pipeline.engine.pixels import Pixels, to_pixels
+from pipeline.engine.transfer import down
 from pipeline.video.colour import YUV, Planes
 from pipeline.video.films import Film
 from pipeline.video.planes import to_frames

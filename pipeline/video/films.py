@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.engine.pixels import to_tensor
+from pipeline.engine.transfer import up
 from pipeline.errors import BrokenVideo, ConfigError, ImageError, RefusedVideo
 from pipeline.images import WRITABLE, read_picture
 from pipeline.images.picture import Pixels
-from pipeline.pixels import to_tensor
-from pipeline.transfer import up
 from pipeline.video.colour import YUV, Planes
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import to_planes

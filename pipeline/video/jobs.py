@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pipeline.config import sha256_of
 from pipeline.discover import Job
-from pipeline.engine import Engine
+from pipeline.engine.engine import Engine
 from pipeline.errors import BrokenImage, ImageError, one_line
-from pipeline.evaluate import Judge
+from pipeline.evaluation.judge import Judge
 from pipeline.report import Quality, Record, Report
 from pipeline.results import partial_folder
 from pipeline.video.conformance import examine

@@ -18,9 +18,9 @@ import pipeline.backends
 from pipeline.backends import choose_backend, photos
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig
-from pipeline.engine import Engine
+from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError
-from pipeline.metrics import psnr_rgb, psnr_y
+from pipeline.evaluation.metrics import psnr_rgb, psnr_y
 from pipeline.tiling import round_up
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig

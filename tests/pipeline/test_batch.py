@@ -13,7 +13,7 @@ from pipeline.batch import Batch
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig, sha256_of
 from pipeline.discover import plan
-from pipeline.engine import Engine
+from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError
 from pipeline.report import Record, Report
 from stages.dncnn import DnCNNConfig

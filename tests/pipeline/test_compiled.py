@@ -19,8 +19,8 @@ from pipeline.backends.compiled import MOST_SHAPES, CompiledStage, HostNeededErr
 from pipeline.backends.half import with_half_weights
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig
-from pipeline.device import computing
-from pipeline.engine import Engine
+from pipeline.engine.device import computing
+from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError
 from stages.edsr import EDSRConfig
 from stages.stage import Stage
@@ -191,5 +191,5 @@ def test_graphs_are_captured_again_when_all_are_gone() -> None:
 
 
 def test_a_start_without_compiling_does_not_load_the_compiler() -> None:
-    told = "import sys, pipeline.engine, stages.registry; print('torch._dynamo' in sys.modules)"
+    told = "import sys, pipeline.engine.engine, stages.registry; print('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout == "False\n"

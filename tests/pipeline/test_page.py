@@ -16,9 +16,9 @@ from pipeline.batch import Batch
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig
 from pipeline.discover import plan
-from pipeline.engine import Engine
+from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError
-from pipeline.evaluate import Judge
+from pipeline.evaluation.judge import Judge
 from pipeline.images import Picture
 from pipeline.images.metadata import Metadata
 from pipeline.page import Page

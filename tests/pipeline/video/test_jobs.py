@@ -14,9 +14,9 @@ from pipeline.batch import Batch
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig
 from pipeline.discover import plan
-from pipeline.engine import Engine
+from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError
-from pipeline.evaluate import Judge
+from pipeline.evaluation.judge import Judge
 from pipeline.report import Record, Report
 from pipeline.video.agreement import Figure
 from pipeline.video.conformance import examine

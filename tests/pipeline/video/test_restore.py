@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig
-from pipeline.engine import Engine
+from pipeline.engine.engine import Engine
 from pipeline.errors import BrokenVideo, RefusedVideo
 from pipeline.video.conformance import examine
 from pipeline.video.films import VideoFile

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.memory import (
+from pipeline.engine.memory import (
     SHARE_OF_FREE,
     bytes_per_pixel,
     free_memory,
@@ -87,12 +87,12 @@ def test_some_memory_is_free():
 
 @pytest.mark.parametrize(("free", "taken"), [(2**29, 2**29), (2**40, 2**30)])
 def test_on_a_cpu_tiles_do_not_grow_without_end(monkeypatch, free, taken):
-    monkeypatch.setattr("pipeline.memory.free_memory", lambda device: free)
+    monkeypatch.setattr("pipeline.engine.memory.free_memory", lambda device: free)
     assert memory_for_tiles(CPU) == taken
 
 
 @pytest.mark.parametrize("free", [2**30, 2**40])
 def test_on_a_gpu_no_tensor_has_more_elements_than_32_bits_can_count(monkeypatch, free):
-    monkeypatch.setattr("pipeline.memory.free_memory", lambda device: free)
+    monkeypatch.setattr("pipeline.engine.memory.free_memory", lambda device: free)
     allowed = memory_for_tiles(torch.device("cuda")) * SHARE_OF_FREE
     assert allowed == pytest.approx(min(free * SHARE_OF_FREE, 2**31 * torch.float32.itemsize))

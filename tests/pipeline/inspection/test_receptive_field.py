@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.receptive_field import radius_of, receptive_field
+from pipeline.inspection.receptive_field import radius_of, receptive_field
 from stages.edsr import EDSRConfig
 from stages.stage import Stage, StageConfig
 from stages.unet import UNetConfig

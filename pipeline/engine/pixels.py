@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.engine.transfer import down, up
 from pipeline.tiling import Region
-from pipeline.transfer import down, up
 
 Pixels = np.ndarray[Any, Any]
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.pixels import Pixels, begin_download, cut, to_tensor
+from pipeline.engine.pixels import Pixels, begin_download, cut, to_tensor
 from pipeline.tiling import Region
 
 Image = TypeVar("Image")
@@ -41,7 +41,7 @@ class PixelCanvas:
     """One image on the host, uploaded and downloaded tile by tile, so that the device never holds all of them.
 
     Args:
-        pixels: ``(H, W, 3)`` or ``(H, W)``, see ``pipeline.pixels.checked``.
+        pixels: ``(H, W, 3)`` or ``(H, W)``, see ``pipeline.engine.pixels.checked``.
         scales: How much larger each wanted result is, by stage name.
         device: Where the regions are handed out.
     """

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-import pipeline.inspection
+import pipeline.inspection.inspector
 from pipeline.config import ChainConfig
 from pipeline.errors import ConfigError
 from pipeline.images import read_picture
-from pipeline.inspection import Inspector
+from pipeline.inspection.inspector import Inspector
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.unet import UNetConfig
@@ -66,7 +66,7 @@ def test_gray_and_deep_pixels(dtype: type, tmp_path: Path) -> None:
 
 
 def test_little_memory_shows_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline.inspection, "free_memory", lambda device: 200_000)
+    monkeypatch.setattr(pipeline.inspection.inspector, "free_memory", lambda device: 200_000)
     _, part = inspect("unet:tail", tmp_path, np.zeros((200, 300, 3), np.uint8))
     height, width, _ = read_picture(tmp_path / "unet_01_tail.png").pixels.shape
     assert part == f"only the middle {width}x{height} of 300x200 fits into memory"

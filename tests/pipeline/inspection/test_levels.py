@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.levels import as_map, find_levels, find_maps
+from pipeline.inspection.levels import as_map, find_levels, find_maps
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.stage import Stage

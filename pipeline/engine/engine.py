@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.attempt import Attempt
 from pipeline.backends import choose_backend, forget_compiled, names_of_backends, prepare, prepare_compiling
-from pipeline.canvas import Canvas, FrameCanvas, Image, PixelCanvas
-from pipeline.device import PRECISIONS, choose_precision, find_device
+from pipeline.engine.attempt import Attempt
+from pipeline.engine.canvas import Canvas, FrameCanvas, Image, PixelCanvas
+from pipeline.engine.device import PRECISIONS, choose_precision, find_device
+from pipeline.engine.memory import bytes_per_pixel, half_of, is_out_of_memory, largest_tile, memory_for_tiles, release
+from pipeline.engine.pixels import Pixels, checked
 from pipeline.errors import ConfigError, OutOfMemory
-from pipeline.memory import bytes_per_pixel, half_of, is_out_of_memory, largest_tile, memory_for_tiles, release
-from pipeline.pixels import Pixels, checked
 from pipeline.tiling import scales_after
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.pixels import checked, cut, to_pixels, to_tensor
+from pipeline.engine.pixels import checked, cut, to_pixels, to_tensor
 from pipeline.tiling import Region, Span
 
 CPU = torch.device("cpu")

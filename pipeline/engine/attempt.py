@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pipeline.canvas import Canvas
-from pipeline.device import Stopwatch, computing
+from pipeline.engine.canvas import Canvas
+from pipeline.engine.device import Stopwatch, computing
+from pipeline.engine.transfer import Download, down
 from pipeline.errors import RestorationError
 from pipeline.tiling import Region, needed_regions, scales_after, split
-from pipeline.transfer import Download, down
 
 if TYPE_CHECKING:
     from pipeline.chain import Chain

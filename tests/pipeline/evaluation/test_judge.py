@@ -12,13 +12,13 @@ from pipeline.batch import Batch
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig
 from pipeline.discover import plan
-from pipeline.engine import Engine
+from pipeline.engine.engine import Engine
+from pipeline.engine.pixels import to_tensor
 from pipeline.errors import ConfigError
-from pipeline.evaluate import Judge
-from pipeline.figures import as_table, write_csv
+from pipeline.evaluation.figures import as_table, write_csv
+from pipeline.evaluation.judge import Judge
+from pipeline.evaluation.metrics import psnr_rgb, psnr_y, ssim_y
 from pipeline.images import read_picture
-from pipeline.metrics import psnr_rgb, psnr_y, ssim_y
-from pipeline.pixels import to_tensor
 from pipeline.report import Quality, Record, Report
 from stages.edsr import EDSRConfig
 from stages.layers import bicubic_upscale

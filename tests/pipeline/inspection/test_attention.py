@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.attention import bytes_kept_per_pixel, heat_maps, squared_change
-from pipeline.levels import find_levels
+from pipeline.inspection.attention import bytes_kept_per_pixel, heat_maps, squared_change
+from pipeline.inspection.levels import find_levels
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.stage import Stage, StageConfig

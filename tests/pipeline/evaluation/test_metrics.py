@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
-from pipeline.metrics import luma, psnr_rgb, psnr_y, ssim_y
+from pipeline.evaluation.metrics import luma, psnr_rgb, psnr_y, ssim_y
 
 
 def noisy(clean: torch.Tensor) -> torch.Tensor:

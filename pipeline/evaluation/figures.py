@@ -9,7 +9,7 @@ from statistics import fmean
 
 from rich.table import Table
 
-from pipeline.metrics import Metric, measured
+from pipeline.evaluation.metrics import Metric, measured
 from pipeline.progress import printable
 from pipeline.report import Figures, Record
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.errors import ConfigError
-from pipeline.lpips import Lpips
+from pipeline.evaluation.lpips import Lpips
 
 CHAIN = "stages:\n  - {stage: unsharp_mask, sigma: 2.0, amount: 0.8}\n"
 

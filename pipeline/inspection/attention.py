@@ -26,7 +26,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pipeline.levels import as_map, probe, recording
+from pipeline.inspection.levels import as_map, probe, recording
 from stages.layers import bicubic_upscale
 from stages.stage import Stage
 

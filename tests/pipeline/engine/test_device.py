@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.device import Stopwatch, choose_precision, computing, find_device
+from pipeline.engine.device import Stopwatch, choose_precision, computing, find_device
 from pipeline.errors import ConfigError
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig
-from pipeline.engine import Engine
+from pipeline.engine.engine import Engine
+from pipeline.engine.memory import release
 from pipeline.errors import ConfigError, OutOfMemory, RestorationError
-from pipeline.memory import release
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.layers import bicubic_upscale

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline import transfer
-from pipeline.transfer import Download, down, up
+from pipeline.engine import transfer
+from pipeline.engine.transfer import Download, down, up
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.heat_pictures import contact_sheet, field_picture, overlay
+from pipeline.inspection.heat_pictures import contact_sheet, field_picture, overlay
 
 
 def test_heat_shines_where_it_is_and_leaves_the_image_elsewhere() -> None:

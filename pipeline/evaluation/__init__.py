@@ -1,0 +1,1 @@
+"""How near a result comes to what it should be, after every stage."""
