@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.config import ChainConfig, sha256_of
 from pipeline.discover import Job
+from pipeline.engine.device import precisions_as_exact_as
 from pipeline.errors import BrokenImage, RefusedImage, one_line
 from pipeline.overlap import Spans, ahead, worker
 from pipeline.report import Record, Report, Status
@@ -53,6 +54,7 @@ class Batch:
         output: The folder of the results.
         report: What was done before, and where this run is recorded.
         make_engine: Called once, for the first file that has to be computed.
+        precision: What the engine computes in, as for ``Engine``; what is finished less exactly is restored again.
         overwrite: Redo what is finished, and replace files that no earlier run has made.
         save_stages: Write the picture after every stage to ``OUTPUT.stages/1_dncnn.png`` beside the output.
         judge: Tells how near the results come to references. What is finished, but not judged by the reference
@@ -69,6 +71,7 @@ class Batch:
         report: Report,
         make_engine: Callable[[], Engine],
         *,
+        precision: str = "auto",
         overwrite: bool = False,
         save_stages: bool = False,
         judge: Judge | None = None,
@@ -77,6 +80,7 @@ class Batch:
     ) -> None:
         self.output = output
         self.report = report
+        self.precisions = precisions_as_exact_as(precision)
         self.overwrite = overwrite
         self.names = config.names if save_stages else ()
         self.judge = judge
@@ -173,7 +177,9 @@ class Batch:
                 f"{target} is there already, and {self.report.path} does not know its content; "
                 "move it away, or replace it by --overwrite"
             )
-        finished = self.report.finished(output, came, input_sha256=source, chain=record.chain)
+        finished = self.report.finished(
+            output, came, input_sha256=source, chain=record.chain, precisions=self.precisions
+        )
         if not finished or not all(path.exists() for path in stage_paths(self.names, target)):
             return record
         skipped = replace(record, status="skipped", output_sha256=came)

@@ -130,6 +130,7 @@ def restore(
                 output,
                 ledger,
                 partial(_make_engine, config, engine_options),
+                precision=precision.value,
                 overwrite=overwrite,
                 save_stages=save_stages,
                 judge=judge,

@@ -64,8 +64,8 @@ class ChainConfig(BaseModel):
     def fingerprint(self) -> str:
         """Return a SHA-256 that changes with every option and every weight that changes pixels.
 
-        Where files lie does not count, only their bytes; neither do precision and tile size, whose
-        results agree within a tested bound.
+        Where files lie does not count, only their bytes; neither do tile size and back end, whose results agree
+        within a tested bound, nor the precision, which is compared by itself.
         """
         options = [stage.model_dump(mode="json", exclude={"weights", *stage.files()}) for stage in self.stages]
         content = json.dumps([options, self.weights_hashes()], sort_keys=True)

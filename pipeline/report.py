@@ -10,7 +10,7 @@ import io
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -112,8 +112,8 @@ class Report:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: io.FileIO | None = None
-        # (output, its hash) -> the (input hash, chain) pairs that it was made from.
-        self._origins: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+        # (output, its hash) -> what it was made from: input hash, chain and precision.
+        self._origins: dict[tuple[str, str], set[tuple[str, str, str]]] = defaultdict(set)
         # What a film was made from -> what is not as in its source.
         self._differences: dict[tuple[str, ...], tuple[str, ...]] = {}
         # What a picture was made from and judged by -> its figures.
@@ -122,7 +122,7 @@ class Report:
             output, made, source, chain = (
                 str(record.get(key)) for key in ("output", "output_sha256", "input_sha256", "chain")
             )
-            self._origins[output, made].add((source, chain))
+            self._origins[output, made].add((source, chain, str(record.get("precision"))))
             self._differences[output, made, source, chain] = tuple(record.get("differs", ()))
             quality = record.get("quality")
             if isinstance(quality, dict) and quality.get("figures"):
@@ -132,9 +132,12 @@ class Report:
         """Tell whether an output with these very bytes was written by an earlier run."""
         return (output, output_sha256) in self._origins
 
-    def finished(self, output: str, output_sha256: str, *, input_sha256: str, chain: str) -> bool:
-        """Tell whether these very bytes are what this input becomes by this chain."""
-        return (input_sha256, chain) in self._origins.get((output, output_sha256), set())
+    def finished(
+        self, output: str, output_sha256: str, *, input_sha256: str, chain: str, precisions: Collection[str]
+    ) -> bool:
+        """Tell whether these very bytes are what this input becomes by this chain in one of these precisions."""
+        origins = self._origins.get((output, output_sha256), set())
+        return any((input_sha256, chain, precision) in origins for precision in precisions)
 
     def figures(self, record: Record) -> dict[str, Figures]:
         """Return what a finished record's pictures were judged to be by these very bytes of its reference."""

@@ -50,6 +50,15 @@ def choose_precision(name: str, device: torch.device, dtype: np.dtype[Any]) -> s
     return "fp16" if device.type != "cpu" and dtype == np.uint8 else "fp32"
 
 
+def precisions_as_exact_as(name: str) -> tuple[str, ...]:
+    """Return the precisions in which results serve where one is asked for: that one, and those nearer to fp32.
+
+    ``auto`` asks for fp16 at least, which is the least that it chooses.
+    """
+    least_exact_first = ("int8", "bf16", "fp16", "fp32")
+    return least_exact_first[least_exact_first.index("fp16" if name == "auto" else name) :]
+
+
 def half_dtype(name: str, device: torch.device) -> torch.dtype | None:
     """Return the half precision that is computed in at times, with a name of ``PRECISIONS``; None if there is none."""
     return _HALF_DTYPES.get(choose_precision(name, device, np.dtype(np.uint8)))

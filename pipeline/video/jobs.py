@@ -100,7 +100,7 @@ class FilmJobs:
             engine,
             self.options,
             folder,
-            job=f"{_of(record)} {'' if frames is None else frames.folder}",
+            job=f"{_of(record)} {engine.precision} {'' if frames is None else frames.folder}",
             save=None if frames is None else frames.save,
             tell=lambda progress: self.watch(job, progress),
         ).run(folder / job.target.name)

@@ -32,8 +32,8 @@ def paint(path: Path, *, seed: int = 0, channels: int = 3, dtype: type = np.uint
     return path
 
 
-def make_engine(config: ChainConfig) -> Engine:
-    return Engine(Chain.build(config), device="cpu")
+def make_engine(config: ChainConfig, precision: str = "auto") -> Engine:
+    return Engine(Chain.build(config), device="cpu", precision=precision)
 
 
 def restore(
@@ -44,6 +44,7 @@ def restore(
     overwrite: bool = False,
     save_stages: bool = False,
     ext: str | None = None,
+    precision: str = "auto",
 ) -> dict[str, Record]:
     """Restore ``folder/in`` to ``folder/out``; return what was told, by input name."""
     jobs = plan([str(folder / "in")], folder / "out", ext=ext)
@@ -52,7 +53,8 @@ def restore(
         config,
         folder / "out",
         report,
-        engine or (lambda: make_engine(config)),
+        engine or (lambda: make_engine(config, precision)),
+        precision=precision,
         overwrite=overwrite,
         save_stages=save_stages,
     )
@@ -139,6 +141,15 @@ def test_a_changed_input_is_restored_anew(tmp_path: Path) -> None:
     after = restore(tmp_path)["a.png"]
     assert (after.status, sha256_of(tmp_path / "out/a.png")) == ("done", after.output_sha256)
     assert after.output_sha256 != before
+
+
+def test_what_was_finished_less_exactly_is_restored_anew(tmp_path: Path) -> None:
+    paint(tmp_path / "in/a.png")
+    restore(tmp_path, precision="bf16")
+    assert statuses(restore(tmp_path, precision="bf16", engine=no_engine)) == {"a.png": "skipped"}
+    assert statuses(restore(tmp_path)) == {"a.png": "done"}
+    for precision in ("auto", "fp32", "bf16", "int8"):
+        assert statuses(restore(tmp_path, precision=precision, engine=no_engine)) == {"a.png": "skipped"}
 
 
 def test_another_chain_restores_anew(tmp_path: Path) -> None:

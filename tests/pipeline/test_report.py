@@ -10,7 +10,7 @@ from pipeline.report import Record, Report
 
 
 def done(output: str = "a.png", sha: str = "out", source: str = "in", chain: str = "chain") -> Record:
-    return Record("a.png", output, "done", chain=chain, input_sha256=source, output_sha256=sha)
+    return Record("a.png", output, "done", chain=chain, precision="fp32", input_sha256=source, output_sha256=sha)
 
 
 def append(path: Path, *records: Record) -> None:
@@ -37,14 +37,14 @@ def test_nothing_is_created_before_the_first_record(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_finished_means_same_bytes_same_input_same_chain(tmp_path: Path) -> None:
+def test_finished_means_same_bytes_input_chain_and_precision(tmp_path: Path) -> None:
     append(tmp_path / "r", done())
     report = Report(tmp_path / "r")
-    assert report.finished("a.png", "out", input_sha256="in", chain="chain")
-    assert not report.finished("a.png", "out", input_sha256="other", chain="chain")
-    assert not report.finished("a.png", "out", input_sha256="in", chain="other")
-    assert not report.finished("a.png", "other", input_sha256="in", chain="chain")
-    assert not report.finished("b.png", "out", input_sha256="in", chain="chain")
+    made = {"output": "a.png", "output_sha256": "out", "input_sha256": "in", "chain": "chain"}
+    assert report.finished(**made, precisions=("fp16", "fp32"))
+    for key in made:
+        assert not report.finished(**{**made, key: "other"}, precisions=("fp16", "fp32"))
+    assert not report.finished(**made, precisions=("fp16",))
 
 
 def test_older_outputs_are_still_known_as_made_by_us(tmp_path: Path) -> None:
