@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from pipeline.config import ChainConfig, sha256_of
 from pipeline.discover import Job
 from pipeline.engine.device import precisions_as_exact_as
-from pipeline.errors import BrokenImage, RefusedImage, one_line
+from pipeline.errors import BrokenImage, OutOfSpace, RefusedImage, needing_space, one_line
 from pipeline.overlap import Spans, ahead, worker
 from pipeline.report import Record, Report, Status
 from pipeline.results import partial_folder, stage_paths, temporary_folder, write_stages
@@ -102,6 +102,7 @@ class Batch:
         Raises:
             ConfigError: if the engine cannot be made.
             OSError: if the report cannot be written.
+            OutOfSpace: if the disk is full.
         """
 
         def finish(work: Work) -> None:
@@ -140,6 +141,8 @@ class Batch:
         source, target = work.job.source, work.job.target
         if target is None and not work.job.named:
             return replace(work, record=replace(work.record, status="ignored"))
+        if source.is_dir() and work.job.kind == "image":
+            raise BrokenImage("the folder cannot be listed; what is in it was left out")
         if target is None:
             raise RefusedImage(f"{source.suffix!r} is not the suffix of an image or video that can be read")
         if work.job.kind != "image":
@@ -220,7 +223,7 @@ class Batch:
         assert work.picture is not None
         assert work.restoration is not None
         started, target = time.perf_counter(), work.job.target
-        with temporary_folder(target) as folder:
+        with needing_space(), temporary_folder(target) as folder:
             write_stages(self.names, work.picture, work.restoration, folder, target)
             temporary = folder / target.name
             notes = write_picture(temporary, restored_like(work.picture, work.restoration.pixels))
@@ -239,12 +242,14 @@ class Batch:
 
 
 def _step(step: Callable[[Work], Work], work: Work) -> Work:
-    """Take a pending job one step further; an exception of any kind ends this job only."""
+    """Take a pending job one step further; an exception ends this job only, but for a full disk."""
     if work.record.status != "pending":
         return work
     started = time.perf_counter()
     try:
         work = step(work)
+    except OutOfSpace:
+        raise
     except Exception as error:
         status: Status = "refused" if isinstance(error, RefusedImage) else "failed"
         work = Work(work.job, replace(work.record, status=status, error=one_line(error)))

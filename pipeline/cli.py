@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from pipeline import options
-from pipeline.errors import ConfigError, RestorationError
+from pipeline.errors import ConfigError, OutOfSpace, RestorationError, one_line
 from pipeline.process import keep_freed_memory, let_waiting_threads_sleep
 from pipeline.progress import Tally, printable, progress_bar
 from pipeline.video import cli as video
@@ -109,6 +109,7 @@ def restore(
         from pipeline.config import load_chain_config
         from pipeline.discover import plan
         from pipeline.report import Report, split_paths
+        from pipeline.results import reserved
 
         engine_options = {
             "device": device,
@@ -124,7 +125,11 @@ def restore(
         if attention is not None:
             sys.exit(_inspect(config, attention, device, jobs))
         ledger_path, page_path = split_paths(report or [], output)
-        with closing(Report(ledger_path)) as ledger, _make_page(page_path, config, output, ledger_path) as page:
+        with (
+            reserved(output),
+            closing(Report(ledger_path)) as ledger,
+            _make_page(page_path, config, output, ledger_path) as page,
+        ):
             work = Batch(
                 config,
                 output,
@@ -150,14 +155,16 @@ def main() -> None:
 def _run(batch: Batch, jobs: list[Job], *, quiet: bool) -> int:
     """Restore all jobs, tell what became of them and return the exit code."""
     tally = Tally()
-    interrupted = False
+    ended: tuple[int, str] | None = None
     try:
         with progress_bar(_out, len(jobs), tally, quiet=quiet) as bar:
             if batch.films is not None:
                 batch.films.watch = bar.watch
             batch.run(jobs, bar.tell)
     except KeyboardInterrupt:
-        interrupted = True
+        ended = 130, "interrupted"
+    except OutOfSpace as error:
+        ended = 1, f"{error}, ended"
     for record in tally.problems:
         _say_error(f"{record.status}: {record.input}: {record.error}")
     for record in tally.unjudged:
@@ -168,10 +175,11 @@ def _run(batch: Batch, jobs: list[Job], *, quiet: bool) -> int:
         _tell_figures(batch.output / "metrics.csv", tally.judged, quiet=quiet)
     if batch.page is not None:
         batch.page.write(planned=len(jobs), seconds=tally.seconds(), waiting=batch.waiting)
-    if interrupted:
+    if ended:
+        exit_code, why = ended
         told = tally.counts.total()
-        _say_error(f"interrupted after {told} of {len(jobs)} inputs; the same command goes on with the others")
-        return 130
+        _say_error(f"{why} after {told} of {len(jobs)} inputs; the same command goes on with the others")
+        return exit_code
     if not quiet:
         _out.print(tally.summary(batch.waiting))
     differs = any(record.differs for record in tally.films)
@@ -285,7 +293,7 @@ def _explained() -> Iterator[None]:
         _say_error("interrupted before anything was started")
         sys.exit(130)
     except (RestorationError, OSError) as error:
-        _say_error(str(error))
+        _say_error(str(error) if isinstance(error, RestorationError) else one_line(error))
         sys.exit(1)
     except Exception as error:
         _say_error(f"internal error, please report it: {type(error).__name__}: {error}")

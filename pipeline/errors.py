@@ -7,8 +7,14 @@ RestorationError
 │   │   └── RefusedVideo
 │   └── BrokenImage      a file that cannot be read or written   (status failed)
 │       └── BrokenVideo
-└── OutOfMemory          not even the smallest tile fits   (status failed)
+├── OutOfMemory          not even the smallest tile fits   (status failed)
+└── OutOfSpace           the disk is full; ends the run   (exit code 1)
 """
+
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class RestorationError(Exception):
@@ -43,7 +49,29 @@ class OutOfMemory(RestorationError):  # noqa: N818
     """Not even the smallest tile fits into memory."""
 
 
+class OutOfSpace(RestorationError):  # noqa: N818
+    """The disk is full: whatever else would be computed could not be kept."""
+
+
+@contextmanager
+def needing_space() -> Iterator[None]:
+    """Tell what the system says of a full disk, or a used-up quota, as OutOfSpace."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutOfSpace("no space left on the disk") from error
+        raise
+
+
 def one_line(error: Exception) -> str:
-    """Return what a report says of an error; those that nobody foresaw are named by their type."""
+    """Return what is told of an error; those that nobody foresaw are named by their type."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = " ".join(str(error).split())
     return text if isinstance(error, RestorationError) else f"{type(error).__name__}: {text}"
+
+
+def suffixes_of(paths: Iterable[Path]) -> str:
+    """List the suffixes of files, for a message; a file without one by its name."""
+    return ", ".join(sorted({path.suffix.lower() or path.name for path in paths})[:10])

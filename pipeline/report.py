@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, needing_space
 
 if TYPE_CHECKING:
     from pipeline.engine.engine import Restoration
@@ -155,9 +155,10 @@ class Report:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = io.FileIO(self.path, "a+")
-        self._file.write(self._newline_if_torn() + record.line())
-        if record.status == "done":
-            os.fsync(self._file.fileno())
+        with needing_space():
+            self._file.write(self._newline_if_torn() + record.line())
+            if record.status == "done":
+                os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file, if anything was written."""

@@ -1,12 +1,18 @@
-"""Where results come into being, and where they lie."""
+"""Where results come into being, and where they lie; who may write there."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipeline.engine.engine import Restoration
@@ -14,9 +20,48 @@ if TYPE_CHECKING:
     from pipeline.images import Picture
 
 
+_LONGEST_NAME = 255
+
+
+@contextmanager
+def reserved(output: Path) -> Iterator[None]:
+    """Keep other runs out of an output folder, as they would take what is half-written for what a kill has left.
+
+    Raises:
+        ConfigError: if another run is writing there.
+        OSError: if nothing can be written there.
+    """
+    made = not output.exists()
+    output.mkdir(parents=True, exist_ok=True)
+    lock = output / ".restoring.lock"
+    try:
+        with FileLock(lock, timeout=0):
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # Windows does so itself, when it is let go
+                    lock.unlink()
+    except Timeout:
+        raise ConfigError(
+            f"--output: another run is writing to {output}; wait until it ends, or choose another folder"
+        ) from None
+    finally:
+        if made:
+            with suppress(OSError):  # it holds results
+                output.rmdir()
+
+
+def working_path(path: Path, ending: str) -> Path:
+    """Return where a file or folder comes into being: hidden, beside it, and found again after a kill."""
+    name = f".{path.name}{ending}"
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()}{ending}"
+    return path.with_name(name)
+
+
 def partial_folder(target: Path) -> Path:
-    """Return the folder in which a result comes into being: hidden, beside it, and found again after a kill."""
-    return target.with_name(f".{target.name}.partial")
+    """Return the folder in which a result comes into being."""
+    return working_path(target, ".partial")
 
 
 @contextmanager

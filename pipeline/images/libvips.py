@@ -1,5 +1,7 @@
 """What all uses of libvips share: its setup, and its errors in words."""
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,9 +15,15 @@ pyvips.cache_set_max(0)
 
 @contextmanager
 def vips_errors_as(kind: type[ImageError], what: str) -> Iterator[None]:
-    """Tell an error of libvips in one line: ``what`` and the reason, which its log repeats."""
+    """Tell an error of libvips in one line: ``what`` and the reason, which its log repeats.
+
+    Raises:
+        OSError: for a full disk, which it has met inside.
+    """
     try:
         yield
     except pyvips.Error as error:
+        if (full := os.strerror(errno.ENOSPC)) in error.detail:
+            raise OSError(errno.ENOSPC, full) from None
         lines = [line.strip() for line in error.detail.splitlines() if line.strip()]
         raise kind(f"{what} ({lines[0]})" if lines else what) from None

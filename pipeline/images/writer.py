@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pyvips
 
-from pipeline.errors import BrokenImage, RefusedImage
+from pipeline.errors import BrokenImage, RefusedImage, needing_space
 from pipeline.images.formats import FORMATS, Format
 from pipeline.images.libvips import vips_errors_as
 from pipeline.images.metadata import Metadata, attach, blocks
 from pipeline.images.picture import Picture, Pixels, white
 from pipeline.images.tiff_metadata import append_tiff_metadata
+from pipeline.results import working_path
 
 _LARGEST_TIFF = 3 * 2**30  # offsets in a classic TIFF end at 4 GiB; noise may grow under compression
 
@@ -29,6 +30,7 @@ def write_picture(path: Path, picture: Picture) -> tuple[str, ...]:
     Raises:
         RefusedImage: if the format cannot hold the picture, see ``check_target``.
         BrokenImage: if the file cannot be written; what stood there before still does.
+        OutOfSpace: if the disk is full; likewise.
     """
     check_target(path, picture)
     target = FORMATS[path.suffix.lower()]
@@ -123,12 +125,13 @@ def _replacing(path: Path) -> Iterator[Path]:
 
     Its name follows from that of ``path``: what a killed run leaves behind, the next one writes over.
     """
-    temporary = path.with_name(f".{path.stem}.writing{path.suffix}")
+    temporary = working_path(path, f".writing{path.suffix}")
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with needing_space():
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
     except OSError as error:
         raise BrokenImage(f"cannot be written: {error.strerror or error}") from error
     finally:

@@ -1,6 +1,8 @@
 """A batch goes on past bad files, skips what is finished and leaves nothing half-done, whenever it is killed."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from pipeline.chain import Chain
 from pipeline.config import ChainConfig, sha256_of
 from pipeline.discover import plan
 from pipeline.engine.engine import Engine
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, OutOfSpace
 from pipeline.report import Record, Report
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
@@ -150,6 +152,27 @@ def test_what_was_finished_less_exactly_is_restored_anew(tmp_path: Path) -> None
     assert statuses(restore(tmp_path)) == {"a.png": "done"}
     for precision in ("auto", "fp32", "bf16", "int8"):
         assert statuses(restore(tmp_path, precision=precision, engine=no_engine)) == {"a.png": "skipped"}
+
+
+def test_the_longest_names_are_restored(tmp_path: Path) -> None:
+    name = f"{'x' * 251}.png"
+    paint(tmp_path / "in" / name)
+    assert statuses(restore(tmp_path)) == {name: "done"}
+    assert files(tmp_path / "out") == ["restoration.jsonl", name]
+
+
+def test_a_full_disk_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    paint(tmp_path / "in/a.png")
+    paint(tmp_path / "in/b.png")
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.images.writer.os.fsync", fail)
+        with pytest.raises(OutOfSpace, match="no space left on the disk"):
+            restore(tmp_path)
+    assert files(tmp_path / "out") == []
+    assert statuses(restore(tmp_path)) == {"a.png": "done", "b.png": "done"}
 
 
 def test_another_chain_restores_anew(tmp_path: Path) -> None:
@@ -339,15 +362,15 @@ def test_killed_while_a_line_was_written(tmp_path: Path) -> None:
 def test_a_result_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paint(tmp_path / "in/a.png")
 
-    def full(report: Report, record: Record) -> None:
+    def fail(report: Report, record: Record) -> None:
         if record.status == "done":
-            raise OSError(28, "No space left on device")
+            raise OSError(errno.EIO, "Input/output error")
         append(report, record)
 
     append = Report.append
-    monkeypatch.setattr(Report, "append", full)
+    monkeypatch.setattr(Report, "append", fail)
     record = restore(tmp_path)["a.png"]
-    assert (record.status, record.error) == ("failed", "OSError: [Errno 28] No space left on device")
+    assert (record.status, record.error) == ("failed", "Input/output error")
     assert files(tmp_path / "out") == ["restoration.jsonl"]
 
 

@@ -71,6 +71,21 @@ def test_failures_are_listed_at_the_end(run: Run) -> None:
     assert out.startswith("3 inputs: 2 done, 1 failed in ")
 
 
+def test_two_runs_do_not_write_to_the_same_folder(run: Run) -> None:
+    from pipeline.results import reserved
+
+    with reserved(Path("restored")):
+        code, _, err = run(*RESTORE)
+        assert (code, err[:46]) == (2, "--output: another run is writing to restored; ")
+    assert run(*RESTORE)[0] == 0
+    assert sorted(path.name for path in Path("restored").iterdir()) == ["a.png", "b.jpg", "restoration.jsonl"]
+
+
+def test_a_disk_error_is_told_without_its_number(run: Run) -> None:
+    Path("photos/file").touch()
+    assert run("photos", "-o", "photos/file/out", "-c", "chain.yaml")[2] == "photos/file/out: Not a directory\n"
+
+
 def test_names_that_look_like_markup_are_told_as_they_are(run: Run) -> None:
     Path("photos/[red]c.png").write_bytes(b"")
     assert run(*RESTORE)[2].startswith("failed: photos/[red]c.png: ")

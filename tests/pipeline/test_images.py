@@ -1,5 +1,6 @@
 """Image files <-> pixels: what is promised to survive, and what is refused in one line."""
 
+import errno
 import os
 import struct
 import zlib
@@ -387,12 +388,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     write_picture(path, Picture(photo(4, 4)))
     before = path.read_bytes()
 
-    def full_disk(descriptor: int) -> None:
-        assert (tmp_path / f".a.writing{suffix}").stat().st_size > 0
-        raise OSError(28, "No space left on device")
+    def fail(descriptor: int) -> None:
+        assert (tmp_path / f".a{suffix}.writing{suffix}").stat().st_size > 0
+        raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(BrokenImage, match="No space left"):
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(BrokenImage, match="Input/output error"):
         write_picture(path, Picture(photo(9, 9)))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
