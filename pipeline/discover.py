@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, suffixes_of
 from pipeline.images import READABLE, WRITABLE
 from pipeline.video.options import READABLE as VIDEOS
 from pipeline.video.options import VideoOptions
@@ -58,14 +58,17 @@ def plan(
 
     Raises:
         ConfigError: with one line per mistake: an input that is not there, two that share a target, a target
-            that is itself an input.
+            that is itself an input, a folder without anything that can be restored.
     """
-    mistakes = list(_wrong_options(output, ext, suffix))
+    wrong_options = list(_wrong_options(output, ext, suffix))
+    mistakes = [*wrong_options]
     jobs: dict[tuple[str, Path | None], Job] = {}  # the same file met twice is one job
     for text in inputs:
-        found = list(_find(text, output))
-        if not found:
-            mistakes.append(_nothing_found(text, output))
+        found = list(_find(text, output)) if text else []
+        if not any(named or _is_restorable(source) for source, _, named in found):
+            mistakes.append(_nothing_found(text, output, [source for source, _, _ in found]))
+        if wrong_options:
+            continue  # they make no names
         for source, relative, named in _gathered(found) if video.fps else found:
             job = _job(source, relative, named, output, ext, suffix, video)
             jobs.setdefault((os.path.realpath(source), job.target), job)
@@ -78,6 +81,8 @@ def plan(
 def _job(
     source: Path, relative: Path, named: bool, output: Path, ext: str | None, suffix: str, video: VideoOptions
 ) -> Job:
+    if source.is_dir() and not os.access(source, os.R_OK | os.X_OK):
+        return Job(source, relative, None, named)
     if source.is_dir():
         name = f"{relative.name}{suffix}{video.suffix_for(source)}"
         return Job(source, relative, output / relative.with_name(name), named, "frames")
@@ -105,7 +110,7 @@ def _wrong_options(output: Path, ext: str | None, suffix: str) -> Iterator[str]:
         yield f"--output: got the file name {output}, expected a folder; file names follow the inputs'"
     if ext is not None and _dotted(ext) not in WRITABLE:
         yield f"--ext: got {ext!r}, expected one of {', '.join(sorted(name[1:] for name in WRITABLE))}"
-    if Path(f"name{suffix}").name != f"name{suffix}":
+    if "\0" in suffix or Path(f"name{suffix}").name != f"name{suffix}":
         yield f"--suffix: got {suffix!r}, expected a part of a file name, such as _x2"
 
 
@@ -113,7 +118,7 @@ def _find(text: str, output: Path) -> Iterator[tuple[Path, Path, bool]]:
     """Yield ``(file, its place below the output, named)`` for one input."""
     path = Path(text)
     if path.is_dir():
-        yield from ((file, file.relative_to(path), False) for file in _walk(path, output))
+        yield from ((file, file.relative_to(path), file.is_dir()) for file in _walk(path, output))
     elif path.exists():
         yield path, Path(path.name), True
     elif glob.has_magic(text):
@@ -122,18 +127,31 @@ def _find(text: str, output: Path) -> Iterator[tuple[Path, Path, bool]]:
                 yield from _find(match, output)
 
 
-def _nothing_found(text: str, output: Path) -> str:
+def _nothing_found(text: str, output: Path, others: list[Path]) -> str:
+    if not text:
+        return "got an empty INPUT, expected files, folders or globs"
     if os.path.realpath(text) == os.path.realpath(output):
         return f"--output: {output} is also an input, expected another folder"
+    if others:
+        return f"{text}: no image or video that can be read, only files of {suffixes_of(others)}"
     if Path(text).is_dir():
-        return f"{text}: no file in this folder, expected images"
+        return f"{text}: no file in this folder, expected images or videos"
     return f"{text}: no such file, and nothing matches it; expected files, folders or globs"
 
 
 def _walk(folder: Path, output: Path) -> Iterator[Path]:
-    """Yield all files below a folder in a stable order; each real folder once, so that links cannot loop."""
-    entered = {os.path.realpath(output)}
-    for parent, folders, files in os.walk(folder, followlinks=True, onerror=_cannot_list):
+    """Yield all files below a folder in a stable order; each real folder once, so that links cannot loop.
+
+    Folders below it that cannot be listed, such as ``lost+found``, are yielded themselves, at the end.
+    """
+    entered, closed = {os.path.realpath(output)}, list[Path]()
+
+    def pass_over(error: OSError) -> None:
+        if error.filename == os.fspath(folder):
+            raise ConfigError(f"{folder}: the folder cannot be listed ({error.strerror})") from error
+        closed.append(Path(error.filename))
+
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=pass_over):
         real = os.path.realpath(parent)
         if real in entered:
             folders.clear()
@@ -141,10 +159,7 @@ def _walk(folder: Path, output: Path) -> Iterator[Path]:
         entered.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(parent, name) for name in sorted(files) if not name.startswith("."))
-
-
-def _cannot_list(error: OSError) -> None:
-    raise ConfigError(f"{error.filename}: the folder cannot be listed ({error.strerror})") from error
+    yield from closed
 
 
 def _target_name(relative: Path, ext: str | None, suffix: str) -> Path:
@@ -174,6 +189,10 @@ def _clashes(jobs: list[Job]) -> Iterator[str]:
             yield f"{names} would both be written to {target}; restore them into different folders"
         elif os.path.realpath(target) in sources:
             yield f"{names} would be written over the input {target}; use another --output or a --suffix"
+
+
+def _is_restorable(path: Path) -> bool:
+    return path.suffix.lower() in READABLE | VIDEOS
 
 
 def _is_readable(path: Path) -> bool:

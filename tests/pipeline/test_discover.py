@@ -1,5 +1,6 @@
 """Which files a batch takes, and where their results go."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -50,6 +51,29 @@ def test_what_cannot_be_written_becomes_png(tmp_path: Path) -> None:
         "e.tif",
         "f.webp",
     ]
+
+
+def test_a_folder_that_cannot_be_listed_is_told_and_the_others_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "in/a.png", "in/lost+found/b.png")
+    list_folder = os.scandir
+
+    def refuse(folder: str) -> object:
+        if "lost+found" in folder:
+            raise PermissionError(errno.EACCES, "Permission denied", folder)
+        return list_folder(folder)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    monkeypatch.setattr("os.access", lambda path, mode: "lost+found" not in str(path))
+    found = plan([str(tmp_path / "in")], tmp_path / "out")
+    assert [(job.source.name, job.named) for job in found] == [("a.png", False), ("lost+found", True)]
+    assert mistakes(tmp_path, "in/lost+found") == ["in/lost+found: the folder cannot be listed (Permission denied)"]
+
+
+def test_a_folder_without_pictures_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.CR2", "in/deep/b.cr2", "in/notes.txt", "in/LICENSE")
+    assert mistakes(tmp_path, "in") == ["in: no image or video that can be read, only files of .cr2, .txt, LICENSE"]
 
 
 def test_names_follow_suffix_and_ext(tmp_path: Path) -> None:
@@ -133,7 +157,7 @@ def test_an_output_that_looks_like_a_file(tmp_path: Path) -> None:
 
 def test_an_empty_folder_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    assert mistakes(tmp_path, "in") == ["in: no file in this folder, expected images"]
+    assert mistakes(tmp_path, "in") == ["in: no file in this folder, expected images or videos"]
 
 
 def test_films_keep_their_container_if_it_can_be_written(tmp_path: Path) -> None:
