@@ -171,6 +171,10 @@ def _run(batch: Batch, jobs: list[Job], *, quiet: bool) -> int:
         _say_error(f"not judged: {record.input}: {record.quality and record.quality.error}")
     for record in tally.films:
         _tell_film(record, quiet=quiet)
+    if not quiet:
+        for note, inputs in tally.notes.items():
+            others = f" and {len(inputs) - 1} more" if len(inputs) > 1 else ""
+            _out.print(printable(f"note: {inputs[0]}{others}: {note}"))
     if tally.judged:
         _tell_figures(batch.output / "metrics.csv", tally.judged, quiet=quiet)
     if batch.page is not None:
@@ -189,11 +193,7 @@ def _run(batch: Batch, jobs: list[Job], *, quiet: bool) -> int:
 def _tell_film(record: Record, *, quiet: bool) -> None:
     for text in record.differs:
         _say_error(f"differs from its source: {record.input}: {text}")
-    if quiet:
-        return
-    for text in record.notes:
-        _out.print(printable(f"note: {record.input}: {text}"))
-    if record.flicker:
+    if record.flicker and not quiet:
         from pipeline.video.flicker import as_table
 
         _out.print(as_table({record.input: record.flicker}), soft_wrap=False)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from pipeline.errors import suffixes_of
 from pipeline.report import Record
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ class Tally:
         judged: What was compared with a reference.
         unjudged: What was restored, but could not be compared.
         films: Those of which there is something to tell.
+        notes: What a result does not hold of its input, with those inputs.
+        ignored: What is no image or video by its name.
     """
 
     def __init__(self) -> None:
@@ -36,6 +40,8 @@ class Tally:
         self.judged: list[Record] = []
         self.unjudged: list[Record] = []
         self.films: list[Record] = []
+        self.notes: dict[str, list[str]] = defaultdict(list)
+        self.ignored: list[Path] = []
         self.megapixels = 0.0
         self._started = time.perf_counter()
 
@@ -46,8 +52,13 @@ class Tally:
             self.problems.append(record)
         elif record.quality is not None:
             (self.judged if record.quality.figures else self.unjudged).append(record)
-        if (record.notes and record.frames) or record.differs or record.flicker:
+        if record.status == "ignored":
+            self.ignored.append(Path(record.input))
+        if record.differs or record.flicker:
             self.films.append(record)
+        if record.status == "done":
+            for note in record.notes:
+                self.notes[note].append(record.input)
         if record.status == "done" and record.input_size is not None:
             self.megapixels += record.input_size[0] * record.input_size[1] / 1e6
 
@@ -60,14 +71,16 @@ class Tally:
         return time.perf_counter() - self._started
 
     def summary(self, waiting: float) -> str:
-        """Return one line: ``14 inputs: 12 done, 2 skipped in 8.1 s (0.43 MP/s, 3% waiting for files)``.
+        """Return one line: ``14 inputs: 12 done, 2 ignored (.txt) in 8.1 s (0.43 MP/s, 3% waiting for files)``.
 
         Args:
             waiting: Share of the time that the device waited for reading and writing.
         """
         counts = ", ".join(f"{self.counts[status]} {status}" for status in _ORDER if self.counts[status])
+        counts += f" ({suffixes_of(self.ignored)})" if self.ignored else ""
+        inputs = "input" if self.counts.total() == 1 else "inputs"
         speed = f" ({self.speed()}, {waiting:.0%} waiting for files)" if self.counts["done"] else ""
-        return f"{self.counts.total()} inputs: {counts} in {self.seconds():.1f} s{speed}"
+        return f"{self.counts.total()} {inputs}: {counts} in {self.seconds():.1f} s{speed}"
 
 
 class Bars:

@@ -71,6 +71,18 @@ def test_failures_are_listed_at_the_end(run: Run) -> None:
     assert out.startswith("3 inputs: 2 done, 1 failed in ")
 
 
+def test_what_is_passed_over_and_what_is_lost_are_told(run: Run) -> None:
+    for name in ("c.CR2", "notes.txt"):
+        (Path("photos") / name).touch()
+    deep = np.random.default_rng(0).integers(0, 65535, (16, 24, 3), np.uint16)
+    for name in ("d.png", "e.png"):
+        cv2.imwrite(f"photos/{name}", deep)
+    code, out, _ = run(*RESTORE, "--ext", "jpg")
+    assert code == 0
+    assert "note: photos/d.png and 1 more: 16 bit reduced to 8 bit, the most JPEG holds\n6 inputs: " in out
+    assert " 4 done, 2 ignored (.cr2, .txt) in " in out
+
+
 def test_two_runs_do_not_write_to_the_same_folder(run: Run) -> None:
     from pipeline.results import reserved
 
