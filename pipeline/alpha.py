@@ -1,9 +1,16 @@
-"""Transparency beside the chain: stages see colours only, and alpha is enlarged alongside."""
+"""Transparency beside the chain: stages see colours only, and alpha is enlarged alongside.
+
+Whoever makes a logo paints what alpha hides in one colour, mostly black. A chain would carry that into the edges, as
+dark fringes on any other ground, so it is given the nearest visible colour there, and the one colour is put back.
+Hidden colours that differ mean something, such as a photo under a mask, and are restored like visible ones.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
+import numpy as np
 import torch
 
 from pipeline.engine.pixels import Pixels, to_pixels, to_tensor
@@ -11,16 +18,42 @@ from pipeline.images.picture import Picture
 from stages.layers import bicubic_upscale
 
 
+def visible_pixels(picture: Picture) -> Pixels:
+    """Return the pixels that a chain is to be given: the picture's own, with one colour under alpha 0 covered."""
+    if picture.alpha is None or _hidden_colour(picture.pixels, picture.alpha) is None:
+        return picture.pixels
+    hidden = picture.alpha == 0
+    _, nearest = cv2.distanceTransformWithLabels(
+        hidden.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    colours = np.zeros((nearest.max() + 1, *picture.pixels.shape[2:]), picture.pixels.dtype)
+    colours[nearest[~hidden]] = picture.pixels[~hidden]
+    return colours[nearest]
+
+
 def restored_like(picture: Picture, pixels: Pixels) -> Picture:
     """Return restored pixels as a picture, with the original's metadata and its alpha at the new size.
 
     Args:
         picture: The original.
-        pixels: What became of its pixels; larger by a whole factor.
+        pixels: What became of its ``visible_pixels``; larger by a whole factor.
     """
-    scale = pixels.shape[0] // picture.pixels.shape[0]
-    alpha = None if picture.alpha is None else _enlarged(picture.alpha, scale)
+    if picture.alpha is None:
+        return replace(picture, pixels=pixels)
+    alpha = _enlarged(picture.alpha, pixels.shape[0] // picture.pixels.shape[0])
+    if (colour := _hidden_colour(picture.pixels, picture.alpha)) is not None:
+        pixels = pixels.copy()
+        pixels[alpha == 0] = colour
     return replace(picture, pixels=pixels, alpha=alpha)
+
+
+def _hidden_colour(pixels: Pixels, alpha: Pixels) -> Pixels | None:
+    """Return the colour that alpha hides if it is one, and hides only a part; else None."""
+    hidden = alpha == 0
+    if hidden.all() or not hidden.any():
+        return None
+    colours = pixels[hidden]
+    return colours[0] if (colours == colours[0]).all() else None
 
 
 def _enlarged(plane: Pixels, scale: int) -> Pixels:
