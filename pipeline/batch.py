@@ -194,7 +194,7 @@ class Batch:
         return replace(skipped, quality=replace(record.quality, figures=figures))
 
     def _compute(self, work: Work) -> Work:
-        from pipeline.alpha import restored_like, visible_pixels
+        from pipeline.alpha import visible_pixels
         from pipeline.images import check_target
 
         assert self._engine is not None
@@ -205,13 +205,12 @@ class Batch:
             return replace(work, record=record)
         assert work.picture is not None
         check_target(work.job.target, work.picture, self._engine.chain.scale)
-        picture, quality = work.picture, work.record.quality
+        pixels, quality = visible_pixels(work.picture), work.record.quality
         keep_stages = bool(self.names) or self.judge is not None or (self.page is not None and self.page.has_room)
         with self._computing.span():
-            restoration = self._engine.run(visible_pixels(picture), keep_stages=keep_stages)
+            restoration = self._engine.run(pixels, keep_stages=keep_stages)
             if self.judge is not None and quality is not None:
-                stages = {name: restored_like(picture, made).pixels for name, made in restoration.stages.items()}
-                quality = self.judge.judge(quality, self._engine, picture.pixels, stages)
+                quality = self.judge.judge(quality, self._engine, pixels, restoration.stages)
         record = replace(work.record.computed(restoration), quality=quality)
         return replace(work, record=record, restoration=restoration)
 

@@ -8,7 +8,8 @@ The pictures of one input that are judged, by name:
 
 All are judged at the size of the reference, smaller ones enlarged bicubically, so that the figures of an input
 can be compared; and as pixels of the input's bit depth, before a file format such as JPEG loses any of them.
-Alpha does not count, gray counts as three equal channels, and ICC profiles are not applied.
+Alpha does not count, nor does one colour that it hides; gray counts as three equal channels, and ICC profiles are not
+applied.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import torch
 
+from pipeline.alpha import visible_pixels
 from pipeline.chain import Chain
 from pipeline.config import sha256_of
 from pipeline.engine.engine import Engine
@@ -91,7 +93,7 @@ class Judge:
         Args:
             quality: Names the reference; returned as it is where there is none.
             engine: What restored the input; the same for all inputs.
-            pixels: The input.
+            pixels: The input, as the chain was given it.
             stages: The picture after every stage.
         """
         if quality.reference is None:
@@ -149,7 +151,7 @@ def _variants(engine: Engine) -> dict[str, Engine]:
 
 def _read_reference(path: Path, pixels: Pixels, scale: int) -> Pixels:
     try:
-        clean = read_picture(path).pixels
+        clean = visible_pixels(read_picture(path))
     except ImageError as error:
         raise BrokenImage(f"the reference {path} {error}") from error
     height, width = (side * scale for side in pixels.shape[:2])

@@ -150,6 +150,16 @@ def test_a_perfect_result_is_told_as_perfect(tmp_path: Path) -> None:
     assert figures["after unsharp_mask"]["psnr_rgb"] < 40
 
 
+def test_a_colour_that_alpha_hides_does_not_count(tmp_path: Path) -> None:
+    for folder, hidden in (("in", 0), ("clean", 255)):
+        logo = np.full((16, 24, 4), 90, np.uint8)
+        logo[:, 12:] = hidden, hidden, hidden, 0
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "a.png"), logo)
+    figures = quality(restore(tmp_path, SAME)["a.png"]).figures
+    assert {judged["psnr_rgb"] for judged in figures.values()} == {100.0}
+
+
 def test_bad_references_stop_nothing(tmp_path: Path) -> None:
     for seed, name in enumerate(("broken.png", "good.png", "missing.png", "small.png")):
         paint_pair(tmp_path, name, seed=seed)
