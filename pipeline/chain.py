@@ -72,7 +72,7 @@ class Chain:
         precision: str = "auto",
         tile: int | Literal["auto"] = "auto",
     ) -> np.ndarray[Any, Any]:
-        """Restore one image. For many, keep an ``Engine``.
+        """Restore one image, by torch. For many, keep an ``Engine``, which may use a faster back end.
 
         Args:
             image: RGB ``(H, W, 3)`` or gray ``(H, W)``; uint8, uint16, or float, clamped to ``[0, 1]``.
@@ -87,7 +87,7 @@ class Chain:
 
         Raises:
             TypeError: for any other dtype or type.
-            ValueError: for any other shape, or for floats that are not finite.
+            ValueError: for any other shape, or for floats that are not finite or on another scale.
             ConfigError: for a device, precision or tile size that there is not.
             OutOfMemory: if not even the smallest tile fits.
         """

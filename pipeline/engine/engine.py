@@ -107,7 +107,7 @@ class Engine:
 
         Raises:
             TypeError: for any other dtype.
-            ValueError: for any other shape, or for floats that are not finite.
+            ValueError: for any other shape, or for floats that are not finite or on another scale.
             OutOfMemory: if not even the smallest tile fits.
             RestorationError: if a stage's result is not finite even in fp32.
         """

@@ -20,13 +20,16 @@ Pixels = np.ndarray[Any, Any]
 # Torch only stores uint16, and Metal does not even do that, so 16 bits travel as int32.
 _CARRIERS = {"uint8": torch.uint8, "uint16": torch.int32, "float32": torch.float32}
 
+# What filters leave a little outside of [0, 1] is clamped; of [0, 255] that would leave nothing but white.
+_OVERSHOOT = 2.0
+
 
 def checked(image: Pixels) -> Pixels:
     """Return the image if it is one: ``(H, W, 3)`` or ``(H, W)``; uint8, uint16, or float as float32.
 
     Raises:
         TypeError: for anything but an array of these dtypes.
-        ValueError: for any other shape, for no pixels at all, or for floats that are not finite.
+        ValueError: for any other shape, for no pixels at all, or for floats that are not finite or on another scale.
     """
     if not isinstance(image, np.ndarray):
         raise TypeError(f"got {type(image).__name__}, expected a NumPy array of pixels")
@@ -43,6 +46,8 @@ def checked(image: Pixels) -> Pixels:
         raise ValueError(f"got an array of shape {image.shape}, which holds no pixels")
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise ValueError("got floats that are NaN or infinite, expected values in [0, 1]")
+    if image.dtype.kind == "f" and image.max() > _OVERSHOOT:
+        raise ValueError(f"got floats up to {image.max():g}, expected values in [0, 1]; divide by what is white")
     return image
 
 

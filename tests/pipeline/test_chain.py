@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import Chain
+from pipeline import Chain, Engine
 from pipeline.config import ChainConfig
 from pipeline.errors import ConfigError
 from stages.dncnn import DnCNNConfig
@@ -80,6 +80,12 @@ def test_restore_takes_and_returns_an_array():
     image = np.random.default_rng(0).random((20, 30, 3))
     result = chain_of(EDSR).restore(image, device="cpu", precision="fp32", tile=16)
     assert (result.shape, result.dtype) == ((40, 60, 3), np.float32)
+
+
+def test_the_package_offers_an_engine_for_many_images():
+    image = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
+    chain = chain_of(EDSR)
+    assert np.array_equal(Engine(chain, device="cpu").run(image).pixels, chain.restore(image, device="cpu"))
 
 
 def test_importing_the_package_does_not_import_torch():

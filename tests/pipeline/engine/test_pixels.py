@@ -64,6 +64,7 @@ def test_images_from_read_only_and_turned_arrays_are_taken():
         (np.zeros((1, 4, 4, 3), np.uint8), ValueError, r"expected \(H, W, 3\)"),
         (np.zeros((0, 4, 3), np.uint8), ValueError, "no pixels"),
         (np.full((4, 4, 3), np.nan), ValueError, "NaN or infinite"),
+        (np.full((4, 4, 3), 255.0), ValueError, r"got floats up to 255, expected values in \[0, 1\]"),
     ],
 )
 def test_what_is_not_an_image_is_refused(image, error, text):

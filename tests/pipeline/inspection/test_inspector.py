@@ -8,6 +8,7 @@ import pipeline.inspection.inspector
 from pipeline.config import ChainConfig
 from pipeline.errors import ConfigError
 from pipeline.images import read_picture
+from pipeline.images.writer import quantised
 from pipeline.inspection.inspector import Inspector
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
@@ -61,7 +62,7 @@ def test_a_stage_sees_what_those_before_it_make() -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_gray_and_deep_pixels(dtype: type, tmp_path: Path) -> None:
-    inspect("unet:tail", tmp_path, PHOTO[..., 0].astype(dtype))
+    inspect("unet:tail", tmp_path, quantised(PHOTO[..., 0], np.dtype(dtype)))
     assert read_picture(tmp_path / "unet_01_tail.png").pixels.dtype == np.uint8
 
 
