@@ -37,13 +37,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Work:
-    """A job on its way; whatever has a status other than pending only passes through."""
+    """A job on its way; whatever has a status other than pending only passes through.
+
+    Attributes:
+        fresh: Nothing was at the target when the job was begun.
+    """
 
     job: Job
     record: Record
     picture: Picture | None = None
     restoration: Restoration[Pixels] | None = None
     film: Film | None = None
+    fresh: bool = False
 
 
 class Batch:
@@ -144,7 +149,8 @@ class Batch:
         if source.is_dir() and work.job.kind == "image":
             raise BrokenImage("the folder cannot be listed; what is in it was left out")
         if target is None:
-            raise RefusedImage(f"{source.suffix!r} is not the suffix of an image or video that can be read")
+            text = "is not the suffix of an image or video that can be read; convert it to PNG or TIFF first"
+            raise RefusedImage(f"{source.suffix!r} {text}")
         if work.job.kind != "image":
             found = replace(work.record, input_sha256=self._films.input_hash(work.job))
             record, film = self._films.open(work.job, self._compare(found, target), self.report)
@@ -162,7 +168,7 @@ class Batch:
         picture = read_picture(source)
         height, width = picture.pixels.shape[:2]
         record = replace(record, notes=picture.notes, input_size=(width, height))
-        return replace(work, record=record, picture=picture)
+        return replace(work, record=record, picture=picture, fresh=not os.path.lexists(target))
 
     @property
     def _films(self) -> FilmJobs:
@@ -237,6 +243,11 @@ class Batch:
                 output_sha256=sha256_of(temporary),
                 output_size=(width, height),
             )
+            if work.fresh and os.path.lexists(target):
+                raise RefusedImage(
+                    f"{target} has come up meanwhile, as the result of an input whose name differs in upper and lower "
+                    "case only, or by another program; restore it into another folder"
+                )
             self.report.append(record)
             temporary.replace(target)
         return Work(work.job, record)

@@ -154,6 +154,20 @@ def test_what_was_finished_less_exactly_is_restored_anew(tmp_path: Path) -> None
         assert statuses(restore(tmp_path, precision=precision, engine=no_engine)) == {"a.png": "skipped"}
 
 
+def test_names_that_the_file_system_does_not_tell_apart_lose_nothing(tmp_path: Path) -> None:
+    paint(tmp_path / "in/a.png")
+    first = paint(tmp_path / "first.png", seed=1).read_bytes()
+
+    def engine() -> Engine:  # made when the target has been looked at
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out/a.png").write_bytes(first)
+        return make_engine(MASK)
+
+    record = restore(tmp_path, engine=engine)["a.png"]
+    assert (record.status, "upper and lower case" in str(record.error)) == ("refused", True)
+    assert (tmp_path / "out/a.png").read_bytes() == first
+
+
 def test_the_longest_names_are_restored(tmp_path: Path) -> None:
     name = f"{'x' * 251}.png"
     paint(tmp_path / "in" / name)
@@ -272,7 +286,7 @@ def test_a_named_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
     told: list[Record] = []
     Batch(MASK, tmp_path / "out", Report(tmp_path / "r"), no_engine).run(jobs, told.append)
     assert [(record.status, record.error) for record in told] == [
-        ("refused", "'.txt' is not the suffix of an image or video that can be read")
+        ("refused", "'.txt' is not the suffix of an image or video that can be read; convert it to PNG or TIFF first")
     ]
 
 
