@@ -293,7 +293,7 @@ def _explained() -> Iterator[None]:
         _say_error("interrupted before anything was started")
         sys.exit(130)
     except (RestorationError, OSError) as error:
-        _say_error(str(error) if isinstance(error, RestorationError) else one_line(error))
+        _say_error(one_line(error))
         sys.exit(1)
     except Exception as error:
         _say_error(f"internal error, please report it: {type(error).__name__}: {error}")

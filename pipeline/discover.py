@@ -81,9 +81,9 @@ def plan(
 def _job(
     source: Path, relative: Path, named: bool, output: Path, ext: str | None, suffix: str, video: VideoOptions
 ) -> Job:
-    if source.is_dir() and not os.access(source, os.R_OK | os.X_OK):
-        return Job(source, relative, None, named)
     if source.is_dir():
+        if not os.access(source, os.R_OK | os.X_OK):
+            return Job(source, relative, None, named)
         name = f"{relative.name}{suffix}{video.suffix_for(source)}"
         return Job(source, relative, output / relative.with_name(name), named, "frames")
     if source.suffix.lower() in VIDEOS:

@@ -74,4 +74,5 @@ def one_line(error: Exception) -> str:
 
 def suffixes_of(paths: Iterable[Path]) -> str:
     """List the suffixes of files, for a message; a file without one by its name."""
-    return ", ".join(sorted({path.suffix.lower() or path.name for path in paths})[:10])
+    found = sorted({path.suffix.lower() or path.name for path in paths})
+    return ", ".join(found[:10] + ["..."] * (len(found) > 10))
