@@ -58,7 +58,10 @@ def config_from(card: Card) -> StageConfig:
     try:
         return TypeAdapter(AnyStageConfig).validate_python(card.config)
     except ValidationError as error:
-        raise WeightsError(f"the card's stage is not one of this version: {error}") from error
+        mistakes = "; ".join(
+            f"{'.'.join(map(str, found['loc']))}: got {found['input']!r}: {found['msg']}" for found in error.errors()
+        )
+        raise WeightsError(f"not a stage of this version: {mistakes}") from error
 
 
 def load_stage(path: Path) -> Stage:

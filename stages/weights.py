@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -144,8 +143,10 @@ def read_published(path: Path) -> dict[str, Tensor]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises many types on hostile or broken files
-        raise WeightsError(f"{path} is not a file of plain tensors: {json.dumps(str(error)[:300])}") from error
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror or error}") from error
+    except Exception as error:  # the unpickler raises many types; its texts advise to run the code in the file
+        raise WeightsError(f"{path} is not a file of plain tensors, such as torch.save(state_dict) writes") from error
     for wrapper in ("params_ema", "params", "state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
