@@ -85,7 +85,8 @@ def plain_loop(config: TrainingConfig, options: argparse.Namespace) -> float:
 
 def our_loop(config: TrainingConfig, options: argparse.Namespace) -> float:
     """Train as ``python -m train`` does, for one epoch."""
-    from train.fit import Run, fit
+    from train.fit import fit
+    from train.run import Run
     from train.task import RestorationTask
 
     keep_freed_memory()

@@ -20,10 +20,15 @@ from stages.weights import WeightsError
 from train.config import TrainingConfig, read_training
 from train.layouts import Files, find_files, refuse_leakage
 from train.precision import PRECISIONS
+from train.run import Interrupted, Run
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "train"
 # Of Lightning's warnings, those that ask nothing of the user.
-_NOISE = (r"Checkpoint directory .* exists and is not empty", r".*LeafSpec.* is deprecated")
+_NOISE = (
+    r"Checkpoint directory .* exists and is not empty",
+    r"The dirpath has changed from",
+    r".*LeafSpec.* is deprecated",
+)
 
 
 def main() -> int:
@@ -35,10 +40,13 @@ def main() -> int:
             compare(build_comparison_parser().parse_args(sys.argv[2:]))
         else:
             train(build_parser().parse_args())
-    except (ConfigError, WeightsError, FileNotFoundError, ValueError) as error:
+    except (ConfigError, WeightsError, FileNotFoundError, FileExistsError, NotADirectoryError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    except RestorationError as error:
+    except (Interrupted, KeyboardInterrupt) as error:
+        print(str(error) or "interrupted", file=sys.stderr)
+        return 130
+    except (RestorationError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -54,8 +62,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("-c", "--config", type=Path, help="another training YAML for it")
     _add_common(parser)
     parser.add_argument("--out", type=Path, help="folder of the run, new without --resume (default: runs/STAGE)")
-    parser.add_argument("--max-time", type=parse_time, metavar="HH:MM:SS", help="budget of time")
-    parser.add_argument("--max-epochs", type=int, default=-1, help="budget of epochs")
+    parser.add_argument(
+        "--max-time", type=parse_time, metavar="HH:MM:SS", help="budget of time, that before --resume included"
+    )
+    parser.add_argument(
+        "--max-epochs", type=parse_count, default=-1, metavar="N", help="budget of epochs, counted likewise"
+    )
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument("--init", type=Path, metavar="WEIGHTS", help="weights file, or shipped name, to start from")
     parser.add_argument(
@@ -108,8 +120,11 @@ def parse_time(text: str) -> timedelta:
     try:
         hours, minutes, seconds = (int(part) for part in text.split(":"))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected HH:MM:SS such as 00:20:00") from None
-    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+        hours = minutes = seconds = 0
+    time = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    if time <= timedelta():
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected HH:MM:SS such as 00:20:00")
+    return time
 
 
 def parse_count(text: str) -> int:
@@ -126,7 +141,7 @@ def train(options: argparse.Namespace) -> None:
 
     from lightning.pytorch.utilities import rank_zero_only
 
-    from train.fit import Run, fit
+    from train.fit import fit
 
     _prepare()
     train_files, validation_files = choose_files(options, config)

@@ -26,9 +26,10 @@ from stages.registry import load_stage
 from stages.stage import Stage
 from train.config import TrainingConfig
 from train.evaluate import restorer
-from train.fit import Run, fit
+from train.fit import fit
 from train.layouts import Files
 from train.pictures import Points, Row, draw_together, read_curve, write_sheet
+from train.run import Run
 from train.source import ValidationImages
 
 _FRAME = (360, 640)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import dataclass
-from datetime import timedelta
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,15 +18,18 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from pipeline.errors import ConfigError
+from pipeline.engine.device import find_device
+from pipeline.errors import RestorationError
 from stages.encoder_unet import EncoderUNet
 from stages.stage import Stage
 from stages.weights import Card, load_weights, resolve, save_weights
-from train.config import CosineSchedule, PlateauSchedule, TrainingConfig
+from train.checkpoints import FollowFolder, WholeCheckpoints
+from train.config import PlateauSchedule, TrainingConfig
 from train.inside import Behind, Inside
 from train.layouts import Files
 from train.pictures import draw_curves
 from train.precision import choose_precision
+from train.run import Interrupted, Run
 from train.schedules import AnnealOverBudget, LowerOnPlateau
 from train.source import StepSampler, TrainingBatches, ValidationImages
 from train.task import RestorationTask
@@ -36,71 +37,6 @@ from train.watch import Diverged, StopWhenDiverged, ValidationPictures
 
 _log = logging.getLogger(__name__)
 _OVERWRITE: dict[str, Any] = {"auto_insert_metric_name": False, "enable_version_counter": False}
-
-
-@dataclass(frozen=True)
-class Run:
-    """Where a run lies and what it may cost.
-
-    On several devices every process takes the batch of the YAML, so that N devices learn what one with N times the
-    batch does (but for batch norm, whose statistics are each process' own); each validates on all images.
-    """
-
-    folder: Path
-    max_time: timedelta | None = None
-    max_epochs: int = -1
-    resume: bool = False
-    init: Path | None = None
-    precision: str = "32"
-    device: str = "auto"
-    devices: int = 1
-
-    @property
-    def checkpoints(self) -> Path:
-        """Return the folder of best.ckpt and last.ckpt."""
-        return self.folder / "checkpoints"
-
-    @property
-    def last(self) -> Path:
-        """Return the checkpoint that --resume continues from."""
-        return self.checkpoints / "last.ckpt"
-
-    @property
-    def recipe(self) -> Path:
-        """Return the file of what the run learns by."""
-        return self.folder / "recipe.json"
-
-    def check(self, config: TrainingConfig) -> None:
-        """Refuse to overwrite a run, to resume one that is not there or learnt otherwise, a schedule without an end.
-
-        Raises:
-            ConfigError: with what to do instead.
-        """
-        if isinstance(config.schedule, CosineSchedule) and self.max_time is None and self.max_epochs < 1:
-            raise ConfigError("schedule: cosine falls over a budget; give --max-time or --max-epochs")
-        if self.resume and self.init:
-            raise ConfigError("--resume goes on from the run's own weights; leave out --init")
-        if self.resume and not self.last.is_file():
-            raise ConfigError(f"nothing to resume: there is no {self.last}; start without --resume")
-        if not self.resume and (self.folder / "log").exists():
-            raise ConfigError(f"{self.folder} holds a run already; give --resume to go on with it, or another --out")
-        if self.resume and self.recipe.is_file():
-            self._compare(config)
-
-    def keep(self, config: TrainingConfig) -> None:
-        """Write down what the run learns by, for whoever reads or resumes it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.recipe.write_text(config.model_dump_json(indent=2), encoding="utf-8")
-
-    def _compare(self, config: TrainingConfig) -> None:
-        before = json.loads(self.recipe.read_text(encoding="utf-8"))
-        now = config.model_dump(mode="json")
-        changes = [f"{key}: was {before.get(key)}, is {now[key]}" for key in now if before.get(key) != now[key]]
-        if changes:
-            raise ConfigError(
-                "a resumed run goes on by the recipe that it began with; for another, start a run with --init\n  "
-                + "\n  ".join(changes)
-            )
 
 
 def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_name: str) -> Path:
@@ -117,31 +53,41 @@ def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_
         The weights file, in the run's folder; that folder in all processes but the first.
 
     Raises:
-        ConfigError: if the folder or the budget is not what the run needs.
+        ConfigError: if the folder, the device or the budget is not what the run needs.
         Diverged: if the weights became NaN; the best ones of before are exported.
+        Interrupted: by Ctrl-C or SIGTERM; the best weights so far are exported.
+        RestorationError: if the budget was spent before anything was judged.
     """
     L.seed_everything(config.seed)
     stage = build_stage(config, run)
-    best = ModelCheckpoint(run.checkpoints, filename="best", monitor="val/psnr", mode="max", **_OVERWRITE)
-    trainer = build_trainer(config, run, best)
-    if trainer.is_global_zero:
-        run.check(config)
-        run.keep(config)
-    # Now: the chain's file may be another by the end of the run.
-    config = config.model_copy(update={"trained_for": config.trained_for + config.route.note()})
-    inside = Inside(config.route, trainer.strategy.root_device)
-    loaders = build_loaders(config, train, validation, inside, trainer)
-    try:
-        trainer.fit(RestorationTask(config, stage, inside), *loaders, ckpt_path=run.last if run.resume else None)
-    except Diverged as error:
-        if not (best.best_model_path and trainer.is_global_zero):
-            raise
-        weights = conclude(config, Path(best.best_model_path), run.folder, data_name)
-        raise Diverged(f"{error}; the best weights of before are in {weights}, to go on from with --init") from error
-    if not trainer.is_global_zero:
-        return run.folder
-    tell_early_stop(trainer)
-    return conclude(config, Path(best.best_model_path), run.folder, data_name)
+    trainer = build_trainer(config, run)
+    with run.alone() if trainer.is_global_zero else nullcontext():
+        if trainer.is_global_zero:
+            run.check(config, train, validation)
+            run.keep(config, train, validation)
+        # Now: the chain's file may be another by the end of the run.
+        config = config.model_copy(update={"trained_for": config.trained_for + config.route.note()})
+        inside = Inside(config.route, trainer.strategy.root_device)
+        loaders = build_loaders(config, train, validation, inside, trainer)
+        try:
+            trainer.fit(RestorationTask(config, stage, inside), *loaders, ckpt_path=run.last if run.resume else None)
+        except Diverged as error:
+            raise Diverged(f"{error}{rescue(config, run, trainer, data_name)}") from error
+        except (KeyboardInterrupt, SystemExit) as error:  # the latter is what Lightning makes of Ctrl-C and SIGTERM
+            again = "go on with --resume" if run.last.is_file() else "no epoch was finished, so start it again"
+            told = f"interrupted in epoch {trainer.current_epoch + 1}; {again}"
+            raise Interrupted(f"{told}{rescue(config, run, trainer, data_name)}") from error
+        if not trainer.is_global_zero:
+            return run.folder
+        tell_early_stop(trainer)
+        return conclude(config, run, data_name)
+
+
+def rescue(config: TrainingConfig, run: Run, trainer: L.Trainer, data_name: str) -> str:
+    """Export the best weights of a run that broke off, if it has any; return what is told of them."""
+    if not (run.best.is_file() and trainer.is_global_zero):
+        return ""
+    return f"; the best weights so far are in {conclude(config, run, data_name)}, to go on from with --init"
 
 
 def build_stage(config: TrainingConfig, run: Run) -> Stage:
@@ -169,22 +115,35 @@ def build_loaders(
     )
 
 
-def conclude(config: TrainingConfig, checkpoint: Path, folder: Path, data_name: str) -> Path:
-    """Draw the curves and export the weights."""
-    draw_curves(folder)
-    return export(config, checkpoint, folder, data_name)
+def conclude(config: TrainingConfig, run: Run, data_name: str) -> Path:
+    """Draw the curves and export the weights.
+
+    Raises:
+        RestorationError: if the budget was spent before anything was judged.
+    """
+    if not run.best.is_file():
+        raise RestorationError("the run ended before its first validation; give it more time")
+    draw_curves(run.folder)
+    return export(config, run.best, run.folder, data_name)
 
 
-def build_trainer(config: TrainingConfig, run: Run, best: ModelCheckpoint) -> L.Trainer:
-    """Assemble Lightning's trainer with everything that watches over a run."""
+def build_trainer(config: TrainingConfig, run: Run) -> L.Trainer:
+    """Assemble Lightning's trainer with everything that watches over a run.
+
+    Raises:
+        ConfigError: if this machine has not the devices, or those not the precision.
+    """
+    find_device(run.device)
+    best = ModelCheckpoint(run.checkpoints, filename=run.best.stem, monitor="val/psnr", mode="max", **_OVERWRITE)
     callbacks: list[L.Callback] = [
         EMAWeightAveraging(decay=config.ema),
         StopWhenDiverged(),
         ValidationPictures(run.folder / "pictures", config.picture_epochs),
         schedule_of(config, run),
         EarlyStopping("val/psnr", mode="max", patience=config.early_stopping, min_delta=0.001),
+        FollowFolder(best),
         best,
-        ModelCheckpoint(run.checkpoints, filename="last", **_OVERWRITE),
+        ModelCheckpoint(run.checkpoints, filename=run.last.stem, **_OVERWRITE),
     ]
     return L.Trainer(
         default_root_dir=run.folder,
@@ -197,6 +156,7 @@ def build_trainer(config: TrainingConfig, run: Run, best: ModelCheckpoint) -> L.
         accumulate_grad_batches=config.accumulate,
         gradient_clip_val=config.clip,
         callbacks=callbacks,
+        plugins=WholeCheckpoints(),
         # Flushed at once: a killed run must find in its log all that came before its checkpoint.
         logger=[TensorBoardLogger(run.folder, "tensorboard"), CSVLogger(run.folder, "log", flush_logs_every_n_steps=1)],
         log_every_n_steps=min(50, config.steps_per_epoch),

@@ -75,6 +75,12 @@ class Files:
             ),
         )
 
+    def described(self) -> dict[str, int | str]:
+        """Return how many there are, and a digest of names and sizes; wherever the folders lie, it is the same."""
+        found = sorted(f"{path.name} {size}" for path, size in _sizes(self).items())
+        digest = hashlib.sha256("\n".join(found).encode("utf-8", "surrogateescape")).hexdigest()
+        return {"images": len(self.clean), "pairs": len(self.pairs), "names and sizes": digest[:16]}
+
     def every_path(self) -> Iterator[Path]:
         """Yield all files, both sides of the pairs."""
         yield from self.clean

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from pipeline.engine.device import cpu_computes_in_bf16
+from pipeline.engine.device import cpu_computes_in_bf16, find_device
+from pipeline.errors import ConfigError
 
 PRECISIONS = ("auto", "32", "16-mixed", "bf16-mixed")
 
@@ -17,7 +18,12 @@ def choose_precision(name: str, device: str) -> str:
     Args:
         name: One of ``PRECISIONS``.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        ConfigError: for 16-mixed without a GPU.
     """
+    if name == "16-mixed" and find_device(device).type == "cpu":
+        raise ConfigError("--precision: got 16-mixed, which needs a GPU; expected bf16-mixed, 32 or auto on a CPU")
     if name != "auto":
         return name
     if device in ("auto", "cuda") and torch.cuda.is_available():

@@ -20,10 +20,11 @@ from stages.weights import WeightsError, read_card, save_weights
 from train.__main__ import CONFIGS
 from train.config import CosineSchedule, TrainingConfig, read_training
 from train.data import read_rgb
-from train.fit import Run, fit
+from train.fit import fit
 from train.inside import Inside
 from train.layouts import Files, find_files
 from train.pictures import read_curve
+from train.run import Interrupted, Run
 from train.schedules import AnnealOverBudget
 from train.source import TrainingBatches, ValidationImages
 from train.task import RestorationTask
@@ -147,12 +148,50 @@ def test_diverged_weights_stop_the_run_and_the_best_ones_of_before_are_kept(
         return degraded * (torch.nan if index == 19 else 1), clean
 
     monkeypatch.setattr(TrainingBatches, "__getitem__", poisoned)
-    with pytest.raises(Diverged, match=r"not finite after step 24; .* the best weights of before are in .*dncnn"):
+    with pytest.raises(Diverged, match=r"not finite after step 24; .* the best weights so far are in .*dncnn"):
         run(config, files, tmp_path / "run", max_epochs=9)
     assert read_card(tmp_path / "run" / "dncnn.safetensors").steps in (8, 16)
     last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=False)
     assert last["global_step"] == 16
     assert all(tensor.isfinite().all() for tensor in last["current_model_state"].values())
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_its_best_weights_and_says_how_to_go_on(
+    config: TrainingConfig,
+    files: tuple[Files, Files],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sent: signal.Signals,
+) -> None:
+    make = TrainingBatches.__getitem__
+
+    def interrupted(batches: TrainingBatches, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        if index == 12:
+            signal.raise_signal(sent)
+        return make(batches, index)
+
+    monkeypatch.setattr(TrainingBatches, "__getitem__", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(Interrupted, match=r"in epoch 2; go on with --resume; the best weights .* in .*dncnn"):
+            run(config, files, tmp_path / "run", max_epochs=3)
+    finally:
+        signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored
+    assert read_card(tmp_path / "run" / "dncnn.safetensors").steps == 8
+    monkeypatch.undo()
+    run(config, files, tmp_path / "run", max_epochs=3, resume=True)
+    assert len(column(tmp_path / "run", "val/psnr")) == 3
+
+
+def test_a_run_that_was_moved_keeps_its_best(
+    config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(config, files, tmp_path / "run", max_epochs=1)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    monkeypatch.setattr("train.task.capped_psnr", lambda restored, clean: torch.tensor(1.0))
+    weights = run(config, files, tmp_path / "moved", max_epochs=2, resume=True)
+    assert read_card(weights).steps == 8
 
 
 @pytest.mark.slow

@@ -13,9 +13,10 @@ from pipeline.config import load_chain_config
 from stages.registry import STAGES, load_stage
 from stages.weights import Card, read_card, save_weights
 from train.config import TrainingConfig
-from train.fit import Run, fit
+from train.fit import fit
 from train.inside import Behind, Inside
 from train.layouts import Files, find_files
+from train.run import Run
 from train.source import TrainingBatches, ValidationImages
 from train.task import capped_psnr
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from pipeline.errors import ConfigError
 from train.precision import choose_precision
 
 
@@ -15,7 +16,12 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_a_given_precision_is_kept(machine: pytest.MonkeyPatch) -> None:
-    assert choose_precision("16-mixed", "cpu") == "16-mixed"
+    assert choose_precision("bf16-mixed", "cpu") == "bf16-mixed"
+
+
+def test_float16_needs_a_gpu(machine: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="got 16-mixed, which needs a GPU"):
+        choose_precision("16-mixed", "auto")
 
 
 def test_cpu_learns_in_bf16_only_where_it_computes_in_it(machine: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,123 @@
+"""The folder of a run: what it holds, who may write into it, and what a resumed run must have in common with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pipeline.errors import ConfigError, RestorationError
+from train.config import CosineSchedule, TrainingConfig
+from train.layouts import Files
+
+
+class Interrupted(RestorationError):  # noqa: N818  (what happened, not a fault of the program)
+    """Ctrl-C or SIGTERM; the checkpoints are those of the last whole epoch."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a run lies and what it may cost.
+
+    On several devices every process takes the batch of the YAML, so that N devices learn what one with N times the
+    batch does (but for batch norm, whose statistics are each process' own); each validates on all images.
+    """
+
+    folder: Path
+    max_time: timedelta | None = None
+    max_epochs: int = -1
+    resume: bool = False
+    init: Path | None = None
+    precision: str = "32"
+    device: str = "auto"
+    devices: int = 1
+
+    @property
+    def checkpoints(self) -> Path:
+        """Return the folder of best.ckpt and last.ckpt."""
+        return self.folder / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """Return the checkpoint that the weights are taken from."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """Return the checkpoint that --resume continues from."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def recipe(self) -> Path:
+        """Return the file of what the run learns by."""
+        return self.folder / "recipe.json"
+
+    @property
+    def material(self) -> Path:
+        """Return the file of what the run learns from."""
+        return self.folder / "material.json"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other runs out of the folder; a killed run's hold on it ends with its process.
+
+        Raises:
+            ConfigError: if another run is going on in it, or it is a file.
+        """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ConfigError(f"--out: got the file {self.folder}, expected a folder, new or of a run")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ConfigError(f"another run is going on in {self.folder}; take another --out") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def check(self, config: TrainingConfig, train: Files, validation: Files) -> None:
+        """Refuse to overwrite a run, to resume one that is not there or learnt otherwise, a schedule without an end.
+
+        Raises:
+            ConfigError: with what to do instead.
+        """
+        if isinstance(config.schedule, CosineSchedule) and self.max_time is None and self.max_epochs < 1:
+            raise ConfigError("schedule: cosine falls over a budget; give --max-time or --max-epochs")
+        if self.resume and self.init:
+            raise ConfigError("--resume goes on from the run's own weights; leave out --init")
+        if self.resume and not self.last.is_file():
+            raise ConfigError(f"nothing to resume: there is no {self.last}; start without --resume")
+        if not self.resume and self.last.is_file():
+            raise ConfigError(f"{self.folder} holds a run already; give --resume to go on with it, or another --out")
+        if self.resume:
+            _compare("recipe", self.recipe, config.model_dump(mode="json"))
+            _compare("data", self.material, self._material(train, validation))
+
+    def keep(self, config: TrainingConfig, train: Files, validation: Files) -> None:
+        """Write down what the run learns by and from, for whoever reads or resumes it."""
+        self.recipe.write_text(config.model_dump_json(indent=2), encoding="utf-8")
+        self.material.write_text(json.dumps(self._material(train, validation), indent=2), encoding="utf-8")
+
+    def _material(self, train: Files, validation: Files) -> dict[str, Any]:
+        return {"data": train.described(), "validation": validation.described(), "devices": self.devices}
+
+
+def _compare(what: str, file: Path, now: dict[str, Any]) -> None:
+    """Refuse what differs from what a run has written down."""
+    if not file.is_file():
+        return
+    before = json.loads(file.read_text(encoding="utf-8"))
+    changes = [f"{key}: was {before.get(key)}, is {now[key]}" for key in now if before.get(key) != now[key]]
+    if changes:
+        raise ConfigError(
+            f"a resumed run goes on by the {what} that it began with; for another, start a run with --init\n  "
+            + "\n  ".join(changes)
+        )
