@@ -29,6 +29,7 @@ from train.inside import Behind, Inside
 from train.layouts import Files
 from train.pictures import draw_curves
 from train.precision import choose_precision
+from train.progress import Bar, progress_of, tell_start
 from train.run import Interrupted, Run
 from train.schedules import AnnealOverBudget, LowerOnPlateau
 from train.source import StepSampler, TrainingBatches, ValidationImages
@@ -68,7 +69,9 @@ def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_
         # Now: the chain's file may be another by the end of the run.
         config = config.model_copy(update={"trained_for": config.trained_for + config.route.note()})
         inside = Inside(config.route, trainer.strategy.root_device)
-        loaders = build_loaders(config, train, validation, inside, trainer)
+        images = ValidationImages(config, validation, config.route.multiple_of)
+        loaders = build_loaders(config, train, images, inside, trainer)
+        tell_start(stage, images, config.scale, trainer, data_name)
         try:
             trainer.fit(RestorationTask(config, stage, inside), *loaders, ckpt_path=run.last if run.resume else None)
         except Diverged as error:
@@ -101,13 +104,12 @@ def build_stage(config: TrainingConfig, run: Run) -> Stage:
 
 
 def build_loaders(
-    config: TrainingConfig, train: Files, validation: Files, inside: Inside, trainer: L.Trainer
+    config: TrainingConfig, train: Files, images: ValidationImages, inside: Inside, trainer: L.Trainer
 ) -> tuple[DataLoader, DataLoader]:
     """Return this process' training batches and the validation images, as they reach the stage."""
     rank, ranks, route = trainer.global_rank, trainer.world_size, config.route
     batches = TrainingBatches(config.widened(), train, inside.device, rank, ranks)
     reached = Behind(batches, inside, route.margin, config.share, rank, ranks)
-    images = ValidationImages(config, validation, route.multiple_of)
     met = [(inside.before(degraded), clean) for degraded, clean in images.samples]
     return (
         DataLoader(reached, batch_size=None, sampler=StepSampler(config.steps_per_epoch * config.accumulate)),
@@ -142,6 +144,7 @@ def build_trainer(config: TrainingConfig, run: Run) -> L.Trainer:
         schedule_of(config, run),
         EarlyStopping("val/psnr", mode="max", patience=config.early_stopping, min_delta=0.001),
         FollowFolder(best),
+        *progress_of(best),
         best,
         ModelCheckpoint(run.checkpoints, filename=run.last.stem, **_OVERWRITE),
     ]
@@ -162,6 +165,7 @@ def build_trainer(config: TrainingConfig, run: Run) -> L.Trainer:
         log_every_n_steps=min(50, config.steps_per_epoch),
         num_sanity_val_steps=0,
         enable_model_summary=False,
+        enable_progress_bar=any(isinstance(callback, Bar) for callback in callbacks),
         use_distributed_sampler=False,
     )
 

@@ -56,7 +56,7 @@ class RestorationTask(L.LightningModule):
         """
         degraded, clean = batch
         restored = self.inside.after(self.stage.forward(degraded)).clamp(0, 1)
-        self.log("val/psnr", capped_psnr(restored, clean), prog_bar=True, batch_size=len(clean), sync_dist=True)
+        self.log("val/psnr", capped_psnr(restored, clean), batch_size=len(clean), sync_dist=True)
         return restored
 
     def on_train_epoch_start(self) -> None:

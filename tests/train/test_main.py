@@ -1,4 +1,5 @@
 import argparse
+import re
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,11 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 
 def test_one_command_trains_a_stage(
-    monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
+    recipe: Path,
+    sharp_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "run"
     options = ["--data", sharp_folder, "--out", out, "--max-epochs", 1, "--device", "cpu"]
@@ -36,6 +41,11 @@ def test_one_command_trains_a_stage(
     card = read_card(out / "dncnn.safetensors")
     assert card.steps == 4
     assert card.data.startswith("photos: ")
+    network, start, epoch, weights = capsys.readouterr().out.splitlines()
+    assert network.startswith("DnCNN: 1,611 parameters")
+    assert re.search(r"photos: \d images, 0 pairs; validating on \d, 2\d\.\d\d dB as they are given", start)
+    assert re.search(r"epoch 1 of 1: step 4, loss .*, \d\d\.\d\d dB \(the best\), rate 0.001", epoch)
+    assert weights == str(out / "dncnn.safetensors")
 
 
 def test_other_folders_can_validate(
