@@ -18,10 +18,11 @@ from pipeline.errors import ConfigError, RestorationError
 from pipeline.process import keep_freed_memory
 from stages.weights import WeightsError
 from train.config import TrainingConfig, read_training
-from train.layouts import Files, find_files, refuse_leakage
+from train.layouts import Files, find_files, refuse_leakage, without_copies
 from train.precision import PRECISIONS
 from train.run import Interrupted, Run
 
+_log = logging.getLogger("train")
 CONFIGS = Path(__file__).parents[1] / "configs" / "train"
 # Of Lightning's warnings, those that ask nothing of the user.
 _NOISE = (
@@ -186,10 +187,23 @@ def choose_files(options: argparse.Namespace, config: TrainingConfig) -> tuple[F
     """Return what to learn from and what to validate on."""
     files = find_files(options.data, config.data.blur, config.scale)
     if not options.val:
-        return files.split(config.data.held_out)
+        return hold_out(files, config.data.held_out)
     validation_files = find_files(options.val, config.data.blur, config.scale)
     refuse_leakage(files, validation_files)
     return files, validation_files
+
+
+def hold_out(files: Files, every: int) -> tuple[Files, Files]:
+    """Split files into those to learn from and those to validate on, and tell what is special about it."""
+    train, validation = files.split(every)
+    if train == validation:
+        _log.warning("one image is all there is: it is learnt from and judged by, which shows over-fitting alone")
+        return train, validation
+    apart = without_copies(train, validation)
+    copies = len(train.clean) + len(train.pairs) - len(apart.clean) - len(apart.pairs)
+    if copies:
+        _log.warning("not learnt from: %d that have the very content of what is held out to validate on", copies)
+    return apart, validation
 
 
 if __name__ == "__main__":

@@ -28,12 +28,23 @@ def read_rgb(path: Path) -> np.ndarray:
     """Read any 8-bit image as ``(H, W, 3)`` RGB.
 
     Raises:
-        ValueError: if it cannot be decoded.
+        ValueError: if it is missing, cannot be decoded or is cut off.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    if _is_cut_off(content):
+        raise ValueError(f"{path} is cut off")
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB) if content else None
     if image is None:
         raise ValueError(f"{path} cannot be decoded")
     return image
+
+
+def _is_cut_off(content: bytes) -> bool:
+    """Tell whether a JPEG's last scan has no end: its missing rows would be decoded as grey, without a word."""
+    return content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
 
 
 def read_clean(paths: Sequence[Path]) -> list[np.ndarray]:

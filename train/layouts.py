@@ -1,9 +1,9 @@
 """Where the images lie: single files, folders of sharp images, folders of pairs, and the layouts of the usual sets.
 
-A pair is a degraded and a clean image of the same name in two folders side by side (``blur`` and ``sharp``, ``input``
-and ``target``, ``noisy`` and ``clean``, ``lq`` and ``gt``; GoPro, any folder of pairs), in two trees side by side
-(REDS), in ``NAME_HR`` and ``NAME_LR_bicubic/X2`` (DIV2K, Flickr2K) or on a line of a list file (RealBlur). What lies
-in a folder of degraded images without being half of a pair is never taken for a clean image.
+A pair is a degraded and a clean image of the same name, in any two formats, in two folders side by side (``blur`` and
+``sharp``, ``input`` and ``target``, ``noisy`` and ``clean``, ``lq`` and ``gt``; GoPro, any folder of pairs), in two
+trees side by side (REDS), in ``NAME_HR`` and ``NAME_LR_bicubic/X2`` (DIV2K, Flickr2K) or on a line of a list file
+(RealBlur). What lies in a folder of degraded images without being half of a pair is never taken for a clean image.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ def find_files(sources: Iterable[Path], blur: BlurFolder = "blur", scale: int = 
         elif source.is_dir():
             for path in _images_below(source):
                 degraded = _degraded_side(path, blur, scale)
-                if degraded is not None and degraded.is_file():
-                    pairs.append((degraded, path))
+                if degraded is not None and (found := _in_any_format(degraded)):
+                    pairs.append((found, path))
                 elif not _is_degraded(path.relative_to(source.parent)):
                     clean.append(path)
         elif source.is_file() and source.suffix.lower() == ".txt":
@@ -134,6 +134,15 @@ def scene_of(clean: Path) -> Path:
     if folder.name == "sharp" or (folder.name in _DEGRADED_OF and folder.name not in _TREES):
         return folder.parent
     return clean if _LARGE.fullmatch(folder.name) else folder
+
+
+def without_copies(train: Files, validation: Files) -> Files:
+    """Return what to learn from, less what is held out as well, by its content under another name."""
+    copies = {path for _, path in _same_content(validation, train)}
+    return Files(
+        tuple(path for path in train.clean if path not in copies),
+        tuple(pair for pair in train.pairs if copies.isdisjoint(pair)),
+    )
 
 
 def refuse_leakage(train: Files, validation: Files) -> None:
@@ -185,21 +194,30 @@ def _degraded_side(clean: Path, blur: BlurFolder, scale: int) -> Path | None:
     return folder.with_name(degraded) / clean.name if degraded else None
 
 
+def _in_any_format(path: Path) -> Path | None:
+    """Return the file of this name, or else of this name with another image suffix; None if there is none."""
+    candidates = [path, *(path.with_suffix(suffix) for suffix in sorted(IMAGE_SUFFIXES))]
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
 def _is_degraded(path: Path) -> bool:
     return any(_DEGRADED.fullmatch(part) for part in path.parent.parts)
 
 
 def _read_list(file: Path) -> list[PathPair]:
-    """Read RealBlur's format: ``clean degraded`` a line, relative to the list."""
+    """Read RealBlur's format: ``clean degraded`` a line, relative to the list, with a space or a tab between."""
     pairs = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        match line.split():
+        match line.split("\t") if "\t" in line else line.split():
             case []:
                 pass
             case [clean, degraded]:
                 pairs.append((file.parent / degraded, file.parent / clean))
             case words:
-                raise ValueError(f"{file}:{number}: got {len(words)} words, expected `clean degraded`")
+                raise ValueError(
+                    f"{file}:{number}: got {len(words)} words, expected `clean degraded`, with a tab between "
+                    "where names have spaces"
+                )
     return pairs
 
 

@@ -45,8 +45,12 @@ class TrainingBatches(Dataset[Pair]):
         self.margin = recipe.margin(config.degradation)
         crop, scale, oriented = config.data.crop, config.scale, config.data.oriented
         clean, pairs = read_clean(files.clean), self._read_pairs(files)
-        self.clean = CropBank(clean, crop + 2 * self.margin, device, oriented=oriented) if files.clean else None
-        self.pairs = PairBank(pairs, crop, scale, device, oriented=oriented) if files.pairs else None
+        if not clean and not pairs:
+            raise ValueError("nothing to learn from: no image or pair of --data can be read and is not held out")
+        if files.pairs and not pairs:
+            raise ValueError(f"none of the {len(files.pairs)} pairs to learn from can be used, as told above")
+        self.clean = self._clean_bank(clean) if clean else None
+        self.pairs = PairBank(pairs, crop, scale, device, oriented=oriented) if pairs else None
 
     def __getitem__(self, index: int) -> Pair:
         """Return this process' share of batch ``index``.
@@ -62,6 +66,14 @@ class TrainingBatches(Dataset[Pair]):
             parts.append(self._synthetic(self.clean, self.batch - from_pairs, generator))
         degraded, clean = (torch.cat(side)[self.share] for side in zip(*parts, strict=True))
         return degraded, clean
+
+    def _clean_bank(self, images: list[np.ndarray]) -> CropBank:
+        crop = self.config.data.crop
+        try:
+            return CropBank(images, crop + 2 * self.margin, self.device, oriented=self.config.data.oriented)
+        except ValueError as error:
+            reach = f" (crops of {crop}, and {self.margin} around, as far as the degradation reaches)"
+            raise ValueError(f"{error}{reach if self.margin else ''}") from error
 
     def _read_pairs(self, files: Files) -> list[ImagePair]:
         scale = self.config.scale

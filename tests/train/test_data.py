@@ -24,6 +24,18 @@ def test_a_broken_file_is_named_and_left_out(sharp_folder: Path, caplog: pytest.
     assert "broken.png" in caplog.text
 
 
+def test_a_jpeg_that_is_cut_off_is_not_learnt_from(textured: np.ndarray, tmp_path: Path) -> None:
+    whole = cv2.imencode(".jpg", textured)[1].tobytes()
+    preview = b"\xff\xe1\x00\x10" + b"\xff\xd8\xff\xda" + b"\x00" * 8 + b"\xff\xd9"
+    (tmp_path / "whole.jpg").write_bytes(whole[:2] + preview + whole[2:] + b"what a phone adds")
+    assert read_rgb(tmp_path / "whole.jpg").shape == (80, 120, 3)
+    (tmp_path / "half.jpg").write_bytes(whole[:2] + preview + whole[2 : len(whole) // 2])
+    with pytest.raises(ValueError, match=r"half\.jpg is cut off"):
+        read_rgb(tmp_path / "half.jpg")
+    with pytest.raises(ValueError, match=r"none\.jpg cannot be read: No such file"):
+        read_rgb(tmp_path / "none.jpg")
+
+
 def test_pairs_of_unequal_size_are_left_out(pair_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     pairs = find_files([pair_folder]).pairs
     smaller = read_rgb(pairs[0][0])[:-2]

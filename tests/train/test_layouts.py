@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from train.layouts import Files, find_files, refuse_leakage, scene_of
+from train.layouts import Files, find_files, refuse_leakage, scene_of, without_copies
 
 
 def make(root: Path, *names: str) -> Path:
@@ -40,6 +40,25 @@ def test_gopro_has_two_kinds_of_blur(tmp_path: Path, blur: str) -> None:
 def test_folders_of_pairs_by_their_usual_names(tmp_path: Path, degraded: str, clean: str) -> None:
     root = make(tmp_path, f"{degraded}/a.png", f"{degraded}/alone.png", f"{clean}/a.png", f"{clean}/b.png")
     assert named(find_files([root]), root) == ([f"{clean}/b.png"], [(f"{degraded}/a.png", f"{clean}/a.png")])
+
+
+def test_the_two_sides_of_a_pair_may_differ_in_format(tmp_path: Path) -> None:
+    root = make(tmp_path, "blur/a.jpg", "sharp/a.png")
+    assert named(find_files([root]), root) == ([], [("blur/a.jpg", "sharp/a.png")])
+
+
+def test_names_with_spaces_are_listed_with_a_tab(tmp_path: Path) -> None:
+    make(tmp_path, "a b.png", "c d.png")
+    (tmp_path / "pairs.txt").write_text("a b.png\tc d.png\n")
+    assert named(find_files([tmp_path / "pairs.txt"]), tmp_path) == ([], [("c d.png", "a b.png")])
+
+
+def test_copies_of_what_is_held_out_are_not_learnt_from(tmp_path: Path) -> None:
+    make(tmp_path, "1.png", "2.png", "3.png")
+    (tmp_path / "copy.png").write_bytes((tmp_path / "3.png").read_bytes())
+    train = Files(tuple(tmp_path / name for name in ("1.png", "2.png", "copy.png")), ())
+    left = without_copies(train, Files((tmp_path / "3.png",), ()))
+    assert named(left, tmp_path) == (["1.png", "2.png"], [])
 
 
 def test_reds_keeps_its_sides_in_two_trees(tmp_path: Path) -> None:
