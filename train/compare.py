@@ -20,6 +20,7 @@ from rich.table import Table
 from torch import Tensor
 
 from pipeline.engine.device import find_device
+from pipeline.errors import ConfigError
 from pipeline.evaluation.metrics import psnr_rgb, ssim_y
 from stages.profile import count_macs, count_parameters
 from stages.registry import load_stage
@@ -104,13 +105,23 @@ def on_equal_terms(config: TrainingConfig, first: TrainingConfig) -> TrainingCon
 def train_once(
     config: TrainingConfig, train: Files, validation: Files, folder: Path, options: argparse.Namespace
 ) -> Path:
-    """Train one network, unless an earlier run has; return its weights."""
-    weights = folder / f"{config.stage.stage}.safetensors"
-    if weights.is_file():
-        return weights
+    """Train one network, unless an earlier run has; return its weights.
+
+    Raises:
+        ConfigError: if the earlier run had another recipe, other data or another budget.
+    """
     run = Run(folder, max_time=options.budget, precision=options.precision, device=options.device)
     run = replace(run, resume=run.last.is_file())
-    return fit(config, train, validation, run, f"{len(train.clean)} images, {len(train.pairs)} pairs")
+    run.check(config, train, validation)
+    weights, finished = folder / f"{config.stage.stage}.safetensors", folder / "budget.txt"
+    if finished.is_file():
+        spent = finished.read_text(encoding="utf-8")
+        if spent != str(options.budget):
+            raise ConfigError(f"{folder} was trained for {spent}, not {options.budget}; take another --out")
+        return weights
+    fit(config, train, validation, run, f"{len(train.clean)} images, {len(train.pairs)} pairs")
+    finished.write_text(str(options.budget), encoding="utf-8")
+    return weights
 
 
 def measure(

@@ -32,7 +32,11 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
 
 
 def test_networks_are_compared_and_what_is_trained_stays(
-    monkeypatch: pytest.MonkeyPatch, recipes: list[Path], sharp_folder: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
+    recipes: list[Path],
+    sharp_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "out"
     options = ["--data", sharp_folder, "--out", out, "--budget", "00:00:02", "--device", "cpu"]
@@ -48,6 +52,10 @@ def test_networks_are_compared_and_what_is_trained_stays(
     assert call(monkeypatch, *recipes, *options) == 0
     assert {path: path.stat().st_mtime_ns for path in out.glob("*/*.safetensors")} == trained
     assert "| deep |" in (out / "comparison.md").read_text()
+    assert call(monkeypatch, *recipes, *options[:-4], "--budget", "00:01:00") == 2
+    assert "was trained for 0:00:02, not 0:01:00" in capsys.readouterr().err
+    assert call(monkeypatch, *recipes, *options, "--set", "seed=1") == 2
+    assert "seed: was 0, is 1" in capsys.readouterr().err
 
 
 def test_the_first_recipe_sets_the_terms(config: TrainingConfig) -> None:
