@@ -7,6 +7,7 @@ Results are clipped and rounded to 8 bit before they are judged; PSNR is the mea
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from torch import Generator, Tensor
 
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig
+from pipeline.errors import ConfigError
 from pipeline.evaluation.metrics import psnr_rgb, psnr_y
 from pipeline.process import keep_freed_memory
 from stages.layers import bicubic_upscale
@@ -76,7 +78,7 @@ def judge(
 
 def denoising(data: Path, weights: str) -> Iterator[Figure]:
     """CBSD68 with white Gaussian noise, as float (the papers' protocol), and clipped to 8 bit (what files hold)."""
-    restore = restorer(load_stage(resolve(weights, Path())))
+    restore = restorer(load_for("denoising", weights, (1,)))
     for sigma in (15.0, 25.0, 50.0):
         noise = recipe.GaussianNoise(sigma=[sigma, sigma])
         for name, steps in (("", []), (", clipped to 8 bit", [recipe.Quantise()])):
@@ -87,7 +89,7 @@ def denoising(data: Path, weights: str) -> Iterator[Figure]:
 
 def super_resolution(data: Path, weights: str) -> Iterator[Figure]:
     """Set5 and Set14 reduced by MATLAB's bicubic; PSNR on Y (BT.601), as many border pixels cut as the scale."""
-    stage = load_stage(resolve(weights, Path()))
+    stage = load_for("super_resolution", weights, (2, 3, 4))
     scale = stage.scale
 
     def score(restored: Tensor, clean: Tensor) -> float:
@@ -101,7 +103,7 @@ def super_resolution(data: Path, weights: str) -> Iterator[Figure]:
 
 def deblurring(data: Path, weights: str) -> Iterator[Figure]:
     """Real pairs, whole frames; and photos blurred mildly (Gaussian, defocus, shake; noise sigma 2)."""
-    restore = restorer(load_stage(resolve(weights, Path())))
+    restore = restorer(load_for("deblurring", weights, (1,)))
     for name in ("gopro_flower_1280x720", "gopro_test_760x427", "reds_320x180"):
         samples = pairs(data / "pairs" / name)
         yield judge(f"pairs {name}, PSNR RGB", weights, samples, torch.clone, restore, psnr_rgb)
@@ -138,11 +140,25 @@ def harmlessness(data: Path, file: str, loaded: Chain) -> Iterator[Figure]:
     yield Figure(protocol, Path(file).stem, None, float(np.mean(kept)), None)
 
 
+def load_for(protocol: str, weights: str, scales: tuple[int, ...]) -> Stage:
+    """Load the weights that a protocol judges.
+
+    Raises:
+        WeightsError: if there are none, or their stage enlarges by what the protocol does not.
+    """
+    stage = load_stage(resolve(weights, Path()))
+    if stage.scale not in scales:
+        expected = " or ".join(map(str, scales))
+        raise WeightsError(f"{weights}: its stage enlarges by {stage.scale}, expected {expected} for {protocol}")
+    return stage
+
+
 def degraded_images(folders: list[Path], steps: recipe.Recipe) -> Iterator[Sample]:
-    """Yield every image degraded, image n with seed n; clean sizes are cut to even ones."""
+    """Yield every image degraded, image n with seed n; clean sizes are cut to even ones that the scale divides."""
+    multiple = math.lcm(2, recipe.scale(steps))
     for seed, path in zip(count(), find_files(folders).clean, strict=False):
         clean = to_tensor(read_rgb(path))
-        clean = clean[..., : clean.shape[-2] // 2 * 2, : clean.shape[-1] // 2 * 2]
+        clean = clean[..., : clean.shape[-2] // multiple * multiple, : clean.shape[-1] // multiple * multiple]
         yield recipe.degrade(clean, steps, Generator().manual_seed(seed)), clean
 
 
@@ -213,7 +229,7 @@ def main() -> int:
         for name in options.only or PROTOCOLS:
             for weights in [options.weights] if options.weights else SHIPPED[name]:
                 figures.extend(PROTOCOLS[name](options.data, weights))
-    except (WeightsError, FileNotFoundError) as error:
+    except (ConfigError, WeightsError, FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     print_figures(figures)

@@ -50,6 +50,22 @@ def test_clean_photos_are_compared_with_themselves(sharp_folder: Path, tmp_path:
     assert "| unchanged | 100.00 |" in evaluate.as_markdown([figure])
 
 
+def test_sizes_are_cut_to_what_the_scale_divides(sharp_folder: Path) -> None:
+    degraded, clean = next(evaluate.degraded_images([sharp_folder], [Downscale(factor=3)]))
+    assert clean.shape == (1, 3, 48, 54)
+    assert degraded.shape == (1, 3, 16, 18)
+
+
+def test_weights_of_another_task_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for protocol, weights in (("super_resolution", "unet_deblur_fast"), ("denoising", "edsr_x2_fast")):
+        arguments = ["--data", str(tmp_path), "--only", protocol, "--weights", weights]
+        monkeypatch.setattr("sys.argv", ["evaluate", *arguments])
+        assert evaluate.main() == 2
+        assert f"for {protocol}" in capsys.readouterr().err
+
+
 def test_missing_test_sets_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     chain_file = tmp_path / "chain.yaml"
     chain_file.write_text("stages:\n  - {stage: unsharp_mask}\n")
