@@ -1,6 +1,6 @@
 """Train one stage, or compare several.
 
-python -m train dncnn|unet|edsr|... --data DIR...
+python -m train dncnn|unet|edsr|...|MINE.yaml --data DIR...
 python -m train compare A.yaml B.yaml ... --data DIR... --budget HH:MM:SS
 """
 
@@ -55,14 +55,14 @@ def main() -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser; every option says its unit."""
-    names = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
     parser = argparse.ArgumentParser(
         prog="python -m train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("stage", choices=names, help="a recipe in configs/train")
-    parser.add_argument("-c", "--config", type=Path, help="another training YAML for it")
+    parser.add_argument(
+        "recipe", type=parse_recipe, metavar="RECIPE", help=f"a training YAML, or one of ours: {', '.join(recipes())}"
+    )
     _add_common(parser)
-    parser.add_argument("--out", type=Path, help="folder of the run, new without --resume (default: runs/STAGE)")
+    parser.add_argument("--out", type=Path, help="folder of the run, new without --resume (default: runs/RECIPE)")
     parser.add_argument(
         "--max-time", type=parse_time, metavar="HH:MM:SS", help="budget of time, that before --resume included"
     )
@@ -116,6 +116,20 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def recipes() -> list[str]:
+    """Return the names of the recipes in configs/train."""
+    return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+
+
+def parse_recipe(text: str) -> Path:
+    """Find a recipe by its name, or take a YAML's path."""
+    if text in recipes():
+        return CONFIGS / f"{text}.yaml"
+    if Path(text).suffix not in (".yaml", ".yml"):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a training YAML or one of {', '.join(recipes())}")
+    return Path(text)
+
+
 def parse_time(text: str) -> timedelta:
     """Read ``HH:MM:SS``."""
     try:
@@ -138,7 +152,7 @@ def parse_count(text: str) -> int:
 def train(options: argparse.Namespace) -> None:
     """Read the recipe, find the files, run the trainer and say where the weights are."""
     chain = [f"chain.file={json.dumps(str(options.chain.resolve()))}"] if options.chain else []
-    config = read_training(options.config or CONFIGS / f"{options.stage}.yaml", [*chain, *options.set])
+    config = read_training(options.recipe, [*chain, *options.set])
 
     from lightning.pytorch.utilities import rank_zero_only
 
@@ -147,7 +161,7 @@ def train(options: argparse.Namespace) -> None:
     _prepare()
     train_files, validation_files = choose_files(options, config)
     run = Run(
-        folder=options.out or Path("runs") / options.stage,
+        folder=options.out or Path("runs") / options.recipe.stem,
         max_time=options.max_time,
         max_epochs=options.max_epochs,
         resume=options.resume,

@@ -203,7 +203,7 @@ def test_a_compiled_network_learns_the_same(config: TrainingConfig, files: tuple
 
 
 def command(recipe: Path, data: Path, out: Path, *options: object) -> list[str]:
-    words = ["dncnn", "-c", recipe, "--data", data, "--out", out, "--device", "cpu", *options]
+    words = [recipe, "--data", data, "--out", out, "--device", "cpu", *options]
     return [sys.executable, "-m", "train", *map(str, words)]
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from stages.weights import read_card
-from train.__main__ import main, parse_count, parse_time
+from train.__main__ import CONFIGS, hold_out, main, parse_count, parse_recipe, parse_time
+from train.layouts import find_files
 
 RECIPE = """
 stage: {stage: dncnn, depth: 4, width: 8, skips: true, batch_norm: false}
@@ -37,7 +38,7 @@ def test_one_command_trains_a_stage(
 ) -> None:
     out = tmp_path / "run"
     options = ["--data", sharp_folder, "--out", out, "--max-epochs", 1, "--device", "cpu"]
-    assert call(monkeypatch, "dncnn", "-c", recipe, *options) == 0
+    assert call(monkeypatch, recipe, *options) == 0
     card = read_card(out / "dncnn.safetensors")
     assert card.steps == 4
     assert card.data.startswith("photos: ")
@@ -54,16 +55,16 @@ def test_other_folders_can_validate(
     for name in ("0.png", "1.png"):  # what the pairs' sharp sides are
         (sharp_folder / name).unlink()
     options = ["--out", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
-    assert call(monkeypatch, "dncnn", "-c", recipe, "--data", sharp_folder, "--val", pair_folder, *options) == 0
+    assert call(monkeypatch, recipe, "--data", sharp_folder, "--val", pair_folder, *options) == 0
     assert "4 images" in read_card(tmp_path / "run" / "dncnn.safetensors").data
 
 
 def test_mistakes_end_in_one_line_and_exit_code_2(
     monkeypatch: pytest.MonkeyPatch, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, "dncnn", "-c", recipe, "--data", tmp_path / "none") == 2
+    assert call(monkeypatch, recipe, "--data", tmp_path / "none") == 2
     assert "expected a folder of images" in capsys.readouterr().err
-    assert call(monkeypatch, "dncnn", "-c", tmp_path / "none.yaml", "--data", tmp_path) == 2
+    assert call(monkeypatch, tmp_path / "none.yaml", "--data", tmp_path) == 2
     assert "none.yaml" in capsys.readouterr().err
 
 
@@ -71,15 +72,18 @@ def test_time_is_read_or_refused() -> None:
     assert parse_time("01:02:03").total_seconds() == 3723
     with pytest.raises(Exception, match="expected HH:MM:SS"):
         parse_time("20 minutes")
+    for nothing in ("00:00:00", "-1:00:00"):
+        with pytest.raises(argparse.ArgumentTypeError, match="expected HH:MM:SS"):
+            parse_time(nothing)
 
 
 def test_values_of_the_recipe_can_be_set(
     monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     options = ["--data", sharp_folder, "--out", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
-    assert call(monkeypatch, "dncnn", "-c", recipe, *options, "--set", "steps_per_epoch=2", "data.batch=0") == 2
+    assert call(monkeypatch, recipe, *options, "--set", "steps_per_epoch=2", "data.batch=0") == 2
     assert "got 0, expected at least 1" in capsys.readouterr().err
-    assert call(monkeypatch, "dncnn", "-c", recipe, *options, "--set", "steps_per_epoch=2", "--set", "rate=1e-4") == 0
+    assert call(monkeypatch, recipe, *options, "--set", "steps_per_epoch=2", "--set", "rate=1e-4") == 0
     assert read_card(tmp_path / "run" / "dncnn.safetensors").steps == 2
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "run" / "dncnn.safetensors")
 
@@ -88,21 +92,21 @@ def test_nothing_is_validated_on_that_is_learnt_from(
     monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     options = ["--data", sharp_folder, "--val", sharp_folder / "1.png", "--out", tmp_path / "run"]
-    assert call(monkeypatch, "dncnn", "-c", recipe, *options, "--max-epochs", 1) == 2
+    assert call(monkeypatch, recipe, *options, "--max-epochs", 1) == 2
     assert "--val must hold nothing that --data holds" in capsys.readouterr().err
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_from_nothing(
     monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    options = ["-c", recipe, "--data", sharp_folder, "--out", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
-    assert call(monkeypatch, "dncnn", *options, "--resume") == 2
+    options = [recipe, "--data", sharp_folder, "--out", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
+    assert call(monkeypatch, *options, "--resume") == 2
     assert "nothing to resume" in capsys.readouterr().err
-    assert call(monkeypatch, "dncnn", *options) == 0
+    assert call(monkeypatch, *options) == 0
     before = (tmp_path / "run" / "dncnn.safetensors").stat().st_mtime_ns
-    assert call(monkeypatch, "dncnn", *options) == 2
+    assert call(monkeypatch, *options) == 2
     assert "holds a run already; give --resume" in capsys.readouterr().err
-    assert call(monkeypatch, "dncnn", *options, "--resume", "--init", tmp_path / "run" / "dncnn.safetensors") == 2
+    assert call(monkeypatch, *options, "--resume", "--init", tmp_path / "run" / "dncnn.safetensors") == 2
     assert "leave out --init" in capsys.readouterr().err
     assert (tmp_path / "run" / "dncnn.safetensors").stat().st_mtime_ns == before
 
@@ -110,13 +114,26 @@ def test_a_run_is_neither_overwritten_nor_resumed_from_nothing(
 def test_a_run_is_not_resumed_by_another_recipe(
     monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    options = ["-c", recipe, "--data", sharp_folder, "--out", tmp_path / "run", "--device", "cpu"]
-    assert call(monkeypatch, "dncnn", *options, "--max-epochs", 1) == 0
+    options = [recipe, "--data", sharp_folder, "--out", tmp_path / "run", "--device", "cpu"]
+    assert call(monkeypatch, *options, "--max-epochs", 1) == 0
     before = (tmp_path / "run" / "recipe.json").read_text(encoding="utf-8")
-    assert call(monkeypatch, "dncnn", *options, "--max-epochs", 2, "--resume", "--set", "rate=0.5") == 2
+    assert call(monkeypatch, *options, "--max-epochs", 2, "--resume", "--set", "rate=0.5") == 2
     assert "is 0.5" in capsys.readouterr().err
     assert (tmp_path / "run" / "recipe.json").read_text(encoding="utf-8") == before
-    assert call(monkeypatch, "dncnn", *options, "--max-epochs", 2, "--resume") == 0
+    assert call(monkeypatch, *options, "--max-epochs", 2, "--resume") == 0
+
+
+def test_a_recipe_is_a_name_of_ours_or_a_file() -> None:
+    assert parse_recipe("unet") == CONFIGS / "unet.yaml"
+    assert parse_recipe("my/unet.yaml") == Path("my/unet.yaml")
+    with pytest.raises(argparse.ArgumentTypeError, match=r"got 'unit', expected a training YAML or one of .*unet"):
+        parse_recipe("unit")
+
+
+def test_one_image_on_both_sides_is_told(sharp_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train, validation = hold_out(find_files([sharp_folder / "0.png"]), 3)
+    assert train == validation
+    assert "shows over-fitting alone" in caplog.text
 
 
 def test_counts_are_read_or_refused() -> None:
