@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Generator, Tensor
 
 from train import degradations
@@ -166,12 +166,30 @@ class Shake(Step):
         return in_light(image, linear, lambda light: degradations.shake(light, length, rotation, generator))
 
 
+_DOWNSCALES = {
+    "bicubic": degradations.bicubic_downscale,
+    "area": degradations.area_downscale,
+    "lanczos": degradations.lanczos_downscale,
+    "aliased": degradations.aliased_downscale,
+}
+Method = Literal["bicubic", "area", "lanczos", "aliased"]
+
+
 class Downscale(Step):
-    """An antialiased reduction, rounded to 8 bit as files are."""
+    """A reduction, rounded to 8 bit as files are."""
 
     kind: Literal["downscale"] = "downscale"
     factor: Literal[2, 3, 4] = Field(2, description="how many times smaller")
-    method: Literal["bicubic", "area", "lanczos"] = Field("bicubic", description="bicubic is MATLAB's")
+    method: Method | dict[Method, Annotated[float, Field(ge=0)]] = Field(
+        "bicubic", description="bicubic is MATLAB's; or the share of images by method"
+    )
+
+    @field_validator("method")
+    @classmethod
+    def _some_share(cls, method: str | dict[str, float]) -> str | dict[str, float]:
+        if isinstance(method, dict) and not sum(method.values()):
+            raise ValueError("shares must not all be zero")
+        return method
 
     @property
     def scale(self) -> int:
@@ -180,12 +198,12 @@ class Downscale(Step):
 
     def apply(self, image: Tensor, generator: Generator) -> Tensor:
         """Shrink every image."""
-        methods = {
-            "bicubic": degradations.bicubic_downscale,
-            "area": degradations.area_downscale,
-            "lanczos": degradations.lanczos_downscale,
-        }
-        return methods[self.method](image, self.factor, rounded=True)
+        if isinstance(self.method, str):
+            return _DOWNSCALES[self.method](image, self.factor, rounded=True)
+        shares = torch.tensor(list(self.method.values()), device=generator.device)
+        choices = torch.multinomial(shares, len(image), replacement=True, generator=generator)
+        every = torch.stack([_DOWNSCALES[name](image, self.factor, rounded=True) for name in self.method])
+        return every[choices, torch.arange(len(image), device=choices.device)]
 
 
 class Quantise(Step):

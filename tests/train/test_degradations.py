@@ -193,6 +193,13 @@ def test_rounded_areas_are_those_of_opencv() -> None:
     assert np.abs(result[0].permute(1, 2, 0).numpy() * 255 - expected).max() < 1.001  # ties
 
 
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_aliased_downscale_is_that_of_opencv(scale: int) -> None:
+    image = np.random.default_rng(0).random((24 * scale, 20 * scale), dtype=np.float32)
+    result = degradations.aliased_downscale(torch.from_numpy(image)[None, None], scale)[0, 0].numpy()
+    np.testing.assert_allclose(result, cv2.resize(image, (20, 24), interpolation=cv2.INTER_CUBIC), atol=1e-5)
+
+
 def test_downscale_rounds_after_each_pass_rows_first() -> None:
     image = degradations.quantise(torch.rand(1, 3, 16, 12))
     rows = degradations.quantise(degradations.downscale_matrix(16, 2).float() @ image)
@@ -200,12 +207,12 @@ def test_downscale_rounds_after_each_pass_rows_first() -> None:
     assert torch.equal(degradations.bicubic_downscale(image, 2, rounded=True), expected)
 
 
-@pytest.mark.parametrize("downscale", DOWNSCALES.values())
+@pytest.mark.parametrize("downscale", [*DOWNSCALES.values(), degradations.aliased_downscale])
 def test_downscale_refuses_sizes_it_cannot_halve(downscale: Callable[[Tensor, int], Tensor]) -> None:
     with pytest.raises(ValueError, match="got 9 pixels, expected a multiple of 2"):
         downscale(torch.rand(1, 3, 8, 9), 2)
 
 
-@pytest.mark.parametrize("downscale", DOWNSCALES.values())
+@pytest.mark.parametrize("downscale", [*DOWNSCALES.values(), degradations.aliased_downscale])
 def test_images_smaller_than_the_kernel_keep_their_brightness(downscale: Callable[[Tensor, int], Tensor]) -> None:
     torch.testing.assert_close(downscale(torch.full((1, 3, 4, 8), 0.3), 4), torch.full((1, 3, 1, 2), 0.3))

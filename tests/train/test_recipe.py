@@ -139,6 +139,21 @@ def test_recipes_of_plain_values_may_nest() -> None:
     assert recipe == [Shuffled(steps=[Quantise(), Shuffled(steps=[Downscale(), Blur()])])]
 
 
+def test_ways_of_shrinking_are_drawn_by_their_shares() -> None:
+    image = torch.rand(1, 3, 16, 16).expand(400, 3, 16, 16)
+    mixed = Downscale(method={"area": 0.75, "aliased": 0.25, "lanczos": 0.0}).apply(image, seeded())
+    by_area = Downscale(method="area").apply(image[:1], seeded())
+    aliased = Downscale(method="aliased").apply(image[:1], seeded())
+    is_by_area = (mixed == by_area).flatten(1).all(dim=1)
+    assert is_by_area.float().mean().item() == pytest.approx(0.75, abs=0.06)
+    assert torch.equal(mixed[~is_by_area], aliased.expand_as(mixed[~is_by_area]))
+
+
+def test_some_way_of_shrinking_must_be_left() -> None:
+    with pytest.raises(ValidationError, match="shares must not all be zero"):
+        Downscale(method={"area": 0.0})
+
+
 def test_unblurred_share_stays_sharp() -> None:
     image = torch.rand(2, 3, 32, 32) * 0.9 + 0.05
     none = Blur(weights=[0.0, 0.0, 0.0, 0.0, 1.0])

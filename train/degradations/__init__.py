@@ -9,11 +9,18 @@ from train.degradations.encoding import from_linear_light, quantise, to_linear_l
 from train.degradations.jpeg import compress_jpeg
 from train.degradations.kernels import defocus_kernels, gaussian_kernels, kernel_size, shake_kernels
 from train.degradations.noise import add_gaussian_noise, add_poisson_gaussian_noise
-from train.degradations.resize import area_downscale, bicubic_downscale, downscale_matrix, lanczos_downscale
+from train.degradations.resize import (
+    aliased_downscale,
+    area_downscale,
+    bicubic_downscale,
+    downscale_matrix,
+    lanczos_downscale,
+)
 
 __all__ = [
     "add_gaussian_noise",
     "add_poisson_gaussian_noise",
+    "aliased_downscale",
     "area_downscale",
     "average_frames",
     "bicubic_downscale",

@@ -1,4 +1,4 @@
-"""Reduction by an integer factor, antialiased, as one matrix along each axis."""
+"""Reduction by an integer factor: antialiased, as one matrix along each axis, or not."""
 
 from functools import lru_cache
 from typing import Literal
@@ -41,6 +41,20 @@ def area_downscale(image: Tensor, scale: int, *, rounded: bool = False) -> Tenso
     for size in image.shape[-2:]:
         _refuse_uneven(size, scale)
     reduced = F.avg_pool2d(image, scale)
+    return quantise(reduced) if rounded else reduced
+
+
+def aliased_downscale(image: Tensor, scale: int, *, rounded: bool = False) -> Tensor:
+    """Reduce as OpenCV's ``INTER_CUBIC`` does, which looks at 4x4 pixels whatever the factor: fine detail aliases.
+
+    Args:
+        image: H and W multiples of ``scale``.
+        scale: Factor.
+        rounded: Clip and round to 8 bit.
+    """
+    for size in image.shape[-2:]:
+        _refuse_uneven(size, scale)
+    reduced = F.interpolate(image, scale_factor=1 / scale, mode="bicubic")
     return quantise(reduced) if rounded else reduced
 
 
