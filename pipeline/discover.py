@@ -73,6 +73,8 @@ def plan(
             job = _job(source, relative, named, output, ext, suffix, video)
             jobs.setdefault((os.path.realpath(source), job.target), job)
     mistakes += _clashes(list(jobs.values()))
+    if video.frames_out is not None:
+        mistakes += _clashing_frames(list(jobs.values()), video.frames_out)
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return list(jobs.values())
@@ -189,6 +191,23 @@ def _clashes(jobs: list[Job]) -> Iterator[str]:
             yield f"{names} would both be written to {target}; restore them into different folders"
         elif os.path.realpath(target) in sources:
             yield f"{names} would be written over the input {target}; use another --output or a --suffix"
+
+
+def _clashing_frames(jobs: list[Job], folder: Path) -> Iterator[str]:
+    """Tell films whose pictures would go into one folder: results of different types may share the stem."""
+    by_place: dict[Path, list[str]] = defaultdict(list)
+    for job in jobs:
+        if job.target is not None and job.kind != "image":
+            by_place[frames_place(job, folder)].append(str(job.source))
+    for place, names in by_place.items():
+        if len(names) > 1:
+            yield f"--frames-out: frames of {' and '.join(names)} would both go to {place}; restore them one by one"
+
+
+def frames_place(job: Job, folder: Path) -> Path:
+    """Return where the frames of a film go below the folder of all frames."""
+    assert job.target is not None
+    return folder / job.relative.with_name(job.target.stem)
 
 
 def _is_restorable(path: Path) -> bool:

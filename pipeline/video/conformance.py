@@ -53,7 +53,7 @@ def examine(
     figures = [*_film_figures(before.film, after.film, scale), *_other_figures(before, after)]
     if all(figure.agrees for figure in figures):
         return figures
-    obstacles = untold(result)
+    obstacles = untold(result, earliest=min(track.times.start for track in before.head.tracks))
     if source.is_file():
         film = next(track for track in after.head.tracks if track.kind == FILM)
         possible = replace(before, head=holdable(source, before.head, result, film))
@@ -135,11 +135,20 @@ def _other_figures(before: Contents, after: Contents) -> Iterator[Figure]:
             partners.append(partner)
             yield from _track_figures(track, partner, before.film.times, after.film.times)
     for track in left:
-        yield equal(f"{_label(track)} of the result", "nothing", "there")
+        if not _tells_timecode(before, track):
+            yield equal(f"{_label(track)} of the result", "nothing", "there")
     indices = [partner.index for partner in partners]
     yield equal("order of streams", sorted(indices), indices)
     yield from _chapter_figures(before.head.chapters, after.head.chapters)
-    yield from equal_texts("metadata", before.head.metadata, after.head.metadata)
+    timecode = {key: text for track in left for key, text in track.metadata.items() if key == "timecode"}
+    yield from equal_texts("metadata", before.head.metadata, {**timecode, **after.head.metadata})
+
+
+def _tells_timecode(before: Contents, track: Track) -> bool:
+    """Tell whether a stream of the result is what became of a timecode in the source's metadata."""
+    told = [before.head.metadata, *(other.metadata for other in before.head.tracks)]
+    timecode = track.metadata.get("timecode")
+    return timecode is not None and timecode in (metadata.get("timecode") for metadata in told)
 
 
 def _partner(track: Track, left: Sequence[Track]) -> Track | None:

@@ -62,14 +62,21 @@ def holdable(source: Path, head: Head, result: Path, film: Track) -> Head:
     return Head(tuple(tracks), head.chapters if whole.chapters else (), kept)
 
 
-def untold(result: Path) -> dict[str, str]:
-    """Return names of film figures that a result's codec or container is not told, and why."""
+def untold(result: Path, earliest: Fraction) -> dict[str, str]:
+    """Return names of film figures that a result's codec or container is not told, and why.
+
+    Args:
+        result: The file.
+        earliest: Seconds at which the first of the source's streams begins; AAC in MP4 begins before 0.
+    """
     with open_video(result) as made:
         codec = film_of(made).codec_context.codec.canonical_name
         is_matroska = made.format.name.startswith("matroska")
     reasons = {} if codec in _HDR_CODECS else dict.fromkeys(_HDR, f"{codec} does not carry it")
     if is_matroska:
         reasons["duration"] = "Matroska does not tell how long the last frame stays; --container mp4 does"
+    if is_matroska and earliest < 0:
+        reasons["start"] = "Matroska tells no time before 0, where the sound begins; all begins as much later"
     if is_matroska and codec not in _ASPECT_CODECS:
         reasons["pixel aspect"] = f"of {codec}, Matroska is not told it; --container mp4 or another --codec keeps it"
     return reasons

@@ -25,7 +25,7 @@ from pipeline.video.window import Window, window_of
 
 _UNSAID = 2  # by ISO/IEC 23091-2
 # What tells of the writer and the encoder, not of the film.
-_OF_THE_STREAM = {"encoder", "vendor_id", "handler_name", "creation_time", "duration", "language"}
+_OF_THE_STREAM = {"alpha_mode", "encoder", "vendor_id", "handler_name", "creation_time", "duration", "language"}
 _STATISTICS = ("_statistics", "bps", "number_of_")
 
 
@@ -225,10 +225,10 @@ def _turn(frame: av.VideoFrame) -> str:
 
 def _colours(frame: av.VideoFrame) -> dict[str, tuple[float, ...]]:
     tags = {"primaries": frame.color_primaries, "transfer": frame.color_trc}
-    if not frame.format.is_rgb:  # which no film is any more, once it is encoded
+    if not (frame.format.is_rgb or frame.format.has_palette):  # which no film is any more, once it is encoded
         tags["matrix"] = frame.colorspace
-    if frame.color_range:
-        tags["range"] = frame.color_range
+        if frame.color_range:
+            tags["range"] = frame.color_range
     return {f"colour {name}": (tag,) for name, tag in tags.items() if tag != _UNSAID or name == "range"}
 
 

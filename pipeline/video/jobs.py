@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from pipeline.config import sha256_of
-from pipeline.discover import Job
+from pipeline.discover import Job, frames_place
 from pipeline.engine.engine import Engine
 from pipeline.errors import BrokenImage, ImageError, one_line
 from pipeline.evaluation.judge import Judge
@@ -155,7 +155,7 @@ class FilmJobs:
     def _frame_output(self, job: Job, record: Record) -> FrameOutput | None:
         if self.options.frames_out is None or job.target is None:
             return None
-        return FrameOutput(self.options.frames_out / job.relative.with_name(job.target.stem), _of(record))
+        return FrameOutput(frames_place(job, self.options.frames_out), _of(record))
 
 
 def _of(record: Record) -> str:

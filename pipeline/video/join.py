@@ -12,7 +12,7 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.stream import Stream
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from pipeline.errors import BrokenVideo
@@ -23,7 +23,7 @@ from pipeline.video.segments import Segment, decoding_times, packets_of
 from pipeline.video.window import Window
 
 # Of the file that was, not of the film.
-_OF_THE_STREAM = ("BPS", "NUMBER_OF_", "_STATISTICS_", "DURATION", "encoder", "ENCODER")
+_OF_THE_STREAM = ("BPS", "NUMBER_OF_", "_STATISTICS_", "DURATION", "encoder", "ENCODER", "alpha_mode")
 
 Timed = tuple[Fraction, int, int, av.Packet]
 
@@ -87,7 +87,9 @@ def _add_streams(
         if stream.index == main.index:
             film = _add_film(out, encoded, footage)
             _describe(film, stream)
-        elif _holds(out.format.name, stream):
+        elif _is_cover(stream) and out.format.name == "matroska":
+            _attach_cover(out, given, stream)
+        elif not _is_told_by_metadata(stream) and _holds(out.format.name, stream):
             copies[stream.index] = _add_copy(out, stream)
     assert film is not None
     return film, copies
@@ -113,6 +115,24 @@ def _add_copy(out: OutputContainer, stream: Stream) -> Stream:
 def _describe(copy: Stream, stream: Stream) -> None:
     copy.metadata.update({key: text for key, text in stream.metadata.items() if not key.startswith(_OF_THE_STREAM)})
     copy.disposition = stream.disposition
+
+
+def _is_cover(stream: Stream) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _attach_cover(out: OutputContainer, given: InputContainer, stream: Stream) -> None:
+    """Add a cover as Matroska wants it, which would take the stream for a second film."""
+    with open_video(Path(given.name)) as again:
+        picture = next((bytes(packet) for packet in demuxed(again, [again.streams[stream.index]])), b"")
+    kind = {"mjpeg": "jpeg"}.get(stream.codec_context.name, stream.codec_context.name)
+    name = stream.metadata.get("filename", f"cover.{kind}")
+    out.add_attachment(name, stream.metadata.get("mimetype", f"image/{kind}"), picture)
+
+
+def _is_told_by_metadata(stream: Stream) -> bool:
+    """Tell whether it is a timecode track, which libav writes anew from the film's metadata, and not twice."""
+    return stream.type == "data" and "timecode" in stream.metadata
 
 
 def _holds(format_name: str, stream: Stream) -> bool:
@@ -155,6 +175,11 @@ def _copied_packets(given: InputContainer, copies: dict[int, Stream], window: Wi
         return
     latest = Fraction(-(10**9))
     for number, packet in enumerate(demuxed(given, wanted)):
+        if packet.size and _is_cover(packet.stream):  # it has no time
+            packet.pts = packet.dts = 0
+            packet.stream = copies[packet.stream.index]
+            yield latest, 1, number, packet
+            continue
         at = packet.dts if packet.dts is not None else packet.pts
         if at is None:
             continue

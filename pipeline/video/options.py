@@ -88,14 +88,14 @@ class VideoOptions:
         """Return the suffix of what becomes of a file or a folder of frames.
 
         MP4 is the default, because its clock holds every source's times; Matroska's counts whole milliseconds,
-        as those of WebM do.
+        as those of WebM do. Ogg's sound, Vorbis, is refused by MP4.
         """
         if self.container is not None:
             return f".{self.container}"
         own = source.suffix.lower()
         if own.removeprefix(".") in FORMATS and self.codec != "ffv1":
             return source.suffix
-        return ".mkv" if own == ".webm" or self.codec == "ffv1" else ".mp4"
+        return ".mkv" if own in (".webm", ".ogv") or self.codec == "ffv1" else ".mp4"
 
     def fingerprint(self) -> str:
         """Return a hash of all that changes the result."""

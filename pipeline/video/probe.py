@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
@@ -87,7 +88,9 @@ def probe(path: Path) -> Footage:
         colours, notes = _colours(frame)
         depth, halved = shape_of(frame.format.name)
         layout = YUV(depth, colours.matrix, colours.range == _FULL, halved)
-        if frame.format.name.replace("yuvj", "yuv") != pix_fmt_of(layout):
+        if _has_alpha(frame, stream):
+            notes.append("its transparency (alpha) is left behind: films are restored as if they had none")
+        if re.sub("^yuv[aj]", "yuv", frame.format.name) != pix_fmt_of(layout):
             notes.append(f"{frame.format.name} is worked in {pix_fmt_of(layout)}")
         side = {data.type: bytes(data) for data in cast(Any, frame.side_data)}
         matrix = side.get(SideData.DISPLAYMATRIX)
@@ -107,6 +110,11 @@ def probe(path: Path) -> Footage:
             interlaced=frame.interlaced_frame or stream.codec_context.field_order not in _PROGRESSIVE,
             notes=tuple(notes),
         )
+
+
+def _has_alpha(frame: av.VideoFrame, stream: VideoStream) -> bool:
+    """Tell whether there is an alpha channel; that of VP8 and VP9 is a film of its own, told by the stream."""
+    return any(component.is_alpha for component in frame.format.components) or stream.metadata.get("alpha_mode") == "1"
 
 
 def _first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFrame:

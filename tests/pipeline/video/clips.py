@@ -46,6 +46,7 @@ class Look:
     aspect: Fraction = Fraction(1)
     display_matrix: tuple[int, ...] | None = None
     fields: bool = False
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 def variable_rate(path: Path) -> Path:
@@ -166,6 +167,43 @@ def vp9(path: Path) -> Path:
     return _write(path.with_suffix(".webm"), Look("libvpx-vp9"), sound="libopus")
 
 
+def timecode(path: Path) -> Path:
+    """A camera's: the time of day at which it began stands in a track of its own."""
+    return _write(path.with_suffix(".mov"), Look(metadata={"timecode": "01:02:03:04"}), sound="aac")
+
+
+def cover(path: Path) -> Path:
+    """A shop's: a poster beside film and sound, as MP4 keeps it."""
+    path = path.with_suffix(".mp4")
+    with av.open(str(path), "w") as container:
+        film, sound = _Film(container, Look()), _Sound(container, "aac")
+        poster = container.add_stream("mjpeg", rate=25)
+        poster.width, poster.height, poster.pix_fmt = 16, 16, "yuvj420p"
+        poster.disposition = av.stream.Disposition.attached_pic
+        container.mux(poster.encode(numbered_frame(1, (16, 16), "yuvj420p")))
+        film.write()
+        sound.write(0.32)
+    return path
+
+
+def cover_attached(path: Path) -> Path:
+    """The same poster as Matroska keeps it, behind a font."""
+    with av.open(str(cover(path))) as given:
+        picture = next(bytes(packet) for packet in given.demux(video=1) if packet.size)
+    path = path.with_suffix(".mkv")
+    with av.open(str(path), "w") as container:
+        film = _Film(container, Look(times=tuple(range(0, 320, 40)), time_base=Fraction(1, 1000)))
+        container.add_attachment("letters.ttf", "font/ttf", bytes(range(256)))
+        container.add_attachment("cover.jpg", "image/jpeg", picture)
+        film.write()
+    return path
+
+
+def transparent(path: Path) -> Path:
+    """With an alpha channel."""
+    return _write(path.with_suffix(".mov"), Look("prores_ks", pix_fmt="yuva444p10le", options={"profile": "4444"}))
+
+
 WITH_FRAMES: tuple[Callable[[Path], Path], ...] = (
     variable_rate,
     b_frames,
@@ -245,6 +283,7 @@ class _Film:
         context.width, context.height = look.size
         context.pix_fmt, context.time_base, context.sample_aspect_ratio = look.pix_fmt, look.time_base, look.aspect
         context.colorspace, context.color_primaries, context.color_trc, context.color_range = look.colours
+        self.stream.metadata.update(look.metadata)
         if look.fields:
             context.flags |= (1 << 18) | (1 << 29)  # AV_CODEC_FLAG_INTERLACED_DCT and _ME
         if look.display_matrix is not None:

@@ -123,6 +123,47 @@ def test_a_preview_is_compared_with_its_part_of_the_source(tmp_path, clip, part)
     assert "frames" in {figure.name for figure in whole if figure.is_fault}
 
 
+@pytest.mark.parametrize("clip", [clips.cover, clips.cover_attached])
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_covers_are_kept(tmp_path, clip, container):
+    source = clip(tmp_path / "film")
+    (record,) = restore(tmp_path, source.name, preset="ultrafast", container=container)
+    assert (record.status, record.differs) == ("done", ())
+    with av.open(str(source)) as given, av.open(str(tmp_path / f"out/film.{container}")) as made:
+        first, second = ([bytes(packet) for packet in file.demux(video=1)] for file in (given, made))
+        assert first == second
+        assert made.streams.video[1].disposition & av.stream.Disposition.attached_pic
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "mov"])
+def test_a_timecode_is_kept(tmp_path, container):
+    clips.timecode(tmp_path / "film")
+    (record,) = restore(tmp_path, "film.mov", preset="ultrafast", container=container)
+    assert (record.status, record.differs) == ("done", ())
+    with av.open(str(tmp_path / f"out/film.{container}")) as made:
+        metadata = {key.lower(): text for key, text in made.streams.video[0].metadata.items()}
+    assert metadata["timecode"] == "01:02:03:04"
+
+
+def test_sound_that_begins_before_0_is_no_difference_in_matroska(tmp_path):
+    clips.rotated(tmp_path / "film")
+    (record,) = restore(tmp_path, "film.mp4", preset="ultrafast", container="mkv")
+    assert (record.status, record.differs) == ("done", ())
+    assert any(note.startswith("start: 0.021000 s, expected 0 s; Matroska tells no time") for note in record.notes)
+
+
+def test_transparency_is_told_to_be_left_behind(tmp_path):
+    (record,) = restore(tmp_path, clips.transparent(tmp_path / "film").name, preset="ultrafast")
+    assert record.differs == ()
+    assert "its transparency (alpha) is left behind: films are restored as if they had none" in record.notes
+
+
+def test_the_range_of_rgb_films_is_no_difference(film, tmp_path):
+    film("film.mkv", codec="libx264rgb", pix_fmt="rgb24", options={"preset": "ultrafast"})
+    (record,) = restore(tmp_path, "film.mkv", preset="ultrafast")
+    assert (record.status, record.differs) == ("done", ())
+
+
 def test_hdr_that_a_codec_does_not_carry_is_told(tmp_path):
     (record,) = restore(tmp_path, clips.hdr10(tmp_path / "film").name, codec="ffv1")
     assert (record.status, record.differs) == ("done", ())
@@ -239,6 +280,14 @@ def test_segments_whose_frames_were_not_written_are_not_used(film, tmp_path):
         restore(tmp_path, "film.mkv", segment=3, watch=stop_at(8))
     restore(tmp_path, "film.mkv", frames_out=tmp_path / "frames", segment=3)
     assert len(pictures(tmp_path / "frames")) == 12
+
+
+def test_frames_of_two_films_do_not_share_a_folder(film, tmp_path):
+    film("film.mkv")
+    film("film.mp4")
+    with pytest.raises(ConfigError, match=r"--frames-out: frames of .*film.mkv and .*film.mp4 would both go to"):
+        restore(tmp_path, "", frames_out=tmp_path / "frames")
+    assert len(restore(tmp_path, "")) == 2
 
 
 def test_frames_of_another_run_are_replaced_and_those_of_somebody_else_are_not(film, tmp_path):
