@@ -86,10 +86,10 @@ def _job(
     if source.is_dir():
         if not os.access(source, os.R_OK | os.X_OK):
             return Job(source, relative, None, named)
-        name = f"{relative.name}{suffix}{video.suffix_for(source)}"
+        name = f"{relative.name}{suffix}{video.part}{video.suffix_for(source)}"
         return Job(source, relative, output / relative.with_name(name), named, "frames")
     if source.suffix.lower() in VIDEOS:
-        name = f"{relative.stem}{suffix}{video.suffix_for(source)}"
+        name = f"{relative.stem}{suffix}{video.part}{video.suffix_for(source)}"
         return Job(source, relative, output / relative.with_name(name), named, "video")
     target = output / _target_name(relative, ext, suffix) if _is_readable(source) else None
     return Job(source, relative, target, named)

@@ -84,6 +84,12 @@ class VideoOptions:
         chosen = {"crf": self.crf, "preset": self.preset}
         return defaults | {key: str(value) for key, value in chosen.items() if value is not None}
 
+    @property
+    def part(self) -> str:
+        """Put behind a preview's name, so that it replaces neither the whole film nor what is there of it."""
+        begin = f"_from_{self.start:.10g}s" if self.start else ""
+        return begin if self.duration is None else f"{begin}_for_{self.duration:.10g}s"
+
     def suffix_for(self, source: Path) -> str:
         """Return the suffix of what becomes of a file or a folder of frames.
 

@@ -154,5 +154,6 @@ def _colours(frame: av.VideoFrame) -> tuple[Colours, list[str]]:
         matrix = 1 if frame.width >= 1280 or frame.height > 576 else 6
         notes.append(f"colours without a tag are taken for {MATRICES[matrix][0]}, and the result is tagged so")
     if matrix not in MATRICES:
-        raise RefusedVideo(f"has colours by matrix {matrix} of ISO/IEC 23091-2, expected one of {sorted(MATRICES)}")
+        known = f"expected one of {sorted(MATRICES)}; convert the film to BT.709 (1) first"
+        raise RefusedVideo(f"has colours by matrix {matrix} of ISO/IEC 23091-2, {known}")
     return Colours(matrix, frame.color_primaries, frame.color_trc, _FULL if full else _LIMITED), notes
