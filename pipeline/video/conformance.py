@@ -6,7 +6,6 @@ tags, languages ...), the result is free to say.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -19,7 +18,7 @@ from pipeline.errors import BrokenVideo, ImageError
 from pipeline.progress import printable
 from pipeline.video.agreement import Figure, equal, equal_texts, same_moment, same_times
 from pipeline.video.contents import FILM, Chapter, Contents, Film, Times, Track
-from pipeline.video.films import frame_paths
+from pipeline.video.films import frame_number, frame_paths
 from pipeline.video.holdable import holdable, untold
 from pipeline.video.inventory import read_contents, read_frames
 from pipeline.video.options import VideoOptions
@@ -99,15 +98,10 @@ def _folder_figures(before: Film, after: Film, paths: Sequence[Path], scale: int
     yield equal("frames", len(before.times.ticks), len(after.times.ticks))
     yield _size(before.size, after.size, scale)
     for path, following in pairwise(paths):
-        if _number(following) != _number(path) + 1:
-            yield Figure("numbers", f"{_number(path) + 1} behind {path.name}", following.name, agrees=False)
+        if frame_number(following) != frame_number(path) + 1:
+            yield Figure("numbers", f"{frame_number(path) + 1} behind {path.name}", following.name, agrees=False)
             return
     yield Figure("numbers", "each one more", "each one more", agrees=True)
-
-
-def _number(path: Path) -> int:
-    """Return the last number in a file's name; -1 where there is none."""
-    return int((re.findall(r"\d+", path.stem) or ["-1"])[-1])
 
 
 def _size(before: tuple[int, int], after: tuple[int, int], scale: int | None) -> Figure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -16,11 +17,11 @@ from pipeline.engine.pixels import to_tensor
 from pipeline.engine.transfer import up
 from pipeline.errors import BrokenVideo, ConfigError, ImageError, RefusedVideo
 from pipeline.images import WRITABLE, read_picture
-from pipeline.images.picture import Pixels
+from pipeline.images.picture import Picture, Pixels
 from pipeline.video.colour import YUV, Planes
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import to_planes
-from pipeline.video.probe import Colours, Footage, probe
+from pipeline.video.probe import ALPHA_LEFT_BEHIND, Colours, Footage, probe
 from pipeline.video.reader import Shot, read_shots
 
 
@@ -72,7 +73,8 @@ class FrameFolder:
         self.beside: Path | None = None
         if not self.paths:
             raise RefusedVideo("holds no pictures that could be frames")
-        first = _pixels(self.paths[0])
+        picture = _picture(self.paths[0])
+        first = picture.pixels
         rate = parse_fps(options.fps or "1")
         self.footage = Footage(
             size=(first.shape[1], first.shape[0]),
@@ -82,10 +84,13 @@ class FrameFolder:
             time_base=1 / rate,
             begin=Fraction(0),
             duration=len(self.paths) / rate,
+            notes=(ALPHA_LEFT_BEHIND,) if picture.transparent else (),
         )
 
-    def shots(self, since: int | None = None, tell: Callable[[str], None] = print) -> Iterator[Shot]:
-        """Read the pictures from number ``since`` on; there is nothing to tell of them."""
+    def shots(self, since: int | None = None, tell: Callable[[str], None] = lambda text: None) -> Iterator[Shot]:
+        """Read the pictures from number ``since`` on; tell where numbers are left out."""
+        for gap in _gaps(self.paths):
+            tell(gap)
         for index, path in enumerate(self.paths):
             if since is None or index >= since:
                 yield Shot(self._read(path), index, 1)
@@ -96,7 +101,7 @@ class FrameFolder:
         return image, torch.zeros_like(image)
 
     def _read(self, path: Path) -> Pixels:
-        pixels = _pixels(path)
+        pixels = _picture(path).pixels
         if pixels.shape[1::-1] != self.footage.size:
             width, height = self.footage.size
             came = f"{pixels.shape[1]} x {pixels.shape[0]}"
@@ -104,9 +109,9 @@ class FrameFolder:
         return pixels
 
 
-def _pixels(path: Path) -> Pixels:
+def _picture(path: Path) -> Picture:
     try:
-        return read_picture(path).pixels
+        return read_picture(path)
     except ImageError as error:
         raise BrokenVideo(f"{path.name} {error}") from error
 
@@ -115,6 +120,20 @@ def frame_paths(folder: Path) -> list[Path]:
     """Return the pictures right in a folder, by the numbers in their names: 2 before 10."""
     found = [path for path in folder.iterdir() if path.suffix.lower() in WRITABLE and not path.name.startswith(".")]
     return sorted(found, key=lambda path: [part.zfill(20) for part in re.findall(r"\d+|\D+", path.name)])
+
+
+def frame_number(path: Path) -> int:
+    """Return the last number in a file's name; -1 where there is none."""
+    return int((re.findall(r"\d+", path.stem) or ["-1"])[-1])
+
+
+def _gaps(paths: Sequence[Path]) -> Iterator[str]:
+    """Tell where numbers are further apart than anywhere else."""
+    steps = [frame_number(following) - frame_number(path) for path, following in pairwise(paths)]
+    usual = min((step for step in steps if step > 0), default=1)
+    for step, (path, following) in zip(steps, pairwise(paths), strict=True):
+        if step > usual:
+            yield f"frames between {path.name} and {following.name} are missing; the film goes on without them"
 
 
 def parse_fps(text: str) -> Fraction:

@@ -22,6 +22,7 @@ from pipeline.video.planes import pix_fmt_of, shape_of
 UNTAGGED = 2
 _LIMITED, _FULL = 1, 2
 _PROGRESSIVE = (0, 1)
+ALPHA_LEFT_BEHIND = "its transparency (alpha) is left behind: films are restored as if they had none"
 _FASTEST = 480  # frames a second
 
 
@@ -89,7 +90,7 @@ def probe(path: Path) -> Footage:
         depth, halved = shape_of(frame.format.name)
         layout = YUV(depth, colours.matrix, colours.range == _FULL, halved)
         if _has_alpha(frame, stream):
-            notes.append("its transparency (alpha) is left behind: films are restored as if they had none")
+            notes.append(ALPHA_LEFT_BEHIND)
         if re.sub("^yuv[aj]", "yuv", frame.format.name) != pix_fmt_of(layout):
             notes.append(f"{frame.format.name} is worked in {pix_fmt_of(layout)}")
         side = {data.type: bytes(data) for data in cast(Any, frame.side_data)}

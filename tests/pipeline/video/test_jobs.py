@@ -244,6 +244,19 @@ def test_a_folder_of_frames_becomes_a_film(tmp_path):
     assert all(first.to_ndarray().mean() < second.to_ndarray().mean() for first, second in pairwise(frames))
 
 
+def test_missing_and_transparent_frames_of_a_folder_are_told(tmp_path):
+    (tmp_path / "shots").mkdir()
+    for number in (1, 2, 3, 5, 6):
+        cv2.imwrite(str(tmp_path / f"shots/{number}.png"), np.full((16, 16, 4), 100, np.uint8))
+    (record,) = restore(tmp_path, "shots", fps="25")
+    gap = "frames between 3.png and 5.png are missing"
+    assert (record.status, record.frames) == ("done", 5)
+    assert record.notes[0].startswith("its transparency (alpha) is left behind")
+    assert [note for note in record.notes if note.startswith(gap)]
+    (record,) = restore(tmp_path, "shots", fps="24", strict=True)
+    assert (record.status, record.error.startswith(gap)) == ("failed", True)
+
+
 @pytest.mark.parametrize(("pix_fmt", "dtype"), [("yuv444p", "uint8"), ("yuv444p10le", "uint16")])
 def test_frames_are_also_written_as_pictures(film, tmp_path, pix_fmt, dtype):
     film("film.mkv", codec="ffv1", pix_fmt=pix_fmt, times=[0, 512])
