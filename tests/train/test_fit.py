@@ -7,6 +7,7 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -88,12 +89,24 @@ def test_plateau_lowers_the_rate_and_early_stopping_stops(
 
 
 def test_a_budget_of_time_brings_the_rate_down(
-    config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path
+    config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    clock = SimpleNamespace(seconds=0.0, monotonic=lambda: clock.seconds)
+    make = TrainingBatches.__getitem__
+
+    def a_second_later(batches: TrainingBatches, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        clock.seconds += 1
+        return make(batches, index)
+
+    monkeypatch.setattr(TrainingBatches, "__getitem__", a_second_later)
+    monkeypatch.setattr("train.schedules.time", clock)
+    monkeypatch.setattr("lightning.pytorch.callbacks.timer.time", clock)
     cosine = changed(config, schedule={"kind": "cosine"})
-    run(cosine, files, tmp_path / "run", max_time=timedelta(seconds=3))
+    weights = run(cosine, files, tmp_path / "run", max_time=timedelta(seconds=40))
+    assert read_card(weights).steps == 40
     rates = column(tmp_path / "run", "rate")
     assert max(rates) > 0.9 * cosine.rate
+    assert rates == sorted(rates, reverse=True)
     assert rates[-1] < 0.1 * cosine.rate
 
 
