@@ -61,7 +61,7 @@ class RestorationTask(L.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Log the rate that the epoch begins with."""
-        self.log("rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log("rate", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Build the optimizer; what becomes of its rate is the schedule's, a callback.
