@@ -14,7 +14,8 @@ from torch.utils.data import Dataset, Sampler
 
 from train import recipe
 from train.config import TrainingConfig
-from train.data import CropBank, ImagePair, PairBank, read_clean, read_pairs, reduced
+from train.crops import CropBank, PairBank
+from train.data import ImageBlock, load_clean, load_pairs, read_clean, read_pairs
 from train.layouts import Files
 
 Pair = tuple[Tensor, Tensor]
@@ -43,14 +44,15 @@ class TrainingBatches(Dataset[Pair]):
         self.share = slice(rank, None, ranks)
         self.batch = config.data.batch * ranks
         self.margin = recipe.margin(config.degradation)
-        crop, scale, oriented = config.data.crop, config.scale, config.data.oriented
-        clean, pairs = read_clean(files.clean), self._read_pairs(files)
-        if not clean and not pairs:
+        data, scale = config.data, config.scale
+        clean = load_clean(files.clean, device)
+        degraded, sharp = load_pairs(files.pairs, data.pair_scales, scale, device)
+        if not clean.sizes and not sharp.sizes:
             raise ValueError("nothing to learn from: no image or pair of --data can be read and is not held out")
-        if files.pairs and not pairs:
+        if files.pairs and not sharp.sizes:
             raise ValueError(f"none of the {len(files.pairs)} pairs to learn from can be used, as told above")
-        self.clean = self._clean_bank(clean) if clean else None
-        self.pairs = PairBank(pairs, crop, scale, device, oriented=oriented) if pairs else None
+        self.clean = self._clean_bank(clean) if clean.sizes else None
+        self.pairs = PairBank(degraded, sharp, data.crop, scale, oriented=data.oriented) if sharp.sizes else None
 
     def __getitem__(self, index: int) -> Pair:
         """Return this process' share of batch ``index``.
@@ -67,17 +69,13 @@ class TrainingBatches(Dataset[Pair]):
         degraded, clean = (torch.cat(side)[self.share] for side in zip(*parts, strict=True))
         return degraded, clean
 
-    def _clean_bank(self, images: list[np.ndarray]) -> CropBank:
+    def _clean_bank(self, images: ImageBlock) -> CropBank:
         crop = self.config.data.crop
         try:
-            return CropBank(images, crop + 2 * self.margin, self.device, oriented=self.config.data.oriented)
+            return CropBank(images, crop + 2 * self.margin, oriented=self.config.data.oriented)
         except ValueError as error:
             reach = f" (crops of {crop}, and {self.margin} around, as far as the degradation reaches)"
             raise ValueError(f"{error}{reach if self.margin else ''}") from error
-
-    def _read_pairs(self, files: Files) -> list[ImagePair]:
-        scale = self.config.scale
-        return reduced(read_pairs(files.pairs, scale), self.config.data.pair_scales, scale)
 
     def _pair_count(self) -> int:
         if self.pairs is None:

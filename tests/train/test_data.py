@@ -1,14 +1,16 @@
 import logging
+import tracemalloc
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from torch import Generator
 
-from train.data import CropBank, PairBank, read_clean, read_pairs, read_rgb, reduced
-from train.layouts import find_files
+from train.data import load_clean, load_pairs, read_clean, read_pairs, read_rgb, read_size, reduce_pair
+from train.layouts import IMAGE_SUFFIXES, find_files
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def textured() -> np.ndarray:
 def test_a_broken_file_is_named_and_left_out(sharp_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     (sharp_folder / "broken.png").write_bytes(b"not an image")
     with caplog.at_level(logging.WARNING):
-        images = read_clean(find_files([sharp_folder]).clean)
+        images = list(read_clean(find_files([sharp_folder]).clean))
     assert len(images) == 6
     assert "broken.png" in caplog.text
 
@@ -40,67 +42,63 @@ def test_pairs_of_unequal_size_are_left_out(pair_folder: Path, caplog: pytest.Lo
     pairs = find_files([pair_folder]).pairs
     smaller = read_rgb(pairs[0][0])[:-2]
     cv2.imwrite(str(pairs[0][0]), smaller)
-    images = read_pairs(pairs)
-    assert [(degraded.shape, clean.shape) for degraded, clean in images] == [((48, 56, 3), (48, 56, 3))] * 3
+    assert [(degraded.shape, clean.shape) for degraded, clean in read_pairs(pairs)] == [((48, 56, 3), (48, 56, 3))] * 3
     assert "46 x 56 pixels" in caplog.text
-    assert not read_pairs(pairs, scale=2)
-
-
-def coordinates(height: int, width: int, index: int) -> np.ndarray:
-    rows, columns = np.mgrid[:height, :width]
-    return np.stack([rows, columns, np.full_like(rows, index)], axis=2).astype(np.uint8)
-
-
-def test_crops_are_whole_pieces_of_one_image_in_eight_orientations() -> None:
-    bank = CropBank([coordinates(20, 30, 0), coordinates(40, 25, 1)], 8, torch.device("cpu"))
-    crops = (bank.sample(400, Generator().manual_seed(0)) * 255).round().long()
-    assert crops.shape == (400, 3, 8, 8)
-    orientations, images = set(), set()
-    for rows, columns, index in crops:
-        down, across = rows[1, 0] - rows[0, 0], rows[0, 1] - rows[0, 0]
-        orientations.add((down.item(), across.item(), (columns[1, 1] - columns[0, 0]).item()))
-        images.update(index.unique().tolist())
-        assert index.unique().numel() == 1
-        assert (rows.max() - rows.min(), columns.max() - columns.min()) == (7, 7)
-    assert images == {0, 1}
-    assert len(orientations) == 8
-
-
-def test_small_images_are_left_out_and_too_large_crops_refused() -> None:
-    images = [coordinates(20, 30, 0), coordinates(40, 25, 1)]
-    only_second = CropBank(images, 24, torch.device("cpu")).sample(8, Generator().manual_seed(0))
-    assert (only_second[:, 2] * 255).unique().tolist() == [1.0]
-    with pytest.raises(ValueError, match="none of 2 readable images is 26 pixels high and wide"):
-        CropBank(images, 26, torch.device("cpu"))
-
-
-@pytest.mark.parametrize("scale", [1, 2, 3])
-def test_both_sides_of_a_pair_are_cut_at_the_same_place(scale: int) -> None:
-    small = [coordinates(20, 30, 0), coordinates(40, 25, 1)]
-    pairs = [(image, image.repeat(scale, axis=0).repeat(scale, axis=1)) for image in small]
-    degraded, clean = PairBank(pairs, 6 * scale, scale, torch.device("cpu")).sample(50, Generator().manual_seed(0))
-    assert degraded.shape == (50, 3, 6, 6)
-    assert torch.equal(degraded.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3), clean)
-
-
-def test_small_and_large_pairs_are_equally_likely() -> None:
-    images = [np.full((side, side, 3), side, np.uint8) for side in (16, 64)]
-    bank = PairBank([(image, image) for image in images], 16, 1, torch.device("cpu"))
-    small = (bank.sample(400, Generator().manual_seed(0))[0][:, 0, 0, 0] * 255).round() == 16
-    assert 160 < small.sum() < 240
+    assert not list(read_pairs(pairs, scale=2))
 
 
 def test_reduced_pairs_still_show_the_same_place(textured: np.ndarray) -> None:
     pair = textured[::2, ::2], textured
-    sizes = [(degraded.shape[:2], clean.shape[:2]) for degraded, clean in reduced([pair], [1.0, 0.6], scale=2)]
+    sizes = [(degraded.shape[:2], clean.shape[:2]) for degraded, clean in reduce_pair(pair, [1.0, 0.6], scale=2)]
     assert sizes == [((40, 60), (80, 120)), ((24, 36), (48, 72))]
-    ((degraded, clean),) = reduced([(textured, textured)], [0.5])
+    ((degraded, clean),) = reduce_pair((textured, textured), [0.5])
     np.testing.assert_array_equal(degraded, clean)
     np.testing.assert_allclose(clean.mean(), textured.mean(), atol=0.5)
 
 
-def test_crops_stay_as_they_are_where_that_is_asked_for() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
-    bank = CropBank([image], 9, torch.device("cpu"), oriented=False)
-    crops = bank.sample(8, torch.Generator().manual_seed(0))
-    assert torch.equal((crops * 255).round().byte(), torch.from_numpy(image).permute(2, 0, 1).expand(8, 3, 9, 9))
+def test_headers_tell_the_size_that_decoding_gives(textured: np.ndarray, tmp_path: Path) -> None:
+    for suffix in IMAGE_SUFFIXES:
+        cv2.imwrite(str(tmp_path / f"image{suffix}"), textured)
+        assert read_size(tmp_path / f"image{suffix}") == (80, 120)
+    (tmp_path / "broken.png").write_bytes(b"not an image")
+    assert read_size(tmp_path / "broken.png") == (0, 0)
+
+
+def test_images_lie_one_behind_the_other_and_fill_their_block(sharp_folder: Path) -> None:
+    (sharp_folder / "broken.png").write_bytes(b"not an image")
+    paths = find_files([sharp_folder]).clean
+    block = load_clean(paths, CPU)
+    assert block.sizes == [(48, 56)] * 6
+    expected = np.concatenate([image.reshape(-1, 3) for image in read_clean(paths)])
+    np.testing.assert_array_equal(block.pixels.numpy(), expected)
+
+
+def test_pairs_lie_at_every_size_asked_for(pair_folder: Path) -> None:
+    degraded, clean = load_pairs(find_files([pair_folder]).pairs, [1.0, 0.6], 1, CPU)
+    assert degraded.sizes == clean.sizes == [(48, 56), (29, 34)] * 4
+    assert len(degraded.pixels) == len(clean.pixels) == 4 * (48 * 56 + 29 * 34)
+
+
+def test_data_are_never_in_memory_twice(textured: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index in range(40):
+        cv2.imwrite(str(tmp_path / f"{index:02}.bmp"), np.tile(textured, (4, 4, 1)))
+    monkeypatch.setattr("train.data._DECODED_AHEAD", 4)
+    paths = find_files([tmp_path]).clean
+    tracemalloc.start()  # it sees NumPy's memory, that of the files and the decoded images, and not torch's
+    try:
+        block = load_clean(paths, CPU)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.5 * block.pixels.nbytes
+
+
+def test_data_that_will_not_fit_are_told_before_they_are_decoded(
+    sharp_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = find_files([sharp_folder]).clean
+    load_clean(paths, CPU)
+    assert not caplog.text
+    monkeypatch.setattr("train.data.free_memory", lambda device: 6 * 48 * 56)
+    load_clean(paths, CPU)
+    assert "but cpu has 0.0 GB of memory free" in caplog.text
