@@ -26,10 +26,10 @@ from stages.profile import count_macs, count_parameters
 from stages.registry import load_stage
 from stages.stage import Stage
 from train.config import TrainingConfig
-from train.evaluate import restorer
 from train.fit import fit
 from train.layouts import Files
 from train.pictures import Points, Row, draw_together, read_curve, write_sheet
+from train.protocols import restorer
 from train.run import Run
 from train.source import ValidationImages
 

@@ -1,6 +1,6 @@
 """Ship a run's weights, if they are better: ``python -m train.ship RUN/unet.safetensors --as unet_deblur --data DIR``.
 
-Both the new and the shipped weights go through the standard protocols of ``train.evaluate``. The new ones take the
+Both the new and the shipped weights go through the standard protocols. The new ones take the
 old ones' place only with a higher mean PSNR; they are stored in half precision, judged as stored, and their card
 carries the figures.
 """
@@ -15,7 +15,8 @@ from statistics import mean
 
 from stages.registry import config_from
 from stages.weights import SHIPPED_FOLDER, WeightsError, load_weights, read_card, save_weights, shipped_weights
-from train.evaluate import PROTOCOLS, SHIPPED, Figure, print_figures
+from train.evaluate import SHIPPED, print_figures
+from train.protocols import PROTOCOLS, Figure
 
 NAMES = {name: PROTOCOLS[kind] for kind, names in SHIPPED.items() if kind != "chain" for name in names}
 

@@ -28,7 +28,7 @@ from stages.stage import Stage, StageConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
 from train import recipe
-from train.evaluate import MILD_BLUR, Restore, degraded_images, judge, restorer
+from train.protocols import MILD_BLUR, Restore, degraded_images, judge, restorer
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")

@@ -8,7 +8,7 @@ from stages.dncnn import DnCNNConfig
 from stages.registry import load_stage
 from stages.weights import Card, read_card, resolve, save_weights
 from train import ship
-from train.evaluate import Figure
+from train.protocols import Figure
 
 
 @pytest.fixture
