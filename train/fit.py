@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 from pipeline.engine.device import find_device
 from pipeline.errors import RestorationError
 from stages.encoder_unet import EncoderUNet
+from stages.registry import config_from
 from stages.stage import Stage
 from stages.weights import Card, load_weights, resolve, save_weights
 from train.checkpoints import FollowFolder, WholeCheckpoints
@@ -45,8 +46,8 @@ def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_
 
     Args:
         config: What to train and how.
-        train: Files that are learnt from.
-        validation: Files that are judged by.
+        train: Files to learn from.
+        validation: Files to validate on.
         run: Folder and budget.
         data_name: What the weights' card says of the data.
 
@@ -55,9 +56,9 @@ def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_
 
     Raises:
         ConfigError: if the folder, the device or the budget is not what the run needs.
-        Diverged: if the weights became NaN; the best ones of before are exported.
+        Diverged: if the weights became NaN; the best ones before that are exported.
         Interrupted: by Ctrl-C or SIGTERM; the best weights so far are exported.
-        RestorationError: if the budget was spent before anything was judged.
+        RestorationError: if the budget was spent before the first validation.
     """
     L.seed_everything(config.seed)
     stage = build_stage(config, run)
@@ -66,31 +67,41 @@ def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_
         if trainer.is_global_zero:
             run.check(config, train, validation)
             run.keep(config, train, validation)
-        # Now: the chain's file may be another by the end of the run.
-        config = config.model_copy(update={"trained_for": config.trained_for + config.route.note()})
+        card = card_of(config, data_name)  # now, as the chain's file may be another by the end of the run
         inside = Inside(config.route, trainer.strategy.root_device)
         images = ValidationImages(config, validation, config.route.multiple_of)
         loaders = build_loaders(config, train, images, inside, trainer)
         tell_start(stage, images, config.scale, trainer, data_name)
-        try:
-            trainer.fit(RestorationTask(config, stage, inside), *loaders, ckpt_path=run.last if run.resume else None)
-        except Diverged as error:
-            raise Diverged(f"{error}{rescue(config, run, trainer, data_name)}") from error
-        except (KeyboardInterrupt, SystemExit) as error:  # the latter is what Lightning makes of Ctrl-C and SIGTERM
-            again = "go on with --resume" if run.last.is_file() else "no epoch was finished, so start it again"
-            told = f"interrupted in epoch {trainer.current_epoch + 1}; {again}"
-            raise Interrupted(f"{told}{rescue(config, run, trainer, data_name)}") from error
+        learn(trainer, RestorationTask(config, stage, inside), loaders, run, card)
         if not trainer.is_global_zero:
             return run.folder
         tell_early_stop(trainer)
-        return conclude(config, run, data_name)
+        return conclude(run, card)
 
 
-def rescue(config: TrainingConfig, run: Run, trainer: L.Trainer, data_name: str) -> str:
-    """Export the best weights of a run that broke off, if it has any; return what is told of them."""
+def learn(
+    trainer: L.Trainer, task: RestorationTask, loaders: tuple[DataLoader, DataLoader], run: Run, card: Card
+) -> None:
+    """Run the trainer to its end.
+
+    Raises:
+        Diverged, Interrupted: as `fit`, once the best weights so far are exported.
+    """
+    try:
+        trainer.fit(task, *loaders, ckpt_path=run.last if run.resume else None)
+    except Diverged as error:
+        raise Diverged(f"{error}{rescue(trainer, run, card)}") from error
+    except (KeyboardInterrupt, SystemExit) as error:  # the latter is what Lightning makes of Ctrl-C and SIGTERM
+        again = "go on with --resume" if run.last.is_file() else "no epoch was finished, so start it again"
+        told = f"interrupted in epoch {trainer.current_epoch + 1}; {again}"
+        raise Interrupted(f"{told}{rescue(trainer, run, card)}") from error
+
+
+def rescue(trainer: L.Trainer, run: Run, card: Card) -> str:
+    """Export the best weights of a run that broke off, if it has any; return what to tell of them."""
     if not (run.best.is_file() and trainer.is_global_zero):
         return ""
-    return f"; the best weights so far are in {conclude(config, run, data_name)}, to go on from with --init"
+    return f"; the best weights so far are in {conclude(run, card)}, to go on from with --init"
 
 
 def build_stage(config: TrainingConfig, run: Run) -> Stage:
@@ -115,18 +126,6 @@ def build_loaders(
         DataLoader(reached, batch_size=None, sampler=StepSampler(config.steps_per_epoch * config.accumulate)),
         DataLoader(met, batch_size=None),  # type: ignore[arg-type]  # a list has all that it asks of a dataset
     )
-
-
-def conclude(config: TrainingConfig, run: Run, data_name: str) -> Path:
-    """Draw the curves and export the weights.
-
-    Raises:
-        RestorationError: if the budget was spent before anything was judged.
-    """
-    if not run.best.is_file():
-        raise RestorationError("the run ended before its first validation; give it more time")
-    draw_curves(run.folder)
-    return export(config, run.best, run.folder, data_name)
 
 
 def build_trainer(config: TrainingConfig, run: Run) -> L.Trainer:
@@ -184,22 +183,30 @@ def tell_early_stop(trainer: L.Trainer) -> None:
         _log.info("stopped after %d epochs: %s", trainer.current_epoch, watch.stopping_reason_message)
 
 
-def export(config: TrainingConfig, checkpoint: Path, folder: Path, data_name: str) -> Path:
-    """Write the averaged weights of a checkpoint as a weights file with its card."""
-    content = torch.load(checkpoint, map_location="cpu", weights_only=False)  # our own file, just written
-    stage: Stage = config.stage.build()
-    prefix = "stage."
-    state = {
-        name.removeprefix(prefix): tensor for name, tensor in content["state_dict"].items() if name.startswith(prefix)
-    }
-    stage.load_state_dict(state)
-    card = Card(
+def card_of(config: TrainingConfig, data_name: str) -> Card:
+    """Return the card of the weights; only the number of steps is still missing."""
+    return Card(
         config={"stage": config.stage.stage, **config.stage.architecture()},
-        trained_for=config.trained_for,
+        trained_for=config.trained_for + config.route.note(),
         data=data_name,
-        steps=content["global_step"],
         code_version=version("restorechain"),
     )
-    path = folder / f"{config.stage.stage}.safetensors"
-    save_weights(path, stage, card)
+
+
+def conclude(run: Run, card: Card) -> Path:
+    """Draw the curves, and export the averaged weights of the best checkpoint with their card.
+
+    Raises:
+        RestorationError: if the budget was spent before the first validation.
+    """
+    if not run.best.is_file():
+        raise RestorationError("the run ended before its first validation; give it more time")
+    draw_curves(run.folder)
+    checkpoint = torch.load(run.best, map_location="cpu", weights_only=False)  # our own file, just written
+    stage = config_from(card).build()
+    prefix = "stage."
+    state = checkpoint["state_dict"].items()
+    stage.load_state_dict({name.removeprefix(prefix): tensor for name, tensor in state if name.startswith(prefix)})
+    path = run.folder / f"{card.config['stage']}.safetensors"
+    save_weights(path, stage, card.model_copy(update={"steps": checkpoint["global_step"]}))
     return path
