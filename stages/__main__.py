@@ -41,7 +41,8 @@ def main(arguments: list[str]) -> int:
     """Run the command line; return its exit code."""
     try:
         if not arguments:
-            print_tables()
+            print_stages(Console())
+            print_shipped(Console())
         elif arguments[0] == "import":
             import_published(arguments[1:])
         elif arguments[0] == "profile":
@@ -57,27 +58,31 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def print_tables() -> None:
-    """Print every stage with its defaults, then the shipped weights with their figures."""
-    console = Console()
+def print_stages(console: Console) -> None:
+    """Print every stage, with what it costs by default."""
     first = Column("stage", no_wrap=True)
-    stages = Table(first, "parameters", "GMACs at 640x360", "halo", "multiple of", "scale", title="Stages, by default")
+    table = Table(first, "parameters", "GMACs at 640x360", "halo", "multiple of", "scale", title="Stages, by default")
     for tag, config_type in STAGES.items():
         required = [name for name, field in config_type.model_fields.items() if field.is_required()]
         try:
-            stages.add_row(tag, *([f"by {', '.join(required)}"] if required else _measure(config_type(stage=tag))))
+            table.add_row(tag, *([f"by {', '.join(required)}"] if required else _measure(config_type(stage=tag))))
         except WeightsError as error:  # a package that is not installed
-            stages.add_row(tag, str(error))
-    console.print(stages)
-    weights = Table("weights", "stage", "parameters", "GMACs", "halo", "scale", "trained for", "figures")
+            table.add_row(tag, str(error))
+    console.print(table)
+
+
+def print_shipped(console: Console) -> None:
+    """Print the shipped weights, if there are any, with their figures."""
+    table = Table(
+        "weights", "stage", "parameters", "GMACs", "halo", "scale", "trained for", "figures", title="Shipped weights"
+    )
     for name, path in shipped_weights().items():
         card = read_card(path)
         parameters, gmacs, halo, _, scale = _measure(config_from(card))
         figures = "\n".join(f"{protocol}: {value:.2f}" for protocol, value in card.metrics.items())
-        weights.add_row(name, card.config["stage"], parameters, gmacs, halo, scale, card.trained_for, figures)
-    if weights.row_count:
-        weights.title = "Shipped weights"
-        console.print(weights)
+        table.add_row(name, card.config["stage"], parameters, gmacs, halo, scale, card.trained_for, figures)
+    if table.row_count:
+        console.print(table)
 
 
 def _measure(config: StageConfig) -> tuple[str, str, str, str, str]:
@@ -119,9 +124,9 @@ def profile(arguments: list[str]) -> None:
 
 
 def _find_config(name: str, options: list[str]) -> StageConfig:
-    """Return the stage of a tag with options, or that of a weights file."""
+    """Return the config of a stage with options, or of the stage that a weights file is for."""
     if name in STAGES:
-        return config_from(Card(config={"stage": name, **dict(map(_parse_option, options))}))
+        return _config_with(name, options)
     try:
         path = resolve(name, Path())
     except WeightsError as error:
@@ -141,8 +146,7 @@ def import_published(arguments: list[str]) -> None:
     parser.add_argument("--origin", default="", help="who published it, under which licence")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.safetensors")
     given = parser.parse_intermixed_args(arguments)
-    values = {"stage": given.stage, **dict(_parse_option(option) for option in given.options)}
-    config = config_from(Card(config=values))
+    config = _config_with(given.stage, given.options)
     stage = config.build()
     load_state(stage, read_published(given.published), str(given.published))
     card = Card(
@@ -153,6 +157,10 @@ def import_published(arguments: list[str]) -> None:
     )
     save_weights(given.output, stage, card)
     print(given.output)
+
+
+def _config_with(tag: str, options: list[str]) -> StageConfig:
+    return config_from(Card(config={"stage": tag, **dict(map(_parse_option, options))}))
 
 
 def _parse_option(text: str) -> tuple[str, Any]:
