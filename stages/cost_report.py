@@ -1,4 +1,4 @@
-"""What layers cost, for people: a table, and a picture with a bar for each."""
+"""What layers cost as a table, and as a picture with a bar for each layer."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ or Tan, Le, "EfficientNet", ICML 2019 (https://arxiv.org/abs/1905.11946); both a
 
     image - ImageNet's mean, / deviation -> encoder -> decoder -> 3x3 conv -> + image
 
-Here the encoder's weights are random: those of ImageNet are where a training starts from (``pretrained`` in its YAML),
-and then part of the weights file, so that running a chain never downloads anything.
+Here the encoder's weights are random. A training may start from those of ImageNet (``pretrained`` in its YAML); the
+weights file then holds them with all the rest, so that running a chain never downloads anything.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _build_network(encoder: str, width: int) -> nn.Module:
 
 
 def _vgg19_halo() -> int:
-    """Add up the 3x3 convolutions, each as far as a pixel of its level, and how far cells reach beyond their parts."""
+    """Add up the radii of the 3x3 convolutions, one pixel of their level each, and the extent of the coarsest pixel."""
     encoder = sum(count * 2**level for level, count in enumerate(_VGG19_CONVOLUTIONS))
     centre = 2 * 2**5
     decoder = sum(2 * 2**level for level in range(5))

@@ -24,8 +24,8 @@ from stages.weights import WeightsError
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
 
-# Convolutions at one size and nothing else that looks around, so that the halo is the sum of their radii. Networks
-# that pool, attend or normalise over the image have none.
+# Only convolutions at one size look beyond a pixel, so the halo is the sum of their radii. Networks that pool, attend
+# or normalise over the image have no halo.
 _PLAIN_ARCHITECTURES = ("Compact", "DnCNN")
 
 
@@ -46,9 +46,10 @@ class Spandrel(Stage):
         self.halo = _halo_of(descriptor) if halo is None else halo
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the network's image, ``(B, 3, scale * H, scale * W)``; smaller than it takes, or not square, padded.
+        """Return the network's image, ``(B, 3, scale * H, scale * W)``.
 
-        Computed in full precision where the network is known not to bear the half one that is asked for.
+        An image that is too small for the network, or not square if it needs a square, is padded. The network runs in
+        full precision if it is known not to support the half precision that is asked for.
         """
         # Without spandrel's inference mode: stages that are trained before this one need its gradient.
         call = inspect.unwrap(type(self.descriptor).__call__)

@@ -98,7 +98,7 @@ def polyphase_filters(scale: int, kernel: Callable[[Tensor], Tensor], support: i
 
 
 @lru_cache(maxsize=16)
-@torch.inference_mode(mode=False)  # one kept from there would be refused where gradients are computed
+@torch.inference_mode(mode=False)  # a cached inference tensor would be refused where gradients are computed
 def _make_filters(scale: int, kernel: Callable[[Tensor], Tensor], support: int, device: torch.device) -> Tensor:
     places = (torch.arange(scale, dtype=torch.float64, device="cpu") + 0.5) / scale - 0.5
     taps = torch.arange(-support, support + 1, device="cpu")

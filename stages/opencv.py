@@ -1,4 +1,4 @@
-"""OpenCV's filters under torch: they know arrays on the CPU, one image at a time."""
+"""How OpenCV's filters, which take one array on the CPU at a time, are run on a batch of torch's images."""
 
 from collections.abc import Callable
 from typing import Any

@@ -20,10 +20,10 @@ class Cost:
 
     Attributes:
         name: The module's path in the stage; empty for the stage itself.
-        kind: The module's class, or what else there is to say of it.
+        kind: The module's class, or the number of layers in a group.
         parameters: Trainable numbers.
         macs: Multiply-accumulates of convolutions and matrix products.
-        activations: Numbers that those operations put out, as counted by Radosavovic et al., "Designing Network
+        activations: Number of outputs of those operations, as counted by Radosavovic et al., "Designing Network
             Design Spaces", CVPR 2020, https://arxiv.org/abs/2003.13678.
     """
 
@@ -82,9 +82,10 @@ def total(costs: Sequence[Cost], name: str = "", kind: str = "") -> Cost:
 
 
 def grouped(costs: Sequence[Cost], at_most: int) -> list[Cost]:
-    """Add up layers of the same parent, and those of the same grandparent, until so few are left.
+    """Add up layers of the same parent, then of the same grandparent and so on, until few enough groups are left.
 
-    Each group keeps the place of its first layer; there are more groups only where the outermost modules are.
+    Each group keeps the place of its first layer. If there are more outermost modules than ``at_most``, each of them
+    is a group.
     """
     for depth in range(max((cost.name.count(".") for cost in costs), default=0) + 1, 0, -1):
         groups: dict[str, list[Cost]] = {}
@@ -99,7 +100,7 @@ def grouped(costs: Sequence[Cost], at_most: int) -> list[Cost]:
 
 
 def _own_counts(counter: FlopCounterMode, stage: Stage) -> Counter[str]:
-    """Return by module what it did itself; the counter gives each what the modules inside of it did, too."""
+    """Return each module's own count; the counter's include those of the modules inside."""
     root = type(stage).__name__
     counts = Counter({name: sum(by_operation.values()) for name, by_operation in counter.get_flop_counts().items()})
     inclusive = {name: counts[f"{root}.{name}" if name else root] for name, _ in stage.named_modules()}
@@ -110,7 +111,7 @@ def _own_counts(counter: FlopCounterMode, stage: Stage) -> Counter[str]:
 
 
 def _nearest_called(name: str, counts: Mapping[str, int]) -> str:
-    """Return the module around another that was called itself, which lists of modules are not."""
+    """Return the innermost module around another that was called itself; a list of modules is not."""
     while name:
         name = name.rpartition(".")[0]
         if counts[name]:

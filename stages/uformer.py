@@ -9,10 +9,10 @@ https://arxiv.org/abs/2106.03106
     block (LeWin):  x + attention(norm(x) + modulator), within windows;  then x + LeFF(norm(x))
     LeFF:           linear, GELU, 3x3 by channel, GELU, linear
 
-Every second block shifts its windows by half their side. What sticks out of the image takes no part: this equals
-the authors' rolling with masks, but nothing ever meets the opposite border. So windows lie on a grid that depends on
-the image's origin alone and the halo is finite: 494 pixels for T and S, 1,066 for B. Unlike the authors' code, any
-image whose sides divide by ``multiple_of`` will do, not just squares.
+Every second block shifts its windows by half their side. Pixels of a window that lie outside of the image are masked;
+this equals the authors' rolling with masks, but without moving pixels to the opposite border. So windows lie on a
+grid that depends only on the image's origin, and the halo is finite: 494 pixels for T and S, 1,066 for B. Unlike in
+the authors' code, any image whose sides divide by ``multiple_of`` will do, not just squares.
 
 Left out: stochastic depth, which only long training asks for. Changed for restoration: the last convolution starts
 at zero, so that training starts from the identity.

@@ -1,4 +1,4 @@
-"""Weights files: safetensors that carry their own card, so that a file says what it is and what it is good for."""
+"""Weights files: safetensors with a card in their metadata that says which network they are for, and what it does."""
 
 from __future__ import annotations
 

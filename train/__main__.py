@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Build the parser; every option says its unit."""
+    """Build the parser of the training of one stage."""
     parser = argparse.ArgumentParser(
         prog="python -m train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -62,12 +62,14 @@ def build_parser() -> argparse.ArgumentParser:
         "recipe", type=parse_recipe, metavar="RECIPE", help=f"a training YAML, or one of ours: {', '.join(recipes())}"
     )
     _add_common(parser)
-    parser.add_argument("--out", type=Path, help="folder of the run, new without --resume (default: runs/RECIPE)")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the run; must be new without --resume (default: runs/RECIPE)"
+    )
     parser.add_argument(
         "--max-time", type=parse_time, metavar="HH:MM:SS", help="budget of time, that before --resume included"
     )
     parser.add_argument(
-        "--max-epochs", type=parse_count, default=-1, metavar="N", help="budget of epochs, counted likewise"
+        "--max-epochs", type=parse_count, default=-1, metavar="N", help="budget of epochs, those before included"
     )
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument("--init", type=Path, metavar="WEIGHTS", help="weights file, or shipped name, to start from")
@@ -76,7 +78,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="learn on what the stages before it in this chain make of the degraded images; --set chain.judge=chain "
         "compares the whole chain's result, chain.stage=dncnn_2 names one of several",
     )  # fmt: skip
-    parser.add_argument("--devices", type=parse_count, default=1, metavar="N", help="train on N, each with the batch")
+    parser.add_argument(
+        "--devices", type=parse_count, default=1, metavar="N", help="train on N devices, each with the recipe's batch"
+    )
     return parser
 
 
@@ -208,15 +212,17 @@ def choose_files(options: argparse.Namespace, config: TrainingConfig) -> tuple[F
 
 
 def hold_out(files: Files, every: int) -> tuple[Files, Files]:
-    """Split files into those to learn from and those to validate on, and tell what is special about it."""
+    """Split files into those to learn from and those to validate on, without copies between them."""
     train, validation = files.split(every)
     if train == validation:
-        _log.warning("one image is all there is: it is learnt from and judged by, which shows over-fitting alone")
+        _log.warning(
+            "one image is all there is: it is both learnt from and validated on, which shows over-fitting alone"
+        )
         return train, validation
     apart = without_copies(train, validation)
     copies = len(train.clean) + len(train.pairs) - len(apart.clean) - len(apart.pairs)
     if copies:
-        _log.warning("not learnt from: %d that have the very content of what is held out to validate on", copies)
+        _log.warning("not learnt from: %d with the same content as others that are held out to validate on", copies)
     return apart, validation
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints that survive whatever happens while they are written, and whatever their folder is called later."""
+"""Checkpoints that survive a crash while they are written, and a move of their folder."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 class WholeCheckpoints(TorchCheckpointIO):
     """Writes a checkpoint beside its place and then renames it.
 
-    Lightning's own way goes through the system's folder for temporary files: from there to another disk a file is
-    copied, and a run that is killed, or whose disk is full, is left with half of its last checkpoint.
+    Lightning writes into the system's folder for temporary files first. If that is on another disk, the checkpoint is
+    then copied, and a run that is killed meanwhile, or whose disk is full, is left with half a checkpoint.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Write a whole checkpoint, or none.
+        """Write the whole checkpoint or nothing.
 
         Raises:
-            OSError: if it cannot be written; the checkpoint of before is still there.
+            OSError: if it cannot be written; the previous checkpoint is still there.
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -36,10 +36,10 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 class FollowFolder(L.Callback):
-    """Lets the best checkpoint's record follow a run that was moved or copied.
+    """Corrects the record of the best checkpoint when a resumed run's folder was moved or copied.
 
-    Lightning forgets the best PSNR where the folder has another name, so that a worse epoch would take its place, and
-    goes on pointing into the old folder.
+    Otherwise Lightning would forget the best PSNR, so that a worse epoch would take its place, and would still point
+    into the old folder.
 
     Args:
         best: The callback that keeps the best checkpoint.
@@ -49,7 +49,7 @@ class FollowFolder(L.Callback):
         self.best = best
 
     def on_load_checkpoint(self, trainer: L.Trainer, task: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Put this folder into the record of another."""
+        """Replace the old folder by this one in the loaded record."""
         record = checkpoint["callbacks"][self.best.state_key]
         here = str(Path(str(self.best.dirpath)) / Path(record["best_model_path"]).name)
         record |= {

@@ -1,8 +1,8 @@
 """Compare networks on equal terms: ``python -m train compare A.yaml B.yaml ... --data DIR... --budget HH:MM:SS``.
 
 Every network is trained for the same time, on the same data with the same seed: data, degradations and loss are those
-of the first recipe, so that batch n holds the same crops for all. Then all are judged on the same images. Run again,
-it goes on where it was interrupted, or trains only what was added.
+of the first recipe, so that batch n holds the same crops for all. Then all are judged on the same images. When run
+again, it goes on where it was interrupted and trains only networks that were added.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def compare(configs: dict[str, TrainingConfig], train: Files, validation: Files,
 
     Args:
         configs: By name; data, degradations and loss are taken from the first.
-        train: What is learnt from.
-        validation: What all are judged by.
+        train: Files to learn from.
+        validation: Files that all networks are judged on.
         options: ``out``, ``budget``, ``device`` and ``precision`` of the command line.
     """
     equal = {name: on_equal_terms(config, next(iter(configs.values()))) for name, config in configs.items()}
@@ -105,7 +105,7 @@ def on_equal_terms(config: TrainingConfig, first: TrainingConfig) -> TrainingCon
 def train_once(
     config: TrainingConfig, train: Files, validation: Files, folder: Path, options: argparse.Namespace
 ) -> Path:
-    """Train one network, unless an earlier run has; return its weights.
+    """Train one network, unless an earlier run has finished it; return its weights.
 
     Raises:
         ConfigError: if the earlier run had another recipe, other data or another budget.
@@ -132,7 +132,7 @@ def measure(
     folder: Path,
     options: argparse.Namespace,
 ) -> Entry:
-    """Judge a trained network by every validation image, and time it."""
+    """Judge a trained network on every validation image, and time it."""
     restore = restorer(stage)
     before, after, similarity = [], [], []
     for degraded, clean in images.samples:
@@ -153,7 +153,7 @@ def measure(
 
 
 def time_frame(stage: Stage, device: torch.device, runs: int = 3) -> float:
-    """Return the median milliseconds of a 640x360 frame, after one run to warm up; the stage is brought back."""
+    """Return the median milliseconds of a 640x360 frame, after one run to warm up; leave the stage on the CPU."""
     restore = restorer(stage.to(device))
     frame = torch.rand(1, 3, *_FRAME, device=device)
     seconds = []

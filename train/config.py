@@ -28,7 +28,7 @@ _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class DataConfig(BaseModel):
-    """Crops and how many."""
+    """Which crops are learnt from and validated on, and how many."""
 
     model_config = _STRICT
 
@@ -37,7 +37,9 @@ class DataConfig(BaseModel):
     batch: int = Field(16, ge=1, description="crops a step, on each device")
     pair_share: float = Field(0.5, ge=0, le=1, description="share of a batch cut from real pairs, where given")
     pair_scales: list[Annotated[float, Field(gt=0, le=1)]] = Field(
-        [1.0], min_length=1, description="sizes that pairs are learnt at, reduced by area; blurs are as much shorter"
+        [1.0],
+        min_length=1,
+        description="sizes that pairs are learnt at, reduced by area; blurs get shorter likewise",
     )
     blur: BlurFolder = Field("blur", description="which of GoPro's versions: averaged in linear light, or in gamma")
     validation_crop: int = Field(192, ge=32, description="height and width of a validation image in pixels")
@@ -64,7 +66,7 @@ class CosineSchedule(BaseModel):
 
 
 class TrainingConfig(BaseModel):
-    """All of a training run but its folders and its budget."""
+    """Everything about a training run except its folders and its budget."""
 
     model_config = _STRICT
 
@@ -105,11 +107,11 @@ class TrainingConfig(BaseModel):
 
     @property
     def share(self) -> float:
-        """Of the training images, those that go through the stages before the trained one."""
+        """Share of the training images that go through the stages before the trained one."""
         return self.chain.share if self.chain else 1.0
 
     def widened(self) -> TrainingConfig:
-        """Return the same with crops that have the route's margin around them."""
+        """Return this config with crops that are larger by the route's margin on every side."""
         crop = self.data.crop + 2 * self.route.margin * self.scale
         return self.model_copy(update={"data": self.data.model_copy(update={"crop": crop})})
 
@@ -145,7 +147,7 @@ def read_training(path: Path, changes: Sequence[str] = ()) -> TrainingConfig:
         changes: ``KEY=VALUE``: a dotted path (``data.crop``, ``degradation.0.sigma``) and a value in YAML's spelling.
 
     Raises:
-        ConfigError: with one line per mistake; those that only the changes make say so.
+        ConfigError: with one line per mistake; a mistake that comes from the changes says so.
     """
     document = read_document(path)
     data = copy.deepcopy(document.data)
@@ -162,7 +164,7 @@ def read_training(path: Path, changes: Sequence[str] = ()) -> TrainingConfig:
 
 
 def _change(data: dict[str, Any], change: str) -> None:
-    """Carry out one ``KEY=VALUE`` in place; sections that are not there yet are made."""
+    """Apply one ``KEY=VALUE`` in place; missing sections are created."""
     key, equals, text = change.partition("=")
     if not (key and equals):
         raise ConfigError(f"--set {change}: expected KEY=VALUE, such as data.batch=8")

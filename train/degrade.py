@@ -1,8 +1,8 @@
 """Make a degraded test set: ``python -m train.degrade SRC DST -c RECIPE.yaml --seed 0``.
 
-Every image below SRC becomes a PNG of the same place and name below DST. What happens to an image depends on the seed
-and its own name alone, whatever else lies there. ``DST/recipe.yaml``, written last, says all that is needed to make
-the set again: ``-c DST/recipe.yaml`` does.
+Every image below SRC becomes a PNG of the same place and name below DST. What happens to an image depends only on the
+seed and its own name, not on the other images. ``DST/recipe.yaml``, which is written last, holds all that is needed to
+make the same set again, with ``-c DST/recipe.yaml``.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class DegradedSet(BaseModel):
 
     degradation: Recipe = Field(description="what happens to a clean image, in order")
     frames: FrameAveraging | None = Field(None, description="what blurs it before that, for sequences only")
-    seed: int = Field(0, ge=0, description="another one gives another set; --seed goes before it")
+    seed: int = Field(0, ge=0, description="another one gives another set; --seed overrides it")
     code_version: str = Field("", description="written beside a set; not read")
     files: list[str] = Field(default_factory=list, description="of SRC; written beside a set; not read")
 
@@ -86,7 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("source", type=Path, metavar="SRC", help="folder of clean images, with all below it")
     parser.add_argument("target", type=Path, metavar="DST", help="folder of the degraded ones, new or empty")
     parser.add_argument("-c", "--config", type=Path, required=True, metavar="RECIPE.yaml", help="see configs/degrade")
-    parser.add_argument("--seed", type=int, help="instead of the recipe's, 0 if it has none")
+    parser.add_argument("--seed", type=int, help="overrides the recipe's (default: the recipe's, or 0)")
     parser.add_argument("--overwrite", action="store_true", help="write into a DST that is not empty")
     return parser
 

@@ -16,11 +16,11 @@ from train.source import Pair, cut_margin
 class Inside:
     """The frozen stages around the one that is trained; a stage that is trained alone has none.
 
-    No ``nn.Module``, and itself when deep-copied: these stages belong neither into checkpoints nor into the
-    averaged copy of what is trained.
+    It is no ``nn.Module``, and a deep copy of it is the object itself, because these stages belong neither into
+    checkpoints nor into the averaged copy of the trained stage.
 
     Args:
-        route: Which they are; in the trained one's place stands a copy that never runs.
+        route: Which stages; a copy that never runs stands in the place of the trained one.
         device: Where they run.
 
     Raises:
@@ -60,8 +60,8 @@ class Behind(Dataset[Pair]):
     Args:
         batches: (degraded, clean), of process ``rank`` of ``ranks``.
         inside: The stages.
-        margin: Degraded pixels that are cut off every border afterwards, in both as much of the picture.
-        share: Of the images that go through; the others stay as they are.
+        margin: Degraded pixels that are cut off every border afterwards; the same part of the picture in both.
+        share: Share of the images that go through; the others stay as they are.
         rank: This process, from 0.
         ranks: All processes.
     """
@@ -84,7 +84,7 @@ class Behind(Dataset[Pair]):
         return cut_margin(reached, self.margin * before), cut_margin(clean, self.margin * judged)
 
     def _some(self, degraded: Tensor, index: int) -> Tensor:
-        """Send the share of the images through; it may be none of a small batch."""
+        """Send a random share of the images through; of a small batch it may be none."""
         drawn = torch.rand(len(degraded) * self.ranks, generator=Generator().manual_seed(index))[self.mine]
         through = (drawn < self.share).to(degraded.device)
         reached = degraded.clone()

@@ -45,9 +45,9 @@ class Files:
     def split(self, every: int) -> tuple[Files, Files]:
         """Hold about one clean image in ``every``, and one scene of pairs in ``every``, back for validation.
 
-        What is held back follows from names alone, so that it is the same in each run. Frames of one video resemble
-        each other too much to judge by, so that a scene goes to one side whole; only where all there is is one
-        scene are its last frames held back. A single image is on both sides: that shows over-fitting and nothing
+        What is held back depends only on names, so it is the same in each run. Frames of one video resemble each
+        other too much to judge by, so a scene goes to one side as a whole. If one scene is all there is, its last
+        frames are held back. If one image is all there is, it is on both sides, which shows over-fitting and nothing
         else.
         """
         if len(self.clean) + len(self.pairs) == 1:
@@ -76,7 +76,7 @@ class Files:
         )
 
     def described(self) -> dict[str, int | str]:
-        """Return how many there are, and a digest of names and sizes; wherever the folders lie, it is the same."""
+        """Return how many there are and a digest of names and sizes, which stays the same if the folders move."""
         found = sorted(f"{path.name} {size}" for path, size in _sizes(self).items())
         digest = hashlib.sha256("\n".join(found).encode("utf-8", "surrogateescape")).hexdigest()
         return {"images": len(self.clean), "pairs": len(self.pairs), "names and sizes": digest[:16]}
@@ -129,7 +129,7 @@ def find_files(sources: Iterable[Path], blur: BlurFolder = "blur", scale: int = 
 
 
 def scene_of(clean: Path) -> Path:
-    """Return what must not be torn apart: the folder of a video's frames, or the image where each stands alone."""
+    """Return what must stay on one side of a split: the folder of a video's frames, or an image that stands alone."""
     folder = clean.parent
     if folder.name == "sharp" or (folder.name in _DEGRADED_OF and folder.name not in _TREES):
         return folder.parent
@@ -137,7 +137,7 @@ def scene_of(clean: Path) -> Path:
 
 
 def without_copies(train: Files, validation: Files) -> Files:
-    """Return what to learn from, less what is held out as well, by its content under another name."""
+    """Return the files to learn from without those whose content is also held out, under whatever name."""
     copies = {path for _, path in _same_content(validation, train)}
     return Files(
         tuple(path for path in train.clean if path not in copies),
@@ -148,7 +148,7 @@ def without_copies(train: Files, validation: Files) -> Files:
 def refuse_leakage(train: Files, validation: Files) -> None:
     """Make sure that nothing is both learnt from and validated on.
 
-    A file is known again by its content, under any name; a scene by its folder, even by other frames of it.
+    A file is recognised by its content, under any name; a scene by its folder, even if the frames differ.
 
     Raises:
         ValueError: if there is such a file or scene; the text names some.
@@ -181,7 +181,7 @@ def _images_below(folder: Path) -> list[Path]:
 
 
 def _degraded_side(clean: Path, blur: BlurFolder, scale: int) -> Path | None:
-    """Return where the degraded side of a clean image would lie; None if its folder is no clean side of a pair."""
+    """Return where the degraded side of a clean image would lie; None if its folder does not hold clean sides."""
     folder = clean.parent
     if folder.name == "sharp":
         return folder.with_name(blur) / clean.name
@@ -222,7 +222,7 @@ def _read_list(file: Path) -> list[PathPair]:
 
 
 def _hold_one(clean: tuple[Path, ...], scenes: set[Path]) -> tuple[set[Path], set[Path]]:
-    """Hold one back where the draw by name held none; at least one stays to learn from."""
+    """Hold one back if the draw by name has held none; at least one stays to learn from."""
     if len(clean) > 1:
         return {min(clean, key=_draw)}, set()
     return set(), {min(scenes, key=_draw)} if len(scenes) > 1 else set()

@@ -86,8 +86,8 @@ Terms = Annotated[list[Term], Field(min_length=1), BeforeValidator(_as_list), Af
 class Objective:
     """Weighted sum of losses.
 
-    No ``nn.Module``, and itself when deep-copied: the feature networks in it belong neither into checkpoints nor
-    into the averaged copy of what is trained.
+    It is no ``nn.Module``, and a deep copy of it is the object itself, because the feature networks in it belong
+    neither into checkpoints nor into the averaged copy of the trained stage.
 
     Raises:
         WeightsError: if the weights of a perceptual loss are not at hand.

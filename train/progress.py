@@ -65,7 +65,7 @@ def progress_of(best: ModelCheckpoint) -> list[L.Callback]:
 
 
 def tell_start(stage: Stage, images: ValidationImages, scale: int, trainer: L.Trainer, data_name: str) -> None:
-    """Print what learns from what, and the PSNR that it has to beat: that of the degraded images."""
+    """Print the network, its data, and the PSNR of the degraded images, which it has to beat."""
     start = [capped_psnr(bicubic_upscale(degraded, scale), clean).item() for degraded, clean in images.samples]
     count = sum(parameter.numel() for parameter in stage.parameters())
     tell(f"{type(stage).__name__}: {count:,} parameters, {trainer.precision} on {trainer.strategy.root_device}")

@@ -16,8 +16,8 @@ from pipeline.errors import ConfigError
 from pipeline.tiling import Footprint, round_up, total_halo, total_multiple_of, total_scale
 from stages.stage import FileBeside, StageConfig
 
-# Measured with the shipped denoiser (halo 33) and a deblurring U-Net (halo 47): what zeros beyond the border do to
-# the result falls from 5 grey levels at the border to 0.03 at 16 pixels. More would cost time and change nothing.
+# Measured with the shipped denoiser (halo 33) and a deblurring U-Net (halo 47): the zeros beyond the border change the
+# result by 5 grey levels at the border and by 0.03 at 16 pixels from it. More margin would cost time for nothing.
 _FELT_HALO = 16
 
 
@@ -46,16 +46,17 @@ class Route:
 
     @property
     def margin(self) -> int:
-        """Pixels to cut around a degraded crop, where the stages before the trained one feel its borders.
+        """Pixels to cut off every border of a degraded crop behind the stages before the trained one.
 
-        The trained stage itself and those after it do without: what their border costs, they are trained with.
+        That close to a border their results differ from those inside of an image. The trained stage itself and those
+        after it need no margin, because the training allows for what happens at their borders.
         """
         before = self.footprints[: self.index]
         halo = total_halo(before)
         return round_up(_FELT_HALO if halo is None else min(halo, _FELT_HALO), total_multiple_of(before))
 
     def note(self) -> str:
-        """Return what a weights' card adds to what a stage was trained for; nothing where it was alone."""
+        """Return what to add to ``trained_for`` on the card: the other stages; nothing if it was trained alone."""
         before, after = self.chain.stages[: self.index], self.chain.stages[self.index + 1 :]
         return (f"; behind {_listed(before)}" if before else "") + (f"; judged after {_listed(after)}" if after else "")
 

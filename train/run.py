@@ -25,8 +25,8 @@ class Interrupted(RestorationError):  # noqa: N818  (what happened, not a fault 
 class Run:
     """Where a run lies and what it may cost.
 
-    On several devices every process takes the batch of the YAML, so that N devices learn what one with N times the
-    batch does (but for batch norm, whose statistics are each process' own); each validates on all images.
+    On several devices every process takes the batch of the YAML, so that N devices learn what one device learns with N
+    times the batch (except for batch norm, whose statistics differ by process). Each validates on all images.
     """
 
     folder: Path
@@ -55,17 +55,17 @@ class Run:
 
     @property
     def recipe(self) -> Path:
-        """Return the file of what the run learns by."""
+        """Return the file that holds the recipe of the run."""
         return self.folder / "recipe.json"
 
     @property
     def material(self) -> Path:
-        """Return the file of what the run learns from."""
+        """Return the file that describes the data of the run."""
         return self.folder / "material.json"
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other runs out of the folder; a killed run's hold on it ends with its process.
+        """Keep other runs out of the folder; if the run is killed, its lock ends with its process.
 
         Raises:
             ConfigError: if another run is going on in it, or it is a file.
@@ -84,7 +84,7 @@ class Run:
             lock.release()
 
     def check(self, config: TrainingConfig, train: Files, validation: Files) -> None:
-        """Refuse to overwrite a run, to resume one that is not there or learnt otherwise, a schedule without an end.
+        """Refuse to overwrite a run, to resume a missing or different one, and a cosine schedule without a budget.
 
         Raises:
             ConfigError: with what to do instead.
@@ -102,7 +102,7 @@ class Run:
             _compare("data", self.material, self._material(train, validation))
 
     def keep(self, config: TrainingConfig, train: Files, validation: Files) -> None:
-        """Write down what the run learns by and from, for whoever reads or resumes it."""
+        """Write the recipe and the description of the data into the folder, for readers and for `check`."""
         self.recipe.write_text(config.model_dump_json(indent=2), encoding="utf-8")
         self.material.write_text(json.dumps(self._material(train, validation), indent=2), encoding="utf-8")
 
@@ -111,7 +111,7 @@ class Run:
 
 
 def _compare(what: str, file: Path, now: dict[str, Any]) -> None:
-    """Refuse what differs from what a run has written down."""
+    """Refuse values that differ from those that the run has written down."""
     if not file.is_file():
         return
     before = json.loads(file.read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
 """What becomes of the learning rate: lowered on a plateau, or annealed over the budget.
 
-Both are callbacks and not the trainer's own schedulers: that steps a ``ReduceLROnPlateau`` only after the checkpoint
-of the epoch is written, so that a resumed run would miss a step, and it knows no schedule over time.
+Both are callbacks, because the trainer's own schedulers do not serve: it steps a ``ReduceLROnPlateau`` only after the
+checkpoint of the epoch is written, so that a resumed run would miss a step, and it has no schedule over time.
 """
 
 from __future__ import annotations
@@ -48,10 +48,9 @@ class LowerOnPlateau(L.Callback):
 class AnnealOverBudget(L.Callback):
     """Warm up, then a cosine down to zero, over the share of the budget that is spent.
 
-    The budget is time or epochs, whichever runs out first: a run on a clock measures before each step how much of
-    its time is gone, whatever a step costs, and so ends at a rate of zero when the time ends. Time spent before an
-    interruption counts, so that a resumed run ends where an uninterrupted one does. Of several processes, the first
-    one's clock counts.
+    The budget is time or epochs, whichever runs out first. The time that is spent is measured before each step, so
+    that the rate reaches zero when the time ends, however long a step takes. Time before an interruption counts, so
+    that a resumed run ends where an uninterrupted one does. All processes go by the first one's clock.
     """
 
     def __init__(self, schedule: CosineSchedule, rate: float, max_time: timedelta | None, max_steps: int) -> None:

@@ -1,8 +1,7 @@
 """Ship a run's weights, if they are better: ``python -m train.ship RUN/unet.safetensors --as unet_deblur --data DIR``.
 
-Both the new and the shipped weights go through the standard protocols. The new ones take the
-old ones' place only with a higher mean PSNR; they are stored in half precision, judged as stored, and their card
-carries the figures.
+Both the new and the shipped weights go through the standard protocols. The new ones replace the old ones only with a
+higher mean PSNR. They are stored in half precision and judged as stored, and their card carries the figures.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ class TrainingBatches(Dataset[Pair]):
     """An endless row of (degraded, clean) batches on ``device``.
 
     Several processes share batches of ``ranks`` times the size: each makes the whole batch from its number and keeps
-    its share, every ``ranks``-th crop. Making crops costs little beside learning from them, and so the data are the
-    same however many processes there are: N of batch B learn what one of batch N * B does.
+    every ``ranks``-th crop. So the data do not depend on the number of processes: N with batch B learn from the same
+    crops as one with batch N * B. Making crops costs little compared with learning from them.
 
     Args:
         config: Crops, batch (of one process) and degradations.

@@ -16,8 +16,8 @@ from train.objective import Objective
 def capped_psnr(restored: Tensor, clean: Tensor) -> Tensor:
     """PSNR in dB of ``(1, 3, H, W)``, at most 45.
 
-    Held-out images that were hardly degraded would else outweigh all others: from 60 dB to 50 is a loss that nobody
-    sees and that ten images must gain a whole dB to make good.
+    Without the cap, images that were hardly degraded would outweigh all others: a fall from 60 dB to 50 is invisible,
+    but ten images would have to gain a whole dB to make up for it.
     """
     return peak_signal_noise_ratio(restored, clean, data_range=1.0).clamp_max(45)
 
@@ -36,7 +36,7 @@ class RestorationTask(L.LightningModule):
         self.objective = Objective(config.loss)
 
     def on_fit_start(self) -> None:
-        """Bring the objective to where the stage is; Lightning moves the stage alone."""
+        """Move the objective to the stage's device; Lightning moves only the stage."""
         self.objective.to(self.device)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
@@ -52,7 +52,7 @@ class RestorationTask(L.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Log the PSNR (RGB) of one held-out image and return it restored; the trainer averages over images.
 
-        ``forward`` goes round what is compiled, which would be compiled anew for each size of image.
+        ``forward`` bypasses the compiled network, which would be compiled anew for each size of image.
         """
         degraded, clean = batch
         restored = self.inside.after(self.stage.forward(degraded)).clamp(0, 1)
@@ -64,7 +64,7 @@ class RestorationTask(L.LightningModule):
         self.log("rate", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Build the optimizer; what becomes of its rate is the schedule's, a callback.
+        """Build the optimizer; the schedule, a callback, changes its rate.
 
         Muon: Jordan et al., 2024, https://kellerjordan.github.io/posts/muon, for convolutions flattened to one row
         a filter; biases are left to AdamW.

@@ -16,7 +16,7 @@ _STEPS_BETWEEN = 50
 
 
 class Diverged(RestorationError):  # noqa: N818  (what happened, not a fault of the program)
-    """Weights became NaN or infinite; the checkpoints are those of before."""
+    """Weights became NaN or infinite; the checkpoints are from before that."""
 
 
 class StopWhenDiverged(L.Callback):
@@ -29,7 +29,7 @@ class StopWhenDiverged(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, task: L.LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        """Look now and then, as it makes the device wait, and always before a validation.
+        """Look every few steps only, because it makes the device wait, and always before a validation.
 
         Raises:
             Diverged: if a weight is NaN or infinite.
