@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
@@ -102,34 +103,54 @@ def _to_pixels(image: Tensor) -> np.ndarray:
     return np.ascontiguousarray(pixels.cpu().numpy()[..., ::-1])
 
 
+@dataclass(frozen=True)
+class _Axes:
+    """Where steps from 0 to ``last_step``, and values from ``low`` to ``high``, lie in a panel; sizes in pixels."""
+
+    last_step: int
+    low: float
+    high: float
+    width: int
+    height: int
+
+    def place(self, step: float, value: float) -> tuple[int, int]:
+        """Return column and row; values beyond the limits lie on them."""
+        share = min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
+        return _LEFT + round(self.width * step / self.last_step), _TOP + round(self.height * (1 - share))
+
+
 def _panel(title: str, curves: Mapping[str, Points], last_step: int, height: int = _PANEL) -> np.ndarray:
-    """Draw curves with their grid; the outermost 2 in 100 values above may be cut, so that the rest can be seen."""
+    """Draw curves with their names, if they have any, and a grid behind them."""
     panel = np.full((height, _WIDTH, 3), 255, np.uint8)
-    values = np.array([value for points in curves.values() for _, value in points])
-    low, high = values.min(), max(np.quantile(values, 0.98), *(points[-1][1] for points in curves.values()))
-    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
-    low, high = low - margin, high + margin
-    named = 110 if any(curves) else 0
-    width, height = _WIDTH - _LEFT - _RIGHT - named, height - 2 * _TOP
-
-    def place(step: float, value: float) -> tuple[int, int]:
-        share = min(max((value - low) / (high - low), 0.0), 1.0)
-        return _LEFT + round(width * step / last_step), _TOP + round(height * (1 - share))
-
-    for tick in _ticks(low, high, 4):
-        cv2.line(panel, place(0, tick), place(last_step, tick), _GREY)
-        write_text(panel, f"{tick:.4g}", (_LEFT - 8, place(0, tick)[1] + 4), before=1)
-    for tick in _ticks(0, last_step, 8):
-        x = place(tick, low)[0]
-        cv2.line(panel, (x, _TOP), (x, _TOP + height), _GREY)
-        write_text(panel, f"{tick:.0f}", (x, _TOP + height + 18), before=0.5)
+    names = 110 if any(curves) else 0
+    axes = _Axes(last_step, *_limits(curves), _WIDTH - _LEFT - _RIGHT - names, height - 2 * _TOP)
+    _draw_grid(panel, axes)
     write_text(panel, title, (_LEFT, _TOP - 12), size=0.5)
     for colour, (name, points) in zip(cycle(_COLOURS), curves.items(), strict=False):
-        line = np.array([place(step, value) for step, value in points], np.int32)
+        line = np.array([axes.place(step, value) for step, value in points], np.int32)
         thickness = 2 if len(line) < 100 else 1
         cv2.polylines(panel, [line], isClosed=False, color=colour, thickness=thickness, lineType=cv2.LINE_AA)
         write_text(panel, name, (int(line[-1][0]) + 8, int(line[-1][1]) + 4), colour=colour)
     return panel
+
+
+def _limits(curves: Mapping[str, Points]) -> tuple[float, float]:
+    """Return the values to show; the highest 2 in 100 may lie above, so that the rest can be seen."""
+    values = np.array([value for points in curves.values() for _, value in points])
+    low, high = values.min(), max(np.quantile(values, 0.98), *(points[-1][1] for points in curves.values()))
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - margin, high + margin
+
+
+def _draw_grid(panel: np.ndarray, axes: _Axes) -> None:
+    for tick in _ticks(axes.low, axes.high, 4):
+        left, y = axes.place(0, tick)
+        cv2.line(panel, (left, y), axes.place(axes.last_step, tick), _GREY)
+        write_text(panel, f"{tick:.4g}", (left - 8, y + 4), before=1)
+    for tick in _ticks(0, axes.last_step, 8):
+        x, bottom = axes.place(tick, axes.low)
+        cv2.line(panel, (x, _TOP), (x, bottom), _GREY)
+        write_text(panel, f"{tick:.0f}", (x, bottom + 18), before=0.5)
 
 
 def _ticks(low: float, high: float, about: int) -> list[float]:
