@@ -8,37 +8,34 @@ that ``--help`` answers at once.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
-from rich.console import Console
 
 from pipeline import options
-from pipeline.errors import ConfigError, OutOfSpace, RestorationError, one_line
+from pipeline.errors import ConfigError, RestorationError
+from pipeline.outcome import run_batch
 from pipeline.process import keep_freed_memory, let_waiting_threads_sleep
-from pipeline.progress import Tally, printable, progress_bar
+from pipeline.progress import printable
+from pipeline.terminal import OUT, explained, say_error
 from pipeline.video import cli as video
 
 if TYPE_CHECKING:
-    from pipeline.batch import Batch
     from pipeline.config import ChainConfig
     from pipeline.discover import Job
     from pipeline.engine.engine import Engine
     from pipeline.evaluation.judge import Judge
     from pipeline.page import Page
-    from pipeline.report import Record
     from pipeline.video.jobs import FilmJobs
     from pipeline.video.options import VideoOptions
 
 DEFAULT_CHAIN = Path(__file__).resolve().parent.parent / "configs" / "restore_x2.yaml"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-_out = Console(highlight=False, markup=False, soft_wrap=True)
-_errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command(no_args_is_help=True)
@@ -83,25 +80,16 @@ def restore(
 
     Run it again to go on after an interruption, or for files that were added: what is finished is skipped.
     """
-    with _explained():
+    with explained():
         strengths = dict(map(_parse_strength, strength or []))
+        paths = list(map(Path, inputs or []))
         if check:
-            from pipeline.check import check_chains
-
-            for line in check_chains([Path(text) for text in inputs] if inputs else [chain], strengths):
-                _out.print(line)
-            return
+            return _check(paths or [chain], strengths)
         if profile is not None:
-            from pipeline.costs import profile_chains
-
-            for table in profile_chains(list(map(Path, inputs)) if inputs else [chain], strengths, profile, output):
-                _out.print(table, soft_wrap=False)
-            return
+            return _profile(paths or [chain], strengths, profile, output)
+        films = video.parse_video_options(context.params)
         if verify:
-            from pipeline.video.verification import verify_films
-
-            chosen = video.parse_video_options(context.params)
-            sys.exit(verify_films(list(map(Path, inputs or [])), chosen, _out, flicker=flicker))
+            sys.exit(_verify(paths, films, flicker=flicker))
         if not inputs or output is None:
             raise ConfigError("expected INPUT... and -o FOLDER, such as: run_pipeline.py photos -o restored")
 
@@ -120,7 +108,6 @@ def restore(
         }
         judge = _make_judge(reference, lpips=lpips)
         config = load_chain_config(chain).with_strengths(strengths)
-        films = video.parse_video_options(context.params)
         jobs = plan(inputs, output, ext=ext, suffix=suffix, video=films)
         if attention is not None:
             sys.exit(_inspect(config, attention, device, jobs))
@@ -142,7 +129,7 @@ def restore(
                 page=page,
                 films=_make_film_jobs(jobs, films, flicker=flicker, judge=judge),
             )
-            sys.exit(_run(work, jobs, quiet=quiet))
+            sys.exit(run_batch(work, jobs, quiet=quiet))
 
 
 def main() -> None:
@@ -152,59 +139,25 @@ def main() -> None:
     app()
 
 
-def _run(batch: Batch, jobs: list[Job], *, quiet: bool) -> int:
-    """Restore all jobs, tell what became of them and return the exit code."""
-    tally = Tally()
-    ended: tuple[int, str] | None = None
-    try:
-        with progress_bar(_out, len(jobs), tally, quiet=quiet) as bar:
-            if batch.films is not None:
-                batch.films.watch = bar.watch
-            batch.run(jobs, bar.tell)
-    except KeyboardInterrupt:
-        ended = 130, "interrupted"
-    except OutOfSpace as error:
-        ended = 1, f"{error}, ended"
-    for record in tally.problems:
-        _say_error(f"{record.status}: {record.input}: {record.error}")
-    for record in tally.unjudged:
-        _say_error(f"not judged: {record.input}: {record.quality and record.quality.error}")
-    for record in tally.films:
-        _tell_film(record, quiet=quiet)
-    if not quiet:
-        for note, inputs in tally.notes.items():
-            others = f" and {len(inputs) - 1} more" if len(inputs) > 1 else ""
-            _out.print(printable(f"note: {inputs[0]}{others}: {note}"))
-    if tally.judged:
-        _tell_figures(batch.output / "metrics.csv", tally.judged, quiet=quiet)
-    if batch.page is not None:
-        batch.page.write(planned=len(jobs), seconds=tally.seconds(), waiting=batch.waiting)
-    if ended:
-        exit_code, why = ended
-        told = tally.counts.total()
-        _say_error(f"{why} after {told} of {len(jobs)} inputs; the same command goes on with the others")
-        return exit_code
-    if not quiet:
-        _out.print(tally.summary(batch.waiting))
-    differs = any(record.differs for record in tally.films)
-    return 1 if tally.problems or tally.unjudged or differs else 0
+def _check(chains: Iterable[Path], strengths: Mapping[str, float]) -> None:
+    from pipeline.check import check_chains
+
+    for line in check_chains(chains, strengths):
+        OUT.print(line)
 
 
-def _tell_film(record: Record, *, quiet: bool) -> None:
-    for text in record.differs:
-        _say_error(f"differs from its source: {record.input}: {text}")
-    if record.flicker and not quiet:
-        from pipeline.video.flicker import as_table
+def _profile(chains: Iterable[Path], strengths: Mapping[str, float], size: str, output: Path | None) -> None:
+    from pipeline.costs import profile_chains
 
-        _out.print(as_table({record.input: record.flicker}), soft_wrap=False)
+    for table in profile_chains(chains, strengths, size, output):
+        OUT.print(table, soft_wrap=False)
 
 
-def _tell_figures(path: Path, judged: list[Record], *, quiet: bool) -> None:
-    from pipeline.evaluation.figures import as_table, write_csv
+def _verify(paths: Sequence[Path], chosen: VideoOptions, *, flicker: bool) -> int:
+    """Compare a film with its source; return the exit code."""
+    from pipeline.video.verification import verify_films
 
-    write_csv(path, judged)
-    if not quiet:
-        _out.print(as_table(judged), soft_wrap=False)
+    return verify_films(paths, chosen, OUT, flicker=flicker)
 
 
 def _inspect(config: ChainConfig, attention: str, device: str, jobs: list[Job]) -> int:
@@ -219,10 +172,10 @@ def _inspect(config: ChainConfig, attention: str, device: str, jobs: list[Job]) 
         try:
             told = inspector.inspect(read_picture(job.source).pixels, Path(f"{job.target}.attention"))
         except RestorationError as error:
-            _say_error(f"failed: {job.source}: {error}")
+            say_error(f"failed: {job.source}: {error}")
             failed = True
         else:
-            _out.print(printable(f"{job.source}: {'; '.join(told)}"))
+            OUT.print(printable(f"{job.source}: {'; '.join(told)}"))
     return 1 if failed else 0
 
 
@@ -279,26 +232,3 @@ def _parse_strength(text: str) -> tuple[str, float]:
         return name, float(number)
     except ValueError as error:
         raise ConfigError(f"--strength: got {text!r}, expected STAGE=NUMBER, such as dncnn=0.5") from error
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn every exception into a readable line and an exit code; users never see a traceback."""
-    try:
-        yield
-    except ConfigError as error:
-        _say_error(str(error))
-        sys.exit(2)
-    except KeyboardInterrupt:
-        _say_error("interrupted before anything was started")
-        sys.exit(130)
-    except (RestorationError, OSError) as error:
-        _say_error(one_line(error))
-        sys.exit(1)
-    except Exception as error:
-        _say_error(f"internal error, please report it: {type(error).__name__}: {error}")
-        sys.exit(1)
-
-
-def _say_error(text: str) -> None:
-    _errors.print(printable(text), style="red")

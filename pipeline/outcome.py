@@ -1,0 +1,81 @@
+"""A batch as the command line runs it: with a progress bar, then what became of the inputs, then the exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import OutOfSpace
+from pipeline.progress import Tally, printable, progress_bar
+from pipeline.terminal import OUT, say_error
+
+if TYPE_CHECKING:
+    from pipeline.batch import Batch
+    from pipeline.discover import Job
+    from pipeline.report import Record
+
+
+def run_batch(batch: Batch, jobs: list[Job], *, quiet: bool) -> int:
+    """Restore all jobs, tell what became of them and return the exit code."""
+    tally = Tally()
+    stopped = _restore(batch, jobs, tally, quiet=quiet)
+    _tell_inputs(tally, quiet=quiet)
+    if tally.judged:
+        _tell_figures(batch.output / "metrics.csv", tally.judged, quiet=quiet)
+    if batch.page is not None:
+        batch.page.write(planned=len(jobs), seconds=tally.seconds(), waiting=batch.waiting)
+    if stopped is not None:
+        exit_code, why = stopped
+        told = tally.counts.total()
+        say_error(f"{why} after {told} of {len(jobs)} inputs; the same command goes on with the others")
+        return exit_code
+    if not quiet:
+        OUT.print(tally.summary(batch.waiting))
+    differs = any(record.differs for record in tally.films)
+    return 1 if tally.problems or tally.unjudged or differs else 0
+
+
+def _restore(batch: Batch, jobs: list[Job], tally: Tally, *, quiet: bool) -> tuple[int, str] | None:
+    """Restore all jobs; return the exit code and the reason if that was stopped before the end."""
+    try:
+        with progress_bar(OUT, len(jobs), tally, quiet=quiet) as bar:
+            if batch.films is not None:
+                batch.films.watch = bar.watch
+            batch.run(jobs, bar.tell)
+    except KeyboardInterrupt:
+        return 130, "interrupted"
+    except OutOfSpace as error:
+        return 1, f"{error}, ended"
+    return None
+
+
+def _tell_inputs(tally: Tally, *, quiet: bool) -> None:
+    """Tell of each input what went wrong with it, and what its result does not hold."""
+    for record in tally.problems:
+        say_error(f"{record.status}: {record.input}: {record.error}")
+    for record in tally.unjudged:
+        say_error(f"not judged: {record.input}: {record.quality and record.quality.error}")
+    for record in tally.films:
+        _tell_film(record, quiet=quiet)
+    if quiet:
+        return
+    for note, inputs in tally.notes.items():
+        others = f" and {len(inputs) - 1} more" if len(inputs) > 1 else ""
+        OUT.print(printable(f"note: {inputs[0]}{others}: {note}"))
+
+
+def _tell_film(record: Record, *, quiet: bool) -> None:
+    for text in record.differs:
+        say_error(f"differs from its source: {record.input}: {text}")
+    if record.flicker and not quiet:
+        from pipeline.video.flicker import as_table
+
+        OUT.print(as_table({record.input: record.flicker}), soft_wrap=False)
+
+
+def _tell_figures(path: Path, judged: list[Record], *, quiet: bool) -> None:
+    from pipeline.evaluation.figures import as_table, write_csv
+
+    write_csv(path, judged)
+    if not quiet:
+        OUT.print(as_table(judged), soft_wrap=False)
