@@ -2,15 +2,14 @@
 
     reader thread: hash, skip, decode -> main thread: compute -> writer thread: encode, record, rename
 
-Nothing half-written is ever seen, and no output is there that the report does not know: the picture is
-written into a hidden folder beside its place, its record is appended to the report, and only then it is moved
-there. A kill in between leaves a record of an output that is not there, which the next run takes for not done.
+Nobody ever sees a half-written result, and the report knows every result. For that, a result is written into a hidden
+folder beside its place, then its record is appended to the report, and only then it is moved to its place. A kill in
+between leaves the record of a result that is not there, and the next run restores that input again.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -20,10 +19,10 @@ from typing import TYPE_CHECKING
 from pipeline.config import ChainConfig, sha256_of
 from pipeline.discover import Job
 from pipeline.engine.device import precisions_as_exact_as
-from pipeline.errors import BrokenImage, OutOfSpace, RefusedImage, needing_space, one_line
+from pipeline.errors import BrokenImage, OutOfSpace, RefusedImage, one_line
 from pipeline.overlap import Spans, ahead, worker
+from pipeline.pictures import PictureJobs
 from pipeline.report import Record, Report, Status
-from pipeline.results import partial_folder, stage_paths, temporary_folder, write_stages
 
 if TYPE_CHECKING:
     from pipeline.engine.engine import Engine, Restoration
@@ -37,10 +36,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Work:
-    """A job on its way; whatever has a status other than pending only passes through.
+    """A job on its way through the three threads; once its status is not pending, no step changes it any more.
 
     Attributes:
-        fresh: Nothing was at the target when the job was begun.
+        replaces: Something was at the target when the job was begun.
     """
 
     job: Job
@@ -48,7 +47,7 @@ class Work:
     picture: Picture | None = None
     restoration: Restoration[Pixels] | None = None
     film: Film | None = None
-    fresh: bool = False
+    replaces: bool = False
 
 
 class Batch:
@@ -65,8 +64,8 @@ class Batch:
         judge: Tells how near the results come to references. What is finished, but not judged by the reference
             that is there now, is restored again; a reference that is missing or does not fit is recorded, and
             the input is restored all the same.
-        page: Shown every input with its pictures once its record is final.
-        films: Restores what is no picture; has to be given if there is any such job.
+        page: Is given every input with its pictures once the record is final.
+        films: Restores the films; needed only if there are any among the jobs.
     """
 
     def __init__(
@@ -87,9 +86,8 @@ class Batch:
         self.report = report
         self.precisions = precisions_as_exact_as(precision)
         self.overwrite = overwrite
-        self.names = config.names if save_stages else ()
-        self.judge = judge
         self.page = page
+        self.pictures = PictureJobs(config.names if save_stages else (), judge)
         self.films = films
         self.chain = config.fingerprint()
         self.weights = config.weights_hashes()
@@ -151,24 +149,13 @@ class Batch:
         if target is None:
             text = "is not the suffix of an image or video that can be read; convert it to PNG or TIFF first"
             raise RefusedImage(f"{source.suffix!r} {text}")
-        if work.job.kind != "image":
-            found = replace(work.record, input_sha256=self._films.input_hash(work.job))
-            record, film = self._films.open(work.job, self._compare(found, target), self.report)
-            return replace(work, record=record, film=film)
-        shutil.rmtree(partial_folder(target), ignore_errors=True)  # left by a kill
-        if not source.is_file():
-            raise BrokenImage("is not a file, or a link to nothing")
-        quality = None if self.judge is None else self.judge.find(work.job.relative)
-        record = self._compare(replace(work.record, input_sha256=sha256_of(source), quality=quality), target)
-        if record.status != "pending":
-            return replace(work, record=record)
-
-        from pipeline.images import read_picture
-
-        picture = read_picture(source)
-        height, width = picture.pixels.shape[:2]
-        record = replace(record, notes=picture.notes, input_size=(width, height))
-        return replace(work, record=record, picture=picture, fresh=not os.path.lexists(target))
+        if work.job.kind == "image":
+            record = self._compare(replace(work.record, input_sha256=self.pictures.input_hash(work.job)), target)
+            record, picture = self.pictures.open(work.job, record, self.report)
+            return replace(work, record=record, picture=picture, replaces=os.path.lexists(target))
+        record = self._compare(replace(work.record, input_sha256=self._films.input_hash(work.job)), target)
+        record, film = self._films.open(work.job, record, self.report)
+        return replace(work, record=record, film=film)
 
     @property
     def _films(self) -> FilmJobs:
@@ -176,7 +163,7 @@ class Batch:
         return self.films
 
     def _compare(self, record: Record, target: Path) -> Record:
-        """Skip a target that is finished already; refuse one that somebody else has made."""
+        """Mark the input as skipped if its target is finished; refuse a target that no earlier run has made."""
         if self.overwrite or not os.path.lexists(target):
             return record
         came = sha256_of(target) if target.is_file() else ""
@@ -189,72 +176,34 @@ class Batch:
         finished = self.report.finished(
             output, came, input_sha256=source, chain=record.chain, precisions=self.precisions
         )
-        if not finished or not all(path.exists() for path in stage_paths(self.names, target)):
-            return record
-        skipped = replace(record, status="skipped", output_sha256=came)
-        if record.quality is None or record.quality.error is not None:
-            return skipped
-        figures = self.report.figures(skipped)
-        if self.judge is not None and not self.judge.has_judged(figures):
-            return record
-        return replace(skipped, quality=replace(record.quality, figures=figures))
+        return replace(record, status="skipped", output_sha256=came) if finished else record
 
     def _compute(self, work: Work) -> Work:
-        from pipeline.alpha import visible_pixels
-        from pipeline.images import check_target
-
         assert self._engine is not None
-        assert work.job.target is not None
-        if work.film is not None:
-            with self._computing.span():
-                record = self._films.restore(work.job, work.film, self._engine, work.record)
-            return replace(work, record=record)
-        assert work.picture is not None
-        check_target(work.job.target, work.picture, self._engine.chain.scale)
-        pixels, quality = visible_pixels(work.picture), work.record.quality
-        keep_stages = bool(self.names) or self.judge is not None or (self.page is not None and self.page.has_room)
         with self._computing.span():
-            restoration = self._engine.run(pixels, keep_stages=keep_stages)
-            if self.judge is not None and quality is not None:
-                quality = self.judge.judge(quality, self._engine, pixels, restoration.stages)
-        record = replace(work.record.computed(restoration), quality=quality)
+            if work.film is not None:
+                record = self._films.restore(work.job, work.film, self._engine, work.record)
+                return replace(work, record=record)
+            assert work.picture is not None
+            shown = self.page is not None and self.page.has_room
+            record, restoration = self.pictures.restore(
+                work.job, work.picture, self._engine, work.record, keep_stages=shown
+            )
         return replace(work, record=record, restoration=restoration)
 
     def _write(self, work: Work) -> Work:
-        from pipeline.alpha import restored_like
-        from pipeline.images import write_picture
-
-        assert work.job.target is not None
         if work.film is not None:
             return Work(work.job, self._films.keep(work.job, work.record, self.report))
         assert work.picture is not None
         assert work.restoration is not None
-        started, target = time.perf_counter(), work.job.target
-        with needing_space(), temporary_folder(target) as folder:
-            write_stages(self.names, work.picture, work.restoration, folder, target)
-            temporary = folder / target.name
-            notes = write_picture(temporary, restored_like(work.picture, work.restoration.pixels))
-            height, width = work.restoration.pixels.shape[:2]
-            record = replace(
-                work.record,
-                status="done",
-                notes=work.record.notes + notes,
-                seconds=round(work.record.seconds + time.perf_counter() - started, 3),
-                output_sha256=sha256_of(temporary),
-                output_size=(width, height),
-            )
-            if work.fresh and os.path.lexists(target):
-                raise RefusedImage(
-                    f"{target} has come up meanwhile, as the result of an input whose name differs in upper and lower "
-                    "case only, or by another program; restore it into another folder"
-                )
-            self.report.append(record)
-            temporary.replace(target)
+        record = self.pictures.keep(
+            work.job, work.picture, work.restoration, work.record, self.report, replaces=work.replaces
+        )
         return Work(work.job, record)
 
 
 def _step(step: Callable[[Work], Work], work: Work) -> Work:
-    """Take a pending job one step further; an exception ends this job only, but for a full disk."""
+    """Take a pending job one step further; an exception ends this job only, except for a full disk."""
     if work.record.status != "pending":
         return work
     started = time.perf_counter()

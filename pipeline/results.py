@@ -1,4 +1,4 @@
-"""Where results come into being, and where they lie; who may write there."""
+"""The paths of results, while they are written and afterwards, and the lock on their folder."""
 
 from __future__ import annotations
 
@@ -8,24 +8,17 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from pipeline.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pipeline.engine.engine import Restoration
-    from pipeline.engine.pixels import Pixels
-    from pipeline.images import Picture
-
 
 _LONGEST_NAME = 255
 
 
 @contextmanager
 def reserved(output: Path) -> Iterator[None]:
-    """Keep other runs out of an output folder, as they would take what is half-written for what a kill has left.
+    """Keep other runs out of an output folder: they would delete half-written results as remains of a killed run.
 
     Raises:
         ConfigError: if another run is writing there.
@@ -52,7 +45,7 @@ def reserved(output: Path) -> Iterator[None]:
 
 
 def working_path(path: Path, ending: str) -> Path:
-    """Return where a file or folder comes into being: hidden, beside it, and found again after a kill."""
+    """Return where a file or folder is written first: a hidden path beside it, always the same for the next run."""
     name = f".{path.name}{ending}"
     if len(os.fsencode(name)) > _LONGEST_NAME:
         name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()}{ending}"
@@ -60,7 +53,7 @@ def working_path(path: Path, ending: str) -> Path:
 
 
 def partial_folder(target: Path) -> Path:
-    """Return the folder in which a result comes into being."""
+    """Return the hidden folder in which a result is written first."""
     return working_path(target, ".partial")
 
 
@@ -79,16 +72,3 @@ def stage_paths(names: Sequence[str], target: Path) -> list[Path]:
     """Return where the pictures after the stages lie: ``TARGET.stages/1_dncnn.png`` and so on."""
     folder = target.with_name(f"{target.name}.stages")
     return [folder / f"{number}_{name}.png" for number, name in enumerate(names, start=1)]
-
-
-def write_stages(
-    names: Sequence[str], picture: Picture, restoration: Restoration[Pixels], folder: Path, target: Path
-) -> None:
-    """Write the pictures after the named stages, each whole: into ``folder``, then to its place."""
-    from pipeline.alpha import restored_like
-    from pipeline.images import write_picture
-
-    for name, path in zip(names, stage_paths(names, target), strict=True):
-        path.parent.mkdir(exist_ok=True)
-        write_picture(folder / path.name, restored_like(picture, restoration.stages[name]))
-        (folder / path.name).replace(path)

@@ -18,10 +18,13 @@ from pipeline.discover import plan
 from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError, OutOfSpace
 from pipeline.report import Record, Report
+from pipeline.video.jobs import FilmJobs
+from pipeline.video.options import VideoOptions
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.unsharp_mask import UnsharpMaskConfig
 from stages.weights import Card, save_weights
+from tests.pipeline.video import clips
 
 MASK = ChainConfig(stages=(UnsharpMaskConfig(),))
 TWICE = ChainConfig(stages=(EDSRConfig(width=2, depth=1, strength=0), UnsharpMaskConfig()))
@@ -47,6 +50,7 @@ def restore(
     save_stages: bool = False,
     ext: str | None = None,
     precision: str = "auto",
+    films: FilmJobs | None = None,
 ) -> dict[str, Record]:
     """Restore ``folder/in`` to ``folder/out``; return what was told, by input name."""
     jobs = plan([str(folder / "in")], folder / "out", ext=ext)
@@ -59,6 +63,7 @@ def restore(
         precision=precision,
         overwrite=overwrite,
         save_stages=save_stages,
+        films=films,
     )
     told: list[Record] = []
     try:
@@ -330,6 +335,14 @@ def test_the_picture_after_every_stage(tmp_path: Path) -> None:
     last = cv2.imread(str(folder / "2_unsharp_mask.png"), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(last, cv2.imread(str(tmp_path / "out/a.png"), cv2.IMREAD_UNCHANGED))
     assert statuses(restore(tmp_path, TWICE, save_stages=True, engine=no_engine)) == {"a.png": "skipped"}
+
+
+def test_a_finished_film_is_skipped_although_it_has_no_pictures_of_its_stages(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    clips.b_frames(tmp_path / "in/film")
+    films = FilmJobs(VideoOptions())
+    assert statuses(restore(tmp_path, save_stages=True, films=films)) == {"film.mp4": "done"}
+    assert statuses(restore(tmp_path, save_stages=True, films=films, engine=no_engine)) == {"film.mp4": "skipped"}
 
 
 def test_killed_before_the_result_got_its_name(tmp_path: Path) -> None:
