@@ -1,8 +1,9 @@
 """Transparency beside the chain: stages see colours only, and alpha is enlarged alongside.
 
-Whoever makes a logo paints what alpha hides in one colour, mostly black. A chain would carry that into the edges, as
-dark fringes on any other ground, so it is given the nearest visible colour there, and the one colour is put back.
-Hidden colours that differ mean something, such as a photo under a mask, and are restored like visible ones.
+In a logo all pixels under alpha 0 usually have one colour, mostly black. A chain would carry it into the visible
+edges, as dark fringes on any other background. So the chain is given the nearest visible colours instead, and the
+hidden colour is put back afterwards. Hidden pixels of several colours mean something, such as a photo under a mask;
+they are restored like visible ones.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from stages.layers import bicubic_upscale
 
 
 def visible_pixels(picture: Picture) -> Pixels:
-    """Return the pixels that a chain is to be given: the picture's own, with one colour under alpha 0 covered."""
+    """Return the pixels to give to a chain: the picture's own, but for a single colour under alpha 0."""
     if picture.alpha is None or _hidden_colour(picture.pixels, picture.alpha) is None:
         return picture.pixels
     hidden = picture.alpha == 0
@@ -48,7 +49,7 @@ def restored_like(picture: Picture, pixels: Pixels) -> Picture:
 
 
 def _hidden_colour(pixels: Pixels, alpha: Pixels) -> Pixels | None:
-    """Return the colour that alpha hides if it is one, and hides only a part; else None."""
+    """Return the one colour of all hidden pixels; None if they differ, or if all or none are hidden."""
     hidden = alpha == 0
     if hidden.all() or not hidden.any():
         return None

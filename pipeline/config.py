@@ -35,7 +35,7 @@ class ChainConfig(BaseModel):
         """Return the chain with the strengths of the named stages replaced.
 
         Raises:
-            ConfigError: for a name that the chain does not have or a strength outside 0 to 1.
+            ConfigError: for a name that no stage has, or a strength outside 0 to 1.
         """
         mistakes = [
             f"--strength: {no_such_stage(name, self.names)}" for name in strengths if name not in self.names
@@ -80,11 +80,11 @@ def load_chain_config(path: Path, untrained: str | None = None, *, up_to_it: boo
 
     Args:
         path: The YAML.
-        untrained: Name of a stage that is about to be trained: its weights are not looked for, and None.
-        up_to_it: Leave out the stages after that one; they may lack their weights, too.
+        untrained: Name of a stage that is about to be trained; its weights are not read and become None.
+        up_to_it: Leave out the stages after the untrained one, whose weights may be missing as well.
 
     Raises:
-        ConfigError: with one line per mistake, those of the weights included; or for a name that is not there.
+        ConfigError: with one line per mistake, those of the weights included; or if no stage is named ``untrained``.
     """
     document = read_document(path)
     data, weights_mistakes = _with_weights(document, untrained, up_to_it=up_to_it)
@@ -113,7 +113,7 @@ def _numbered(tags: Iterable[str]) -> tuple[str, ...]:
 
 
 def no_such_stage(name: str, names: Sequence[str]) -> str:
-    """Return what an error says of a name that a chain does not have."""
+    """Return the text of an error about a name that no stage of a chain has."""
     return f"the chain has no stage {name!r}{did_you_mean(name, names)} Its stages: {', '.join(names)}"
 
 

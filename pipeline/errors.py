@@ -1,4 +1,4 @@
-"""Everything that can go wrong and is told to a user, without a traceback.
+"""The errors that are shown to a user as a text, without a traceback.
 
 RestorationError
 ├── ConfigError          a YAML file or an option is wrong; nothing was started   (exit code 2)
@@ -55,7 +55,7 @@ class OutOfSpace(RestorationError):  # noqa: N818
 
 @contextmanager
 def needing_space() -> Iterator[None]:
-    """Tell what the system says of a full disk, or a used-up quota, as OutOfSpace."""
+    """Raise OutOfSpace where the system reports a full disk or an exhausted quota."""
     try:
         yield
     except OSError as error:
@@ -65,7 +65,7 @@ def needing_space() -> Iterator[None]:
 
 
 def one_line(error: Exception) -> str:
-    """Return what is told of an error; those that nobody foresaw are named by their type."""
+    """Return an error as one line for a user; an unforeseen one is preceded by its type."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = " ".join(str(error).split())

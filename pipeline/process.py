@@ -1,4 +1,4 @@
-"""What is told to the process before torch is imported and the first thread is started. It imports nothing heavy."""
+"""Settings of the process, to be made before torch is imported and the first thread starts. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 
 
 def let_waiting_threads_sleep() -> None:
-    """Have OpenMP's threads sleep while they wait for one another; ``OMP_WAIT_POLICY`` in the environment goes first.
+    """Have OpenMP's threads sleep while they wait for one another, unless ``OMP_WAIT_POLICY`` says otherwise.
 
-    Spinning ones keep decoders, encoders and other programs, or the very thread they wait for, from the core.
+    Threads that spin instead take the core from decoders, encoders, other programs, or the very thread they wait for.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -22,9 +22,9 @@ def keep_freed_memory() -> None:
     """Have the C library keep freed memory for the next tensor, for the rest of the process.
 
     glibc gives every large block back to the system as soon as it is freed, and the system clears each page again
-    when the next layer's result takes it: a third of a chain's CPU time. New threads share the main thread's memory,
-    because what they have of their own is given back whatever was said; so it has to be said before threads are
-    started, which have theirs already. Other C libraries are left as they are.
+    when the next layer's result takes it: a third of a chain's CPU time. All threads are made to share the main
+    thread's arena, because glibc gives back the memory of other arenas whatever the settings say. Threads that run
+    already keep their own arena, so this has to be called before any is started. Other C libraries are left alone.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_MAX, 0)

@@ -29,9 +29,9 @@ class Tally:
         problems: What could not be restored.
         judged: What was compared with a reference.
         unjudged: What was restored, but could not be compared.
-        films: Those of which there is something to tell.
-        notes: What a result does not hold of its input, with those inputs.
-        ignored: What is no image or video by its name.
+        films: Films that differ from their source, or whose flicker was measured.
+        notes: What results lack of their inputs; for each such note the inputs that it is about.
+        ignored: Files that are no image or video by their name.
     """
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class Bars:
 
 @contextmanager
 def progress_bar(console: Console, total: int, tally: Tally, *, quiet: bool) -> Iterator[Bars]:
-    """Show a bar with files, megapixels of input a second and time left; yield what to tell of them to."""
+    """Show a bar with files, megapixels of input a second and time left; yield what to report them to."""
     display = Progress(
         BarColumn(),
         MofNCompleteColumn(),
@@ -135,5 +135,5 @@ def progress_bar(console: Console, total: int, tally: Tally, *, quiet: bool) -> 
 
 
 def printable(text: str) -> str:
-    """Return a file's name as a terminal can show it; names need not be valid Unicode."""
+    """Return a text as a terminal can show it; file names need not be valid Unicode."""
     return text.encode("utf-8", "replace").decode()

@@ -1,6 +1,6 @@
-"""The report of a batch: one JSON line per input, only ever appended to; the next run learns from it.
+"""The report of a batch: one JSON line per input. Lines are only ever appended, and the next run reads them.
 
-A run that was killed leaves at most one torn line; reading passes over it and writing starts a new one.
+A run that was killed leaves at most one torn line. Reading skips it, and writing starts a new line after it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Record:
     flicker: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def computed(self, run: Restoration[Any] | Account) -> Record:
-        """Return it with what the engine says of its work."""
+        """Return the record completed by the engine's account of its work."""
         told = ("tile", "device", "precision", "backends", "fp32_retries", "memory_retreats")
         seconds = {name: round(seconds, 3) for name, seconds in run.seconds.items()}
         return replace(self, stage_seconds=seconds, **{name: getattr(run, name) for name in told})
@@ -140,13 +140,13 @@ class Report:
         return any((input_sha256, chain, precision) in origins for precision in precisions)
 
     def figures(self, record: Record) -> dict[str, Figures]:
-        """Return what a finished record's pictures were judged to be by these very bytes of its reference."""
+        """Return the figures that an earlier run found for a finished record with the same reference; else ``{}``."""
         reference = None if record.quality is None else record.quality.reference_sha256
         origin = (record.output, record.output_sha256, record.input_sha256, record.chain, reference)
         return self._figures.get(tuple(map(str, origin)), {})
 
     def differences(self, record: Record) -> tuple[str, ...]:
-        """Return what of a finished film was found not to be as in its source."""
+        """Return how an earlier run found a finished film to differ from its source."""
         origin = (record.output, record.output_sha256, record.input_sha256, record.chain)
         return self._differences.get(tuple(map(str, origin)), ())
 
@@ -174,7 +174,9 @@ class Report:
 
 
 def split_paths(paths: Sequence[Path], output: Path) -> tuple[Path, Path | None]:
-    """Sort what ``--report`` was given into the JSON lines, in ``output`` by default, and the page, if any.
+    """Tell by suffix what each ``--report`` is: return the file of JSON lines and the page, if there is one.
+
+    Without one among the paths, the JSON lines go to ``output``.
 
     Raises:
         ConfigError: if there are two of a kind.
@@ -188,11 +190,11 @@ def split_paths(paths: Sequence[Path], output: Path) -> tuple[Path, Path | None]
 
 
 def recall(path: Path, records: Sequence[Record]) -> list[Record]:
-    """Return records of which those that are skipped tell how the run went that finished them.
+    """Complete the records of skipped inputs by what was recorded when they were restored.
 
     Args:
         path: The report.
-        records: Any; their order is kept.
+        records: Of all statuses; their order is kept.
     """
 
     def origin(record: dict[str, Any]) -> tuple[Any, ...]:

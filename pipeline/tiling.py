@@ -91,7 +91,7 @@ def scales_after(footprints: Sequence[Footprint]) -> list[int]:
 
 
 def total_multiple_of(footprints: Sequence[Footprint]) -> int:
-    """Return what the image's size must divide by so that every stage's input divides by what that asks."""
+    """Return what the image's sides must be multiples of, so that every stage gets the multiples it asks for."""
     return math.lcm(
         *(
             footprint.multiple_of // math.gcd(footprint.multiple_of, scale)
@@ -101,7 +101,7 @@ def total_multiple_of(footprints: Sequence[Footprint]) -> int:
 
 
 def total_halo(footprints: Sequence[Footprint]) -> int | None:
-    """Return the radius, in pixels of the image, that reaches one output pixel; None where that is all of it.
+    """Return the radius, in pixels of the image, of all that one output pixel depends on; None for the whole image.
 
     Alignment to ``multiple_of`` is not part of it: a grid in the image reaches a little further on one side.
     """
@@ -126,10 +126,10 @@ def split(height: int, width: int, tile: int) -> Iterator[Region]:
 
 
 def equal_part(length: int, tile: int) -> int:
-    """Return the rows or columns of each part, of which ``tile`` are the most, when a length is cut into few.
+    """Return the length of the parts when a length is cut into as few parts of at most ``tile`` as possible.
 
-    Where that leaves a choice they are a multiple of ``TILE_STEP``, so that grids lie alike in all parts, which then
-    are given regions of the same size.
+    It is a multiple of ``TILE_STEP`` where ``tile`` allows: then the stages' grids lie alike in all parts, and all
+    parts need regions of the same size.
     """
     count = -(-length // tile)
     return min(tile, round_up(-(-length // count), TILE_STEP))
@@ -166,7 +166,7 @@ def _needed_spans(tile: Span, footprints: Sequence[Footprint], length: int) -> l
 
 
 def _needed_span(made: Span, footprint: Footprint, length: int) -> Span:
-    """Return what a stage must be given of an input ``length`` long, to make ``made`` of its output."""
+    """Return the part of its input, ``length`` long in all, that a stage needs to make ``made`` of its output."""
     if footprint.halo is None:
         return Span(0, length)
     start = made.start // footprint.scale - footprint.halo

@@ -74,7 +74,7 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 
 def _follows(error: ErrorDetails) -> bool:
-    """Tell whether a list is only short of the items that are told to be wrong themselves."""
+    """Tell whether a list is too short only because some of its items are wrong, which is told anyway."""
     return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
 
 

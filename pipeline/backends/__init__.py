@@ -1,8 +1,8 @@
 """What runs a stage: torch, or an engine that the stage is converted for.
 
-An engine is given a chain's networks and returns stages in their place, with the same contract, so that nothing
-that runs a chain knows of it. Whatever an engine cannot take, or takes and answers differently from torch, stays
-in torch, and that is told.
+An engine turns a chain's networks into stages with the same contract, so that the code that runs a chain need not
+know of it. A network that an engine cannot convert, or whose result then differs from torch's, stays in torch, and
+a warning says so.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def prepare_compiling(chain: Chain, compile: str, device: torch.device) -> Chain
 
 
 def forget_compiled(chain: Chain, device: torch.device) -> None:
-    """Give back the memory of what is compiled, which is compiled again when it is needed."""
+    """Free the memory of compiled stages; they are compiled again when they are needed."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)  # a graph must not go while it runs
     for stage in chain.stages:

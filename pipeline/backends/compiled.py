@@ -3,9 +3,9 @@
     compile    inductor makes few kernels of all that stands between the convolutions
     capture    the stage's kernels, with the convolutions that cuDNN finds fastest, are launched as one
 
-They are captured here and not by torch.compile's mode ``reduce-overhead``: the graphs of that belong to a thread
-(https://github.com/pytorch/pytorch/issues/123177), and every film is computed in one of its own. For the same reason
-they are captured in a thread that stays: cuDNN's plans of convolutions belong to one, and go with it.
+torch.compile's mode ``reduce-overhead`` would capture too, but its graphs belong to the thread that made them
+(https://github.com/pytorch/pytorch/issues/123177), and every film is computed in a thread of its own. Here one thread,
+which never ends, captures for all: cuDNN's plans of convolutions belong to a thread as well, and are lost with it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def compile_stage(stage: Stage, image: Tensor) -> Run:
         HostNeededError: if the stage cannot be captured.
     """
     image = image.clone()  # with the strides that the captured one will have: others are compiled anew
-    stage(image)  # what it makes once and keeps, it makes now
+    stage(image)  # makes now what it makes once and keeps
     with WithoutHost(image.device):
         stage(image)
     return _in_capturing_thread(image.device, lambda: _Captured(_fused(stage, image), image))
@@ -61,7 +61,8 @@ def compile_stage(stage: Stage, image: Tensor) -> Run:
 
 def _fused(stage: Stage, image: Tensor) -> Run:
     """Compile a stage; where torch cannot, return it as it is."""
-    # Traced, it would be computed anew for every image. Said here, as it imports the compiler, which takes a second.
+    # If it were traced, it would be computed anew for every image. Not at the top of the file, because this imports
+    # the compiler, which takes a second.
     torch.compiler.assume_constant_result(polyphase_filters)
     fused: Run = torch.compile(stage, dynamic=False)
     try:
@@ -78,8 +79,8 @@ def _fused(stage: Stage, image: Tensor) -> Run:
 def _in_capturing_thread(device: torch.device, work: Callable[[], Run]) -> Run:
     """Do work that ends in a graph, in the precision and on the stream of the moment.
 
-    torch keeps cuDNN's plans by thread. In one that has run a convolution without looking for its fastest plan, none is
-    ever looked for; and a graph must not launch the kernels of plans that went with their thread.
+    torch keeps cuDNN's plans by thread. A thread that has run a convolution without a search for its fastest plan never
+    searches for it again; and a graph must not launch kernels of plans that were lost with their thread.
     """
     here, halved = torch.cuda.current_stream(device), torch.is_autocast_enabled(device.type)
     autocast = torch.autocast(device.type, torch.get_autocast_dtype(device.type), halved, cache_enabled=False)
@@ -125,7 +126,7 @@ class WithoutHost(TorchDispatchMode):
 
 
 def _waits(func: Any, tensors: list[Tensor]) -> bool:
-    """Tell whether the host must know what an operation found; of indexing, only if it is by a mask."""
+    """Tell whether the host has to wait for an operation's result; indexing waits only for a mask."""
     if func.overloadpacket is torch.ops.aten.index:
         return any(tensor.dtype == torch.bool for tensor in tensors)
     return bool({torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags))
@@ -157,7 +158,7 @@ class _Captured:
 
 
 class _Pool:
-    """The memory that all graphs of a device work in, while there are any: torch opens none a second time.
+    """The memory that all graphs of a device work in. It lives while there are any: torch cannot reopen a pool.
 
     They can share it because they run one after another on one stream, and each one's result is copied at once.
     """
@@ -198,7 +199,7 @@ class CompiledStage(Stage):
 
     @property
     def label(self) -> str:
-        """What runs it, and how long it took to make that."""
+        """What runs the stage, and how long that took to compile."""
         return f"torch compiled in {self._seconds:.1f} s" if self._seconds else "torch"
 
     def forward(self, image: Tensor) -> Tensor:
@@ -213,7 +214,7 @@ class CompiledStage(Stage):
         return self._compiled[key](image)
 
     def forget(self) -> None:
-        """Give back the memory of what is compiled, which is compiled again when it is needed."""
+        """Free the memory of what is compiled; it is compiled again when it is needed."""
         self._compiled.clear()
 
     def _compiled_for(self, image: Tensor) -> Run:

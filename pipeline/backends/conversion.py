@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 Images = np.ndarray[Any, Any]
 Run = Callable[[Images], Images]
-"""Runs a network on ``(B, 3, H, W)`` in float32; the result is nobody else's."""
+"""Runs a network on ``(B, 3, H, W)`` in float32; the caller owns the result."""
 
 
 class ConvertedStage(Stage):
@@ -97,7 +97,7 @@ def tracing(stage: Stage, engine: str) -> Iterator[Tensor]:
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tracing warns of what the comparison finds out
-            stage(example)  # what a first run keeps for later runs would else be traced along
+            stage(example)  # fills what it keeps for later runs, or that would be traced too
             yield example
     except ConversionError:
         raise
@@ -106,7 +106,7 @@ def tracing(stage: Stage, engine: str) -> Iterator[Tensor]:
 
 
 def differences(stage: Stage, run: Callable[[Tensor], Tensor], engine: str, photos: Sequence[Tensor]) -> list[Tensor]:
-    """Return what an engine's results differ by from torch's.
+    """Return an engine's result minus torch's, for each photo.
 
     Raises:
         ConversionError: if the engine fails, or returns another size.

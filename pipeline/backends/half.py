@@ -15,11 +15,11 @@ _HALVED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 
 class HalfWeights(Stage):
-    """A stage that under autocast computes the very same, without casting its weights.
+    """A stage with a second copy of its weights, so that autocast need not cast them; the result is the same.
 
     Args:
         original: The stage, which runs where autocast is off.
-        dtype: Autocast's.
+        dtype: What autocast computes in.
     """
 
     def __init__(self, original: Stage, dtype: torch.dtype) -> None:
@@ -38,10 +38,12 @@ class HalfWeights(Stage):
 
 
 def with_half_weights(stage: Stage, dtype: torch.dtype) -> Stage:
-    """Return a stage that holds weights of half precision, too; one that stands for another is ready as it is.
+    """Return the stage with a half-precision copy of its weights.
 
-    Foreign ones choose the precision by themselves.
+    Returned as they are: stages that already wrap another, foreign ones, which choose their precision themselves, and
+    those without anything to halve.
     """
-    ready = hasattr(stage, "original") or isinstance(stage, Spandrel)
-    keeps = ready or not any(isinstance(module, _HALVED) for module in stage.modules())
-    return stage if keeps else HalfWeights(stage, dtype)
+    if hasattr(stage, "original") or isinstance(stage, Spandrel):
+        return stage
+    can_be_halved = any(isinstance(module, _HALVED) for module in stage.modules())
+    return HalfWeights(stage, dtype) if can_be_halved else stage

@@ -1,7 +1,7 @@
 """Stages run by ncnn: its Winograd convolutions are the fastest in fp32 on a CPU.
 
-It dies of graphs that it does not know, and so may its converter, pnnx. So both convert and try a stage in processes
-of their own, and only a model that ran there and agreed with torch is loaded here.
+ncnn ends the whole process where a graph holds what it does not know, and so may its converter, pnnx. So a stage is
+converted and tried in other processes, and only a model that ran there and agreed with torch is loaded in this one.
 """
 
 from __future__ import annotations

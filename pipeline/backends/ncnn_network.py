@@ -1,9 +1,9 @@
-"""A network run by ncnn; as a script, by a process of its own, which takes images from a file and leaves results.
+"""A network run by ncnn. Run as a script, this file reads images from a file and writes the results to another:
 
     python -P ncnn_network.py MODEL_FOLDER THREADS GIVEN.npz MADE.npz
 
-ncnn ends its process where a graph holds what it does not know, so nothing is run in the user's that has not been
-through this. For the same reason nothing else of ours is imported here: it has to start fast.
+ncnn ends its process where a graph holds what it does not know. So every network is run by this script before it is
+run in the user's process. The script has to start fast, hence it imports nothing else of this project.
 """
 
 from __future__ import annotations

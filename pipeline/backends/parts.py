@@ -1,7 +1,8 @@
 """An image cut into parts that are run at once, for an engine that does not keep all of its threads busy.
 
-ncnn's share the channels of every layer in blocks of 16 or more and wait for each other behind it: with 48 channels
-one of two does two thirds of the work, and of eight five do nothing. Parts pay for what they overlap by instead.
+ncnn's threads share the channels of every layer in blocks of 16 or more, and wait for one another after it. With 48
+channels one of two threads does two thirds of the work, and five of eight do nothing. Parts keep all threads busy; the
+price is that their overlaps are computed twice.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ class _Part:
     """A tile of some frames, given to the device to compute.
 
     Attributes:
-        computed: The stages but those at strength 0.
-        finite: For each of them, whether its result is.
-        puts: Put the results where they belong.
+        computed: Names of the stages that ran: all but those at strength 0.
+        finite: Whether the result of each of them is finite.
+        puts: Functions that put the results on the canvas.
     """
 
     frames: slice
@@ -51,7 +51,7 @@ class Attempt:
 
     @torch.inference_mode()
     def run(self, batch: int, tile: int) -> None:
-        """Fill the canvas, part by part; what one has become is asked while the device is at the next."""
+        """Fill the canvas part by part; the host finishes one while the device computes the next."""
         frames, height, width = self.canvas.shape
         begun: deque[_Part] = deque()
         for start in range(0, frames, batch):
@@ -62,7 +62,7 @@ class Attempt:
         self._finish(begun.popleft())
 
     def _finish(self, part: _Part) -> None:
-        """Put a part's results where they belong, made again in fp32 where half precision cannot hold them."""
+        """Put a part's results on the canvas; compute them again in fp32 if half precision cannot hold them."""
         lost = self._lost(part)
         if lost and self.precision != "fp32":
             self.fp32_retries += 1
@@ -81,7 +81,7 @@ class Attempt:
         return [name for name, answer in zip(part.computed, answers, strict=True) if not answer]
 
     def _compute(self, frames: slice, tile: Region, precision: str) -> _Part:
-        """Give a tile of all stages to the device, which the host does not wait for."""
+        """Have the device run all stages on a tile, without waiting for it."""
         _, height, width = self.canvas.shape
         regions = needed_regions(tile, self.chain.footprints, height, width)
         finite: dict[str, Tensor] = {}

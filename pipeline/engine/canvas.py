@@ -34,7 +34,7 @@ class Canvas(Protocol[Image]):
         """Return a region of some frames as ``(B, 3, H, W)`` on the device."""
 
     def paint(self, name: str, region: Region, frames: slice, image: Tensor) -> Callable[[], None]:
-        """Take ``(B, 3, H, W)`` in ``[0, 1]`` for a region of a stage's result; what is returned puts it there."""
+        """Take ``(B, 3, H, W)`` in ``[0, 1]`` for a region of a stage's result; return what puts it there."""
 
 
 class PixelCanvas:

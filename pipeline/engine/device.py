@@ -51,16 +51,16 @@ def choose_precision(name: str, device: torch.device, dtype: np.dtype[Any]) -> s
 
 
 def precisions_as_exact_as(name: str) -> tuple[str, ...]:
-    """Return the precisions in which results serve where one is asked for: that one, and those nearer to fp32.
+    """Return the precisions whose results will do where one is asked for: that one, and those nearer to fp32.
 
-    ``auto`` asks for fp16 at least, which is the least that it chooses.
+    ``auto`` is taken as fp16, the least exact that it chooses.
     """
     least_exact_first = ("int8", "bf16", "fp16", "fp32")
     return least_exact_first[least_exact_first.index("fp16" if name == "auto" else name) :]
 
 
 def half_dtype(name: str, device: torch.device) -> torch.dtype | None:
-    """Return the half precision that is computed in at times, with a name of ``PRECISIONS``; None if there is none."""
+    """Return the half precision that an engine may compute in, given one of ``PRECISIONS``; None if it never does."""
     return _HALF_DTYPES.get(choose_precision(name, device, np.dtype(np.uint8)))
 
 
@@ -73,9 +73,9 @@ def cpu_computes_in_bf16() -> bool:
 def computing(device: torch.device, precision: str) -> Iterator[None]:
     """Compute on a device in a precision, without gradients.
 
-    Half precision is autocast's, so that what is added to the image is added in fp32. It keeps no copies of weights:
-    they would be gone at the end, and a captured graph would go on reading them. fp32 means fp32: TF32, which torch
-    otherwise lets cuDNN's convolutions use, has no more bits than fp16.
+    Half precision is torch's autocast, which leaves sums with the image in fp32. It must not cache the weights that it
+    casts: the cache is freed at the end, and a captured graph would go on reading it. fp32 means fp32: TF32, which
+    torch otherwise lets cuDNN's convolutions use, has no more bits than fp16.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode())

@@ -20,7 +20,7 @@ from stages.stage import Stage
 SMALLEST_TILE = 64
 # The rest is for the allocator's waste, the convolutions' workspaces, the picture itself and everybody else.
 SHARE_OF_FREE = 0.35
-# What tiles are made for on a CPU, however much is free: four times as much would save a seventh of the arithmetic.
+# What tiles are planned for on a CPU, however much is free: four times as much would save a seventh of the arithmetic.
 _ENOUGH_ON_CPU = 2**30
 # Kernels of a GPU may count a tensor's elements in 32 bits, and no tensor is larger than all that there are together.
 _MOST_ON_GPU = 4 * 2**31 / SHARE_OF_FREE
@@ -73,8 +73,8 @@ def largest_tile(
 def bytes_per_pixel(stage: Stage, device: torch.device) -> float:
     """Return the most bytes that a stage holds at once per pixel of its input, in fp32.
 
-    Found by running it on a small image; infinite if even that does not fit. What an operation takes and
-    gives back inside itself is not seen, nor is what other engines hold: for them torch's need stands.
+    Found by running it on a small image; infinite if even that does not fit. Memory that an operation takes and
+    frees inside itself is not seen. For a stage that another engine runs, torch's need is measured instead.
     """
     stage = getattr(stage, "original", stage)
     side = round_up(SMALLEST_TILE, stage.multiple_of)
@@ -124,7 +124,7 @@ def free_memory(device: torch.device) -> float:
 
 
 def memory_for_tiles(device: torch.device) -> float:
-    """Return the bytes that tiles are made for: as many as are free and of use."""
+    """Return the bytes that tiles are planned for: those that are free, up to what is of use."""
     return min(free_memory(device), _ENOUGH_ON_CPU if device.type == "cpu" else _MOST_ON_GPU)
 
 

@@ -20,7 +20,7 @@ class Download:
 
     Args:
         here: Where it arrives.
-        arrived: Reached once it has; None if it is there.
+        arrived: Happens when it has arrived; None if it is there already.
     """
 
     def __init__(self, here: Tensor, arrived: torch.cuda.Event | None = None) -> None:
@@ -40,7 +40,7 @@ def up(tensor: Tensor, device: torch.device) -> Tensor:
         return tensor.to(device)
     computing, copying = torch.cuda.current_stream(device), _stream(device, "up")
     with torch.cuda.stream(copying):
-        pinned = torch.empty_like(tensor, pin_memory=True).copy_(tensor)  # closes gaps, which no one copy could jump
+        pinned = torch.empty_like(tensor, pin_memory=True).copy_(tensor)  # without gaps, which would take many copies
         there = pinned.to(device, non_blocking=True)
     computing.wait_stream(copying)
     there.record_stream(computing)  # its memory is the copying stream's, which must not use it again too early
@@ -48,7 +48,7 @@ def up(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def down(tensor: Tensor) -> Download:
-    """Begin to copy to the host what the current stream has made, or will have made by what it was given to do."""
+    """Begin to copy a tensor to the host, as it is after all that the current stream was given to do so far."""
     if not tensor.is_cuda:
         return Download(tensor.cpu())
     copying = _stream(tensor.device, "down")

@@ -21,9 +21,9 @@ _HEADER = (
 
 
 def write_csv(path: Path, judged: Sequence[Record]) -> None:
-    """Write a line for each picture of each image, then their means as those of the image ``mean``.
+    """Write a line for each picture of each image, then the means over all images, as an image named ``mean``.
 
-    Takes its place only when it is whole.
+    An earlier file is replaced only when the new one is whole.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.partial")

@@ -15,10 +15,10 @@ pyvips.cache_set_max(0)
 
 @contextmanager
 def vips_errors_as(kind: type[ImageError], what: str) -> Iterator[None]:
-    """Tell an error of libvips in one line: ``what`` and the reason, which its log repeats.
+    """Raise an error of libvips as ``kind``, in one line: ``what``, and the first line of its log as the reason.
 
     Raises:
-        OSError: for a full disk, which it has met inside.
+        OSError: if the reason is a full disk.
     """
     try:
         yield

@@ -34,7 +34,7 @@ class Metadata:
         xmp: The packet, its orientation already reset.
         iptc: The bare IPTC-IIM records, without the wrapping that JPEG puts around them.
         png_texts: By the name that libvips gives them.
-        resolution: Pixels per millimetre, horizontal and vertical; of a file that tells none, any value.
+        resolution: Pixels per millimetre, horizontal and vertical; an arbitrary value if the file tells none.
         resolution_unit: ``in`` or ``cm``, as the file had it.
     """
 
@@ -93,9 +93,9 @@ def attach(image: pyvips.Image, metadata: Metadata) -> pyvips.Image:
 
 
 def _attach_exif(image: pyvips.Image, block: bytes, has_size: bool) -> None:
-    """Set EXIF with what libvips is to change in it; PixelXDimension and PixelYDimension it knows itself."""
+    """Set EXIF, and what libvips must change in it; it changes PixelXDimension and PixelYDimension by itself."""
     image.set_type(_BLOB, "exif-data", block)
-    image.set_type(_BLOB, "jpeg-thumbnail-data", b"")  # without it, that in the block would be kept
+    image.set_type(_BLOB, "jpeg-thumbnail-data", b"")  # otherwise the thumbnail in the block would be kept
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)
     if has_size:
         image.set_type(_TEXT, "exif-ifd0-ImageWidth", str(image.width))

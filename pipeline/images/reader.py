@@ -177,7 +177,7 @@ def _picture(pixels: Pixels, metadata: Metadata, notes: tuple[str, ...]) -> Pict
 
 
 def _in_range(pixels: Pixels) -> Pixels:
-    """Return floats as float32; which scale others than those in [0, 1] are on, nothing in the file tells."""
+    """Return floats in [0, 1] as float32; others are refused, because no file tells what their white is."""
     low, high = pixels.min(), pixels.max()
     if not (low >= 0 and high <= 1):
         raise RefusedImage(

@@ -1,7 +1,8 @@
 """EXIF and IPTC of TIFF files: libvips 8.18 does not know the first, and cuts the second to a quarter.
 
 A block of EXIF is itself a small TIFF: directories of entries (tag, type, count, value), where a value of
-more than four bytes is replaced by its offset. In a TIFF file the same directories hang at the picture's.
+more than four bytes is replaced by its offset. In a TIFF file the
+picture's own directory points to the same ones.
 """
 
 import io
@@ -73,7 +74,7 @@ def append_tiff_metadata(path: Path, block: bytes | None, iptc: bytes | None, wi
 
 
 def _read(file: BinaryIO) -> tuple[Directory, Directory, Directory]:
-    """Return the first directory, and those of EXIF and GPS that hang at it; all empty for a BigTIFF."""
+    """Return the first directory, and those of EXIF and GPS that it points to; all empty for a BigTIFF."""
     head = file.read(8)
     order = "<" if head[:2] == b"II" else ">"
     if len(head) < 8 or struct.unpack_from(order + "H", head, 2) != (42,):

@@ -25,7 +25,7 @@ def overlay(image: Pixels, heat: Pixels) -> Pixels:
 
     Args:
         image: ``(H, W, 3)`` in ``[0, 1]``.
-        heat: ``(H, W)``, not negative. Shown by its square root, up to what all but 5 in 1000 places stay below.
+        heat: ``(H, W)``, not negative. Shown by its square root; the hottest 5 in 1000 places look alike.
     """
     hottest = np.quantile(heat, _BRIGHTEST) or heat.max() or 1.0
     level = np.sqrt((heat / hottest).clip(0, 1))
@@ -35,7 +35,7 @@ def overlay(image: Pixels, heat: Pixels) -> Pixels:
 
 
 def contact_sheet(title: str, cells: Sequence[tuple[str, Pixels]]) -> Pixels:
-    """Lay pictures of one size out in rows, each with its caption below and no wider than is needed to be seen."""
+    """Lay out pictures of one size in rows, all scaled to the same width, each with its caption below."""
     columns = min(4, len(cells))
     height, width = cells[0][1].shape[:2]
     size = _CELL_WIDTH, max(1, round(_CELL_WIDTH * height / width))

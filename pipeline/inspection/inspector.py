@@ -38,12 +38,12 @@ class Inspector:
 
     Args:
         config: The chain; the stage's own strength does not count.
-        target: ``STAGE`` or ``STAGE:all`` for all levels, ``STAGE:LAYER`` for one, or for any module inside that
-            puts out a map of the image.
-        device: As for ``Engine``. It is always computed in fp32.
+        target: ``STAGE`` or ``STAGE:all`` for all levels, ``STAGE:LAYER`` for one level, or for any
+            other module that puts out a map of the image.
+        device: As for ``Engine``; the precision is always fp32.
 
     Raises:
-        ConfigError: for a stage or a layer that there is not; the text lists those that there are.
+        ConfigError: for a stage or a layer that does not exist; the text lists those that do.
     """
 
     def __init__(self, config: ChainConfig, target: str, device: str = "auto") -> None:
@@ -68,10 +68,10 @@ class Inspector:
             folder: Where they go; made if need be.
 
         Returns:
-            What to tell: the sheet's path, and the part of the image that was looked at where that is not all.
+            Lines for the user: the sheet's path; and, if not all of the image was looked at, which part was.
 
         Raises:
-            OutOfMemory: if not even the part of the image fits that was thought to.
+            OutOfMemory: if memory runs out although only a part of the image, which should fit, is looked at.
         """
         given = self._given(pixels)
         region = self._fitting(*given.shape[:2])
@@ -94,7 +94,7 @@ class Inspector:
         return image if self._before is None else self._before.run(image).pixels
 
     def _fitting(self, height: int, width: int) -> Region:
-        """Return the middle of an image, of its shape, as large as fits into memory with all gradients."""
+        """Return the middle of an image, in its proportions, as large as fits into memory with all gradients."""
         most = SHARE_OF_FREE * free_memory(self._device) / bytes_kept_per_pixel(self._stage)
         shrink = min(1.0, math.sqrt(most / (height * width)))
         rows, columns = (max(1, int(side * shrink)) for side in (height, width))

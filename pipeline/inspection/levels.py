@@ -20,8 +20,8 @@ _PROBE_SIDE = 32
 def find_levels(stage: Stage) -> list[str]:
     """Return the paths of a network's levels, such as ``encoder.2``, in the order in which they are computed.
 
-    They are the stage's learned modules; in place of a ``Sequential``, a list, or any other that puts out no map,
-    the modules inside it. Where everything is in one module, that module's own are meant.
+    Levels are the stage's children that hold parameters. A ``Sequential``, a list, or any other child that puts out no
+    map is replaced by the modules inside it. A child that holds everything is replaced by its own children.
     """
     order = find_maps(stage)
     names = _learned_inside(stage, "")
@@ -65,9 +65,9 @@ def recording(stage: Stage, names: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 
 def as_map(output: Any, height: int, width: int) -> Tensor | None:
-    """View a module's output as a map ``(C, h, w)`` of an image, a batch's among the channels; None if it is none.
+    """View a module's output as a map ``(C, h, w)`` of an image, the batch joined with the channels; else None.
 
-    Maps are ``(B, C, h, w)`` and, as transformers have them, ``(1, h * w, C)``, where h to w is as height to width.
+    Maps are ``(B, C, h, w)`` and, as transformers have them, ``(1, h * w, C)``, where ``h / w`` is ``height / width``.
     """
     if not isinstance(output, Tensor):
         return None

@@ -54,7 +54,7 @@ def radius_of(field: Tensor, share: float) -> int:
 
 
 def _gradient(stage: Stage, image: Tensor, row: int, column: int) -> Tensor:
-    """Return ``(H, W)``: by how much each pixel of the image moves the pixel that is made of one of them."""
+    """Return ``(H, W)``: by how much each pixel of the image moves the output at the place of one of them."""
     height, width = image.shape[-2:]
     place = Region(Span(row, row + 1), Span(column, column + 1))
     seen, made = needed_regions(place, [Footprint(stage.scale, stage.multiple_of, stage.halo)], height, width)

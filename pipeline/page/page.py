@@ -37,7 +37,7 @@ class Shown:
 
 
 class Page:
-    """A page that is written once and then whole.
+    """Gathers a run's inputs, and writes the page once, at the end.
 
     Pictures are drawn as soon as an input is finished, into a hidden folder beside the page, so that memory does
     not grow with their number; of at most ``SHOWN_IN_FULL`` inputs, so that the page does not either.
