@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from rich.table import Table
 
 from pipeline.config import ChainConfig, load_chain_config
@@ -46,7 +47,8 @@ def chain_costs(config: ChainConfig, height: int, width: int) -> dict[str, list[
     costs, scale = {}, 1
     for name, stage in zip(config.names, config.stages, strict=True):
         costs[name] = layer_costs(stage, height * scale, width * scale) if stage.strength else []
-        scale *= stage.build().scale
+        with torch.device("meta"):  # no memory
+            scale *= stage.build().scale
     return costs
 
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import torch
-
 from pipeline.config import ChainConfig
+from pipeline.costs import chain_costs
 from pipeline.evaluation.figures import mean_figures
 from pipeline.report import Figures, Record
-from stages.profile import count_macs
+from stages.profile import total
 from stages.stage import LearnedStageConfig, StageConfig
 
 _WITHOUT = "without "
@@ -127,13 +126,7 @@ def gmacs_by_stage(config: ChainConfig, width: int, height: int) -> dict[str, fl
 
     For the image as a whole: what tiles compute twice where they overlap is not counted.
     """
-    gmacs = {}
-    for name, stage in zip(config.names, config.stages, strict=True):
-        gmacs[name] = count_macs(stage, height, width) / 1e9 if stage.strength else 0.0
-        with torch.device("meta"):
-            scale = stage.build().scale
-        width, height = width * scale, height * scale
-    return gmacs
+    return {name: total(layers).macs / 1e9 for name, layers in chain_costs(config, height, width).items()}
 
 
 def _options(stage: StageConfig) -> str:
