@@ -25,6 +25,7 @@ from platformdirs import user_cache_path
 from torch import Tensor
 
 from pipeline.backends.model_cache import ConversionError, ModelCache
+from pipeline.backends.photos import comparison_photos
 from pipeline.tiling import round_up
 from stages.stage import Stage
 
@@ -121,6 +122,18 @@ def differences(stage: Stage, run: Callable[[Tensor], Tensor], engine: str, phot
     if shapes[0] != shapes[1]:
         raise ConversionError(f"{engine} returns the shapes {shapes[0]}, expected {shapes[1]}")
     return [ours - theirs for ours, theirs in zip(made, expected, strict=True)]
+
+
+def agreeing(converted: ConvertedStage, engine: str) -> ConvertedStage:
+    """Return a stage converted in fp32, once it has been compared with torch.
+
+    Raises:
+        ConversionError: if its result is not torch's.
+    """
+    stage = converted.original
+    photos = comparison_photos(stage.multiple_of, 1)  # one tells, and every start waits for it
+    require_agreement(differences(stage, converted, engine, photos), engine)
+    return converted
 
 
 def require_agreement(found: Sequence[Tensor], engine: str) -> None:

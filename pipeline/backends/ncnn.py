@@ -21,6 +21,7 @@ from pipeline.backends import ncnn_network
 from pipeline.backends.conversion import (
     ConvertedStage,
     Run,
+    agreeing,
     convert_stages,
     differences,
     open_cache,
@@ -29,7 +30,7 @@ from pipeline.backends.conversion import (
 )
 from pipeline.backends.model_cache import ConversionError, ModelCache
 from pipeline.backends.parts import in_parts
-from pipeline.backends.photos import comparison_photos, trial_photos
+from pipeline.backends.photos import trial_photos
 from pipeline.tiling import round_up
 from stages.stage import Stage
 
@@ -112,15 +113,7 @@ def _call(command: list[str], folder: Path, what: str) -> None:
 
 
 def _load(stage: Stage, place: Path) -> ConvertedStage:
-    """Return the converted stage.
-
-    Raises:
-        ConversionError: if its result is not torch's.
-    """
-    converted = ConvertedStage(stage, _network(stage, place), "ncnn")
-    photos = comparison_photos(stage.multiple_of, 1)  # one tells, and every start waits for it
-    require_agreement(differences(stage, converted, "ncnn", photos), "ncnn")
-    return converted
+    return agreeing(ConvertedStage(stage, _network(stage, place), "ncnn"), "ncnn")
 
 
 def _network(stage: Stage, place: Path) -> Run:

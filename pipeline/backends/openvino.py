@@ -16,10 +16,10 @@ import torch
 from pipeline.backends.conversion import (
     ConvertedStage,
     Run,
+    agreeing,
     convert_stages,
     differences,
     open_cache,
-    require_agreement,
     tracing,
 )
 from pipeline.backends.model_cache import ConversionError, ModelCache
@@ -95,15 +95,7 @@ def _compile(place: Path, hint: str = "f32") -> Run:
 
 
 def _load_fp32(stage: Stage, place: Path) -> ConvertedStage:
-    """Return the converted stage.
-
-    Raises:
-        ConversionError: if its result is not torch's.
-    """
-    converted = ConvertedStage(stage, _compile(place), "openvino")
-    photos = comparison_photos(stage.multiple_of, 1)  # one tells, and every start waits for it
-    require_agreement(differences(stage, converted, "OpenVINO", photos), "OpenVINO")
-    return converted
+    return agreeing(ConvertedStage(stage, _compile(place), "openvino"), "OpenVINO")
 
 
 def _load_near(stage: Stage, precision: str, place: Path) -> ConvertedStage:
