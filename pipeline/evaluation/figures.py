@@ -12,6 +12,7 @@ from rich.table import Table
 from pipeline.evaluation.metrics import Metric, measured
 from pipeline.progress import printable
 from pipeline.report import Figures, Record
+from pipeline.results import working_path
 
 _HEADER = (
     "All at the size of the reference, smaller pictures enlarged bicubically. PSNR in dB. Y is the luma of BT.601, "
@@ -26,7 +27,7 @@ def write_csv(path: Path, judged: Sequence[Record]) -> None:
     An earlier file is replaced only when the new one is whole.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = working_path(path, ".partial")
     with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file)
         columns = _columns(judged)

@@ -21,6 +21,7 @@ from pipeline.images import Picture, read_picture
 from pipeline.page import previews
 from pipeline.page.summary import after_lines, chain_lines, gmacs_by_stage, summarise, without_lines
 from pipeline.report import Record, recall
+from pipeline.results import partial_folder
 
 SHOWN_IN_FULL = 30
 
@@ -60,7 +61,7 @@ class Page:
         self._gmacs: dict[tuple[int, int], dict[str, float]] = {}
         self._output = output
         self._ledger = ledger
-        self._folder = path.with_name(f".{path.name}.partial")
+        self._folder = partial_folder(path)
         self._records: list[Record] = []
         self._shown: dict[int, Shown] = {}
         self._count_gmacs(*_FRAME)  # a chain that cannot be counted is told before any work

@@ -208,6 +208,12 @@ def test_pictures_that_cannot_be_drawn_are_told_and_stop_nothing(
     assert (tmp_path / "out/a.png").exists()
 
 
+def test_a_page_may_have_the_longest_name(tmp_path: Path) -> None:
+    path = tmp_path / f"{'a' * 250}.html"
+    Page(path, TWICE, tmp_path, tmp_path / "r.jsonl").write(planned=0, seconds=0.0, waiting=0.0)
+    assert path.read_text().startswith("<!DOCTYPE html>")
+
+
 def test_a_folder_is_no_page(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a folder, expected a file"):
         Page(tmp_path, TWICE, tmp_path, tmp_path / "r.jsonl")
