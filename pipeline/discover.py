@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pipeline.errors import ConfigError, suffixes_of
 from pipeline.images import READABLE, WRITABLE
@@ -33,6 +33,14 @@ class Job:
     target: Path | None
     named: bool
     kind: Literal["image", "video", "frames"] = "image"
+
+
+class Found(NamedTuple):
+    """A file, or a folder of frames, behind an input; its fields are those of ``Job``."""
+
+    source: Path
+    relative: Path
+    named: bool
 
 
 def plan(
@@ -65,13 +73,13 @@ def plan(
     jobs: dict[tuple[str, Path | None], Job] = {}  # the same file met twice is one job
     for text in inputs:
         found = list(_find(text, output)) if text else []
-        if not any(named or _is_restorable(source) for source, _, named in found):
-            mistakes.append(_nothing_found(text, output, [source for source, _, _ in found]))
+        if not any(file.named or _is_restorable(file.source) for file in found):
+            mistakes.append(_nothing_found(text, output, [file.source for file in found]))
         if wrong_options:
-            continue  # they make no names
-        for source, relative, named in _gathered(found) if video.fps else found:
-            job = _job(source, relative, named, output, ext, suffix, video)
-            jobs.setdefault((os.path.realpath(source), job.target), job)
+            continue  # no names of results can be made of them
+        for file in _gathered(found) if video.fps else found:
+            job = _job(file, output, ext, suffix, video)
+            jobs.setdefault((os.path.realpath(file.source), job.target), job)
     mistakes += _clashes(list(jobs.values()))
     if video.frames_out is not None:
         mistakes += _clashing_frames(list(jobs.values()), video.frames_out)
@@ -80,29 +88,31 @@ def plan(
     return list(jobs.values())
 
 
-def _job(
-    source: Path, relative: Path, named: bool, output: Path, ext: str | None, suffix: str, video: VideoOptions
-) -> Job:
+def _job(found: Found, output: Path, ext: str | None, suffix: str, video: VideoOptions) -> Job:
+    source, relative, named = found
+
+    def target(stem: str, ending: str) -> Path:
+        return output / relative.with_name(f"{stem}{suffix}{ending}")
+
+    if source.is_dir() and os.access(source, os.R_OK | os.X_OK):
+        return Job(source, relative, target(relative.name, f"{video.part}{video.suffix_for(source)}"), named, "frames")
     if source.is_dir():
-        if not os.access(source, os.R_OK | os.X_OK):
-            return Job(source, relative, None, named)
-        name = f"{relative.name}{suffix}{video.part}{video.suffix_for(source)}"
-        return Job(source, relative, output / relative.with_name(name), named, "frames")
+        return Job(source, relative, None, named)
     if source.suffix.lower() in VIDEOS:
-        name = f"{relative.stem}{suffix}{video.part}{video.suffix_for(source)}"
-        return Job(source, relative, output / relative.with_name(name), named, "video")
-    target = output / _target_name(relative, ext, suffix) if _is_readable(source) else None
-    return Job(source, relative, target, named)
+        return Job(source, relative, target(relative.stem, f"{video.part}{video.suffix_for(source)}"), named, "video")
+    if _is_readable(source):
+        return Job(source, relative, target(relative.stem, _dotted(ext) if ext else _own_suffix(relative)), named)
+    return Job(source, relative, None, named)
 
 
-def _gathered(found: Iterable[tuple[Path, Path, bool]]) -> Iterator[tuple[Path, Path, bool]]:
+def _gathered(found: Iterable[Found]) -> Iterator[Found]:
     """Replace pictures by the folder that they are the frames of."""
-    for source, relative, named in found:
-        if _is_readable(source) and not named:
-            place = relative.parent if relative.parent.name else Path(source.resolve().parent.name)
-            yield source.parent, place, True
+    for file in found:
+        if _is_readable(file.source) and not file.named:
+            above = file.relative.parent
+            yield Found(file.source.parent, above if above.name else Path(file.source.resolve().parent.name), True)
         else:
-            yield source, relative, named
+            yield file
 
 
 def _wrong_options(output: Path, ext: str | None, suffix: str) -> Iterator[str]:
@@ -116,13 +126,13 @@ def _wrong_options(output: Path, ext: str | None, suffix: str) -> Iterator[str]:
         yield f"--suffix: got {suffix!r}, expected a part of a file name, such as _x2"
 
 
-def _find(text: str, output: Path) -> Iterator[tuple[Path, Path, bool]]:
-    """Yield ``(file, its place below the output, named)`` for one input."""
+def _find(text: str, output: Path) -> Iterator[Found]:
+    """Yield all files behind one input; a folder itself only if it cannot be listed."""
     path = Path(text)
     if path.is_dir():
-        yield from ((file, file.relative_to(path), file.is_dir()) for file in _walk(path, output))
+        yield from (Found(file, file.relative_to(path), file.is_dir()) for file in _walk(path, output))
     elif path.exists():
-        yield path, Path(path.name), True
+        yield Found(path, Path(path.name), True)
     elif glob.has_magic(text):
         for match in sorted(glob.glob(text, recursive=True)):  # noqa: PTH207  (pathlib takes no absolute patterns)
             if match != text:
@@ -162,10 +172,6 @@ def _walk(folder: Path, output: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(parent, name) for name in sorted(files) if not name.startswith("."))
     yield from closed
-
-
-def _target_name(relative: Path, ext: str | None, suffix: str) -> Path:
-    return relative.with_name(f"{relative.stem}{suffix}{_dotted(ext) if ext else _own_suffix(relative)}")
 
 
 def _own_suffix(path: Path) -> str:
