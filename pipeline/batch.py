@@ -167,16 +167,13 @@ class Batch:
         if self.overwrite or not os.path.lexists(target):
             return record
         came = sha256_of(target) if target.is_file() else ""
-        output, source = str(record.output), str(record.input_sha256)
-        if not self.report.made(output, came):
+        if not self.report.made(str(record.output), came):
             raise RefusedImage(
                 f"{target} is there already, and {self.report.path} does not know its content; "
                 "move it away, or replace it by --overwrite"
             )
-        finished = self.report.finished(
-            output, came, input_sha256=source, chain=record.chain, precisions=self.precisions
-        )
-        return replace(record, status="skipped", output_sha256=came) if finished else record
+        skipped = replace(record, status="skipped", output_sha256=came)
+        return skipped if self.report.finished(skipped, self.precisions) else record
 
     def _compute(self, work: Work) -> Work:
         assert self._engine is not None

@@ -10,7 +10,7 @@ import io
 import json
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Status = Literal["pending", "done", "skipped", "failed", "refused", "ignored"]
 Figures = dict[str, float]
+Origin = tuple[str, ...]
+"""An output and its hash, and what it was made from: the input's hash and the chain's fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -112,43 +114,35 @@ class Report:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: io.FileIO | None = None
-        # (output, its hash) -> what it was made from: input hash, chain and precision.
-        self._origins: dict[tuple[str, str], set[tuple[str, str, str]]] = defaultdict(set)
-        # What a film was made from -> what is not as in its source.
-        self._differences: dict[tuple[str, ...], tuple[str, ...]] = {}
-        # What a picture was made from and judged by -> its figures.
-        self._figures: dict[tuple[str, ...], dict[str, Figures]] = {}
+        self._made: set[tuple[str, ...]] = set()  # output and its hash
+        self._precisions: dict[Origin, set[str]] = defaultdict(set)
+        self._differences: dict[Origin, tuple[str, ...]] = {}
+        self._figures: dict[tuple[Origin, str], dict[str, Figures]] = {}  # by the reference's hash, too
         for record in _read_done(path):
-            output, made, source, chain = (
-                str(record.get(key)) for key in ("output", "output_sha256", "input_sha256", "chain")
-            )
-            self._origins[output, made].add((source, chain, str(record.get("precision"))))
-            self._differences[output, made, source, chain] = tuple(record.get("differs", ()))
+            origin = _origin(record)
+            self._made.add(origin[:2])
+            self._precisions[origin].add(str(record.get("precision")))
+            self._differences[origin] = tuple(record.get("differs", ()))
             quality = record.get("quality")
             if isinstance(quality, dict) and quality.get("figures"):
-                self._figures[output, made, source, chain, quality["reference_sha256"]] = quality["figures"]
+                self._figures[origin, quality["reference_sha256"]] = quality["figures"]
 
     def made(self, output: str, output_sha256: str) -> bool:
         """Tell whether an output with these very bytes was written by an earlier run."""
-        return (output, output_sha256) in self._origins
+        return (output, output_sha256) in self._made
 
-    def finished(
-        self, output: str, output_sha256: str, *, input_sha256: str, chain: str, precisions: Collection[str]
-    ) -> bool:
-        """Tell whether these very bytes are what this input becomes by this chain in one of these precisions."""
-        origins = self._origins.get((output, output_sha256), set())
-        return any((input_sha256, chain, precision) in origins for precision in precisions)
+    def finished(self, record: Record, precisions: Collection[str]) -> bool:
+        """Tell whether an earlier run made this output of this input by this chain, in one of these precisions."""
+        return not self._precisions.get(_origin(vars(record)), set()).isdisjoint(precisions)
 
     def figures(self, record: Record) -> dict[str, Figures]:
         """Return the figures that an earlier run found for a finished record with the same reference; else ``{}``."""
         reference = None if record.quality is None else record.quality.reference_sha256
-        origin = (record.output, record.output_sha256, record.input_sha256, record.chain, reference)
-        return self._figures.get(tuple(map(str, origin)), {})
+        return self._figures.get((_origin(vars(record)), str(reference)), {})
 
     def differences(self, record: Record) -> tuple[str, ...]:
         """Return how an earlier run found a finished film to differ from its source."""
-        origin = (record.output, record.output_sha256, record.input_sha256, record.chain)
-        return self._differences.get(tuple(map(str, origin)), ())
+        return self._differences.get(_origin(vars(record)), ())
 
     def append(self, record: Record) -> None:
         """Write one line at once; what is done is on the disk before this returns."""
@@ -196,16 +190,16 @@ def recall(path: Path, records: Sequence[Record]) -> list[Record]:
         path: The report.
         records: Of all statuses; their order is kept.
     """
-
-    def origin(record: dict[str, Any]) -> tuple[Any, ...]:
-        return tuple(record.get(key) for key in ("output", "output_sha256", "input_sha256", "chain"))
-
-    skipped = {origin(vars(record)) for record in records if record.status == "skipped"}
-    earlier = {origin(record): record for record in _read_done(path) if origin(record) in skipped}
+    skipped = {_origin(vars(record)) for record in records if record.status == "skipped"}
+    earlier = {_origin(record): record for record in _read_done(path) if _origin(record) in skipped}
     return [
-        _recalled(record, earlier.get(origin(vars(record)), {})) if record.status == "skipped" else record
+        _recalled(record, earlier.get(_origin(vars(record)), {})) if record.status == "skipped" else record
         for record in records
     ]
+
+
+def _origin(record: Mapping[str, Any]) -> Origin:
+    return tuple(str(record.get(key)) for key in ("output", "output_sha256", "input_sha256", "chain"))
 
 
 def _recalled(record: Record, earlier: dict[str, Any]) -> Record:

@@ -40,11 +40,10 @@ def test_nothing_is_created_before_the_first_record(tmp_path: Path) -> None:
 def test_finished_means_same_bytes_input_chain_and_precision(tmp_path: Path) -> None:
     append(tmp_path / "r", done())
     report = Report(tmp_path / "r")
-    made = {"output": "a.png", "output_sha256": "out", "input_sha256": "in", "chain": "chain"}
-    assert report.finished(**made, precisions=("fp16", "fp32"))
-    for key in made:
-        assert not report.finished(**{**made, key: "other"}, precisions=("fp16", "fp32"))
-    assert not report.finished(**made, precisions=("fp16",))
+    assert report.finished(done(), ("fp16", "fp32"))
+    for other in (done("other"), done(sha="other"), done(source="other"), done(chain="other")):
+        assert not report.finished(other, ("fp16", "fp32"))
+    assert not report.finished(done(), ("fp16",))
 
 
 def test_older_outputs_are_still_known_as_made_by_us(tmp_path: Path) -> None:
