@@ -1,8 +1,8 @@
 """The command line: options in, restored folders and readable errors out.
 
-Exit codes: 0 all done; 1 some inputs failed, were refused, could not be judged, or differ from their source; 2 wrong
-use or config, nothing was started; 130 interrupted, finished files stay. Heavy imports stand inside functions, so
-that ``--help`` answers at once.
+Exit codes: 0 all done; 1 some inputs failed, were refused, could not be judged, or differ from their source, or the
+disk is full; 2 wrong use or config, nothing was started; 130 interrupted, finished files stay. Heavy imports stand
+inside functions, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def compile_stage(stage: Stage, image: Tensor) -> Run:
         HostNeededError: if the stage cannot be captured.
     """
     image = image.clone()  # with the strides that the captured one will have: others are compiled anew
-    stage(image)  # makes now what it makes once and keeps
+    stage(image)  # fills the stage's caches before the capture
     with WithoutHost(image.device):
         stage(image)
     return _in_capturing_thread(image.device, lambda: _Captured(_fused(stage, image), image))

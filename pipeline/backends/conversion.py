@@ -98,7 +98,7 @@ def tracing(stage: Stage, engine: str) -> Iterator[Tensor]:
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tracing warns of what the comparison finds out
-            stage(example)  # fills what it keeps for later runs, or that would be traced too
+            stage(example)  # fills the stage's caches, or the trace would hold how they are made
             yield example
     except ConversionError:
         raise

@@ -40,7 +40,7 @@ def up(tensor: Tensor, device: torch.device) -> Tensor:
         return tensor.to(device)
     computing, copying = torch.cuda.current_stream(device), _stream(device, "up")
     with torch.cuda.stream(copying):
-        pinned = torch.empty_like(tensor, pin_memory=True).copy_(tensor)  # without gaps, which would take many copies
+        pinned = torch.empty_like(tensor, pin_memory=True).copy_(tensor)  # closes the gaps between a region's rows
         there = pinned.to(device, non_blocking=True)
     computing.wait_stream(copying)
     there.record_stream(computing)  # its memory is the copying stream's, which must not use it again too early

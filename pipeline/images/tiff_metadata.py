@@ -1,8 +1,7 @@
 """EXIF and IPTC of TIFF files: libvips 8.18 does not know the first, and cuts the second to a quarter.
 
-A block of EXIF is itself a small TIFF: directories of entries (tag, type, count, value), where a value of
-more than four bytes is replaced by its offset. In a TIFF file the
-picture's own directory points to the same ones.
+A block of EXIF is itself a small TIFF: directories of entries (tag, type, count, value), where a value of more than
+four bytes is replaced by its offset. In a TIFF file the picture's own directory points to the same ones.
 """
 
 import io

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
 
+from pipeline.engine.pixels import Pixels
 from stages.lettering import write_text
-
-Pixels = np.ndarray[Any, Any]
 
 _COLOURS = cv2.COLORMAP_INFERNO
 _BRIGHTEST = 0.995  # quantile: a few outliers would darken everything else
