@@ -185,12 +185,14 @@ def test_an_interrupted_run_leaves_its_best_weights_and_says_how_to_go_on(
         return make(batches, index)
 
     monkeypatch.setattr(TrainingBatches, "__getitem__", interrupted)
-    before = signal.getsignal(signal.SIGINT)
+    # As a command has them; whoever started the tests may have had others.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         with pytest.raises(Interrupted, match=r"in epoch 2; go on with --resume; the best weights .* in .*dncnn"):
             run(config, files, tmp_path / "run", max_epochs=3)
     finally:
-        signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored
+        signal.signal(signal.SIGINT, before[0])  # Lightning leaves it ignored
+        signal.signal(signal.SIGTERM, before[1])
     assert read_card(tmp_path / "run" / "dncnn.safetensors").steps == 8
     monkeypatch.undo()
     run(config, files, tmp_path / "run", max_epochs=3, resume=True)
