@@ -25,7 +25,7 @@ from train.fit import fit
 from train.inside import Inside
 from train.layouts import Files, find_files
 from train.pictures import read_curve
-from train.run import Interrupted, Run
+from train.run import Run
 from train.schedules import AnnealOverBudget
 from train.source import TrainingBatches, ValidationImages
 from train.task import RestorationTask
@@ -169,34 +169,20 @@ def test_diverged_weights_stop_the_run_and_the_best_ones_of_before_are_kept(
     assert all(tensor.isfinite().all() for tensor in last["current_model_state"].values())
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_an_interrupted_run_leaves_its_best_weights_and_says_how_to_go_on(
-    config: TrainingConfig,
-    files: tuple[Files, Files],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    sent: signal.Signals,
+    recipe: Path, sharp_folder: Path, tmp_path: Path, sent: signal.Signals
 ) -> None:
-    make = TrainingBatches.__getitem__
-
-    def interrupted(batches: TrainingBatches, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        if index == 12:
-            signal.raise_signal(sent)
-        return make(batches, index)
-
-    monkeypatch.setattr(TrainingBatches, "__getitem__", interrupted)
-    # As a command has them; whoever started the tests may have had others.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    try:
-        with pytest.raises(Interrupted, match=r"in epoch 2; go on with --resume; the best weights .* in .*dncnn"):
-            run(config, files, tmp_path / "run", max_epochs=3)
-    finally:
-        signal.signal(signal.SIGINT, before[0])  # Lightning leaves it ignored
-        signal.signal(signal.SIGTERM, before[1])
-    assert read_card(tmp_path / "run" / "dncnn.safetensors").steps == 8
-    monkeypatch.undo()
-    run(config, files, tmp_path / "run", max_epochs=3, resume=True)
-    assert len(column(tmp_path / "run", "val/psnr")) == 3
+    started = command(recipe, sharp_folder, tmp_path / "run", "--max-epochs", 10000, "--set", "steps_per_epoch=10")
+    interrupted = subprocess.Popen(started, stderr=subprocess.PIPE, text=True)
+    while len(column(tmp_path / "run", "val/psnr")) < 2:
+        assert interrupted.poll() is None
+        time.sleep(0.02)
+    interrupted.send_signal(sent)
+    _, told = interrupted.communicate()
+    assert interrupted.returncode == 130
+    assert re.search(r"interrupted in epoch \d+; go on with --resume; the best weights so far are in .*dncnn", told)
+    assert read_card(tmp_path / "run" / "dncnn.safetensors").steps >= 10
 
 
 def test_a_run_that_was_moved_keeps_its_best(
