@@ -38,10 +38,7 @@ def area_downscale(image: Tensor, scale: int, *, rounded: bool = False) -> Tenso
         scale: Factor.
         rounded: Round the means to 8 bit.
     """
-    for size in image.shape[-2:]:
-        _refuse_uneven(size, scale)
-    reduced = F.avg_pool2d(image, scale)
-    return quantise(reduced) if rounded else reduced
+    return _interpolate(image, scale, "area", rounded)
 
 
 def aliased_downscale(image: Tensor, scale: int, *, rounded: bool = False) -> Tensor:
@@ -52,10 +49,7 @@ def aliased_downscale(image: Tensor, scale: int, *, rounded: bool = False) -> Te
         scale: Factor.
         rounded: Clip and round to 8 bit.
     """
-    for size in image.shape[-2:]:
-        _refuse_uneven(size, scale)
-    reduced = F.interpolate(image, scale_factor=1 / scale, mode="bicubic")
-    return quantise(reduced) if rounded else reduced
+    return _interpolate(image, scale, "bicubic", rounded)
 
 
 @lru_cache(maxsize=64)
@@ -82,6 +76,14 @@ def _downscale(image: Tensor, scale: int, kernel: Kernel, rounded: bool) -> Tens
     if rounded:
         reduced = quantise(reduced)
     reduced = reduced @ columns.T
+    return quantise(reduced) if rounded else reduced
+
+
+def _interpolate(image: Tensor, scale: int, mode: str, rounded: bool) -> Tensor:
+    height, width = image.shape[-2:]
+    _refuse_uneven(height, scale)
+    _refuse_uneven(width, scale)
+    reduced = F.interpolate(image, (height // scale, width // scale), mode=mode)
     return quantise(reduced) if rounded else reduced
 
 
