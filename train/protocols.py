@@ -34,12 +34,15 @@ MILD_BLUR: recipe.Recipe = [
     recipe.GaussianNoise(sigma=[2.0, 2.0]),
     recipe.Quantise(),
 ]
-SMALL_NOISY: recipe.Recipe = [
-    recipe.Downscale(factor=2),
-    recipe.GaussianNoise(sigma=[10.0, 10.0]),
-    recipe.Quantise(),
-]
+SMALL: recipe.Recipe = [recipe.Downscale(factor=2)]
+SMALL_NOISY: recipe.Recipe = [*SMALL, recipe.GaussianNoise(sigma=[10.0, 10.0]), recipe.Quantise()]
 SHAKEN_SMALL_NOISY: recipe.Recipe = [recipe.Blur(weights=[0.0, 0.0, 1.0, 0.0, 0.0]), *SMALL_NOISY]
+
+
+def jpeg(quality: int) -> recipe.Jpeg:
+    """Compress by one quality."""
+    return recipe.Jpeg(quality=[float(quality), float(quality)])
+
 
 Restore = Callable[[Tensor], Tensor]
 Sample = tuple[Tensor, Tensor]
@@ -72,7 +75,7 @@ def judge(
 
 
 def denoising(data: Path, weights: str) -> Iterator[Figure]:
-    """CBSD68 with white Gaussian noise, as float (the papers' protocol), and clipped to 8 bit (what files hold)."""
+    """CBSD68 with white Gaussian noise, as float (the papers' protocol), and clipped to 8 bit; Set14 as JPEG; clean."""
     restore = restorer(load_for("denoising", weights, (1,)))
     for sigma in (15.0, 25.0, 50.0):
         noise = recipe.GaussianNoise(sigma=[sigma, sigma])
@@ -80,6 +83,10 @@ def denoising(data: Path, weights: str) -> Iterator[Figure]:
             samples = degraded_images([data / "CBSD68"], [noise, *steps])
             protocol = f"CBSD68, noise sigma {sigma:.0f}{name}, PSNR RGB"
             yield judge(protocol, weights, samples, torch.clone, restore, psnr_rgb)
+    for quality in (70, 30):
+        samples = degraded_images([data / "Set14"], [jpeg(quality)])
+        yield judge(f"Set14, JPEG quality {quality}, PSNR RGB", weights, samples, torch.clone, restore, psnr_rgb)
+    yield from harmlessness(data, weights, restore)
 
 
 # Set, method, and how that is called.
@@ -109,42 +116,59 @@ def super_resolution(data: Path, weights: str) -> Iterator[Figure]:
 
 
 def deblurring(data: Path, weights: str) -> Iterator[Figure]:
-    """Real pairs, whole frames; and photos blurred mildly (Gaussian, defocus, shake; noise sigma 2)."""
+    """Real pairs, whole frames; photos blurred mildly (Gaussian, defocus, shake; noise sigma 2), and not at all."""
     restore = restorer(load_for("deblurring", weights, (1,)))
     for name in ("gopro_flower_1280x720", "gopro_test_760x427", "reds_320x180"):
         samples = pairs(data / "pairs" / name)
         yield judge(f"pairs {name}, PSNR RGB", weights, samples, torch.clone, restore, psnr_rgb)
     samples = degraded_images([data / "CBSD68", data / "Set14"], MILD_BLUR)
     yield judge("CBSD68 + Set14, mild blur, PSNR RGB", weights, samples, torch.clone, restore, psnr_rgb)
+    yield from harmlessness(data, weights, restore)
+
+
+# How it is called, of which sets, and what is done to them.
+SMALL_PHOTOS: tuple[tuple[str, tuple[str, ...], recipe.Recipe], ...] = (
+    ("Set14, x2 down, noise sigma 10", ("Set14",), SMALL_NOISY),
+    ("CBSD68 + Set14, shake, x2 down, noise sigma 10", ("CBSD68", "Set14"), SHAKEN_SMALL_NOISY),
+    ("Set14, x2 down, JPEG quality 70", ("Set14",), [*SMALL, jpeg(70)]),
+    ("Set14, x2 down, JPEG quality 30", ("Set14",), [*SMALL, jpeg(30)]),
+    ("Set14, x2 down", ("Set14",), SMALL),
+)
 
 
 def chain(data: Path, file: str) -> Iterator[Figure]:
-    """The whole chain against bicubic upscaling: photos made small and noisy, and shaken before that."""
+    """The whole chain against bicubic upscaling: photos made small, and noisy, shaken or JPEGs besides.
+
+    Then how near clean photos stay to themselves in its learned stages that keep the size, if it has any.
+    """
     loaded = Chain.load(file)
-    sets: list[tuple[str, list[str], recipe.Recipe]] = [
-        ("Set14, x2 down, noise sigma 10", ["Set14"], SMALL_NOISY),
-        ("CBSD68 + Set14, shake, x2 down, noise sigma 10", ["CBSD68", "Set14"], SHAKEN_SMALL_NOISY),
-    ]
-    for name, folders, steps in sets:
+    for name, folders, steps in SMALL_PHOTOS:
         samples = degraded_images([data / folder for folder in folders], steps)
         yield judge(f"{name}, PSNR RGB", file, samples, enlarger(loaded.scale), chain_restorer(loaded), psnr_rgb)
-    yield from harmlessness(data, file, loaded)
+    if cleaning := stages_of_one_size(loaded):
+        yield from harmlessness(data, file, chain_restorer(cleaning))
 
 
-def harmlessness(data: Path, file: str, loaded: Chain) -> Iterator[Figure]:
-    """How near clean photos stay to themselves in a chain's learned stages that keep the size, if it has any."""
+def stages_of_one_size(loaded: Chain) -> Chain | None:
+    """Return the chain's learned stages that keep the size alone, if it has any."""
     cleaning = tuple(
         config
         for config, stage in zip(loaded.config.stages, loaded.stages, strict=True)
         if isinstance(config, LearnedStageConfig) and stage.scale == 1
     )
-    if not cleaning:
-        return
-    restore = chain_restorer(Chain.build(ChainConfig(stages=cleaning)))
-    photos = degraded_images([data / "CBSD68", data / "Set14"], [])
-    kept = [psnr_rgb(restore(degraded), clean) for degraded, clean in photos]
-    protocol = f"CBSD68 + Set14, clean, through {', '.join(config.stage for config in cleaning)}, PSNR RGB"
-    yield Figure(protocol, Path(file).stem, None, float(np.mean(kept)), None)
+    return Chain.build(ChainConfig(stages=cleaning)) if cleaning else None
+
+
+def harmlessness(data: Path, weights: str, restore: Restore) -> Iterator[Figure]:
+    """How near clean photos stay to themselves: as they are, a little soft, and crisp, at half their size."""
+    sets: tuple[tuple[str, list[Path], recipe.Recipe], ...] = (
+        ("CBSD68 + Set14, clean", [data / "CBSD68", data / "Set14"], []),
+        ("Set14 of half size, clean", [data / "Set14"], SMALL),
+    )
+    for name, folders, steps in sets:
+        photos = (photo for photo, _ in degraded_images(folders, steps))
+        kept = [psnr_rgb(degradations.quantise(restore(photo)), photo) for photo in photos]
+        yield Figure(f"{name}, PSNR RGB", Path(weights).stem, None, float(np.mean(kept)), None)
 
 
 def load_for(protocol: str, weights: str, scales: tuple[int, ...]) -> Stage:

@@ -31,10 +31,16 @@ def test_clean_photos_are_compared_with_themselves(sharp_folder: Path, tmp_path:
     (tmp_path / "CBSD68").symlink_to(tmp_path / "Set14")
     untrained = {"stage": "unet", "width": 4, "levels": 2, "residual": True}  # starts as the identity
     config = ChainConfig.model_validate({"stages": [untrained, {"stage": "unsharp_mask", "amount": 9.0}]})
-    (figure,) = protocols.harmlessness(tmp_path, "chain.yaml", Chain.build(config))
-    assert (figure.weights, figure.nothing, figure.restored) == ("chain", None, 100.0)
-    assert figure.protocol == "CBSD68 + Set14, clean, through unet, PSNR RGB"
-    assert "| unchanged | 100.00 |" in as_markdown([figure])
+    cleaning = protocols.stages_of_one_size(Chain.build(config))
+    assert cleaning is not None
+    assert cleaning.names == ("unet",)
+    figures = list(protocols.harmlessness(tmp_path, "chain.yaml", protocols.chain_restorer(cleaning)))
+    assert [figure.protocol for figure in figures] == [
+        "CBSD68 + Set14, clean, PSNR RGB",
+        "Set14 of half size, clean, PSNR RGB",
+    ]
+    assert {(figure.weights, figure.nothing, figure.restored) for figure in figures} == {("chain", None, 100.0)}
+    assert "| unchanged | 100.00 |" in as_markdown(figures)
 
 
 def test_sizes_are_cut_to_what_the_scale_divides(sharp_folder: Path) -> None:
