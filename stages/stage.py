@@ -22,11 +22,13 @@ class Stage(nn.Module):
         multiple_of: What H and W must divide by.
         halo: Radius, in input pixels, of everything that one output pixel depends on; None where it is the whole
             image. Tiles that overlap by it are seam-free.
+        joined: Names of the layers that read two tensors of as many channels side by side, as behind a U-Net's skips.
     """
 
     scale: int = 1
     multiple_of: int = 1
     halo: int | None = 0
+    joined: frozenset[str] = frozenset()
 
     def fuse(self) -> Stage:
         """Fold, in place, what only training needs (batch norm); the outputs in eval mode stay the same."""

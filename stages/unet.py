@@ -67,6 +67,9 @@ class UNet(Stage):
             nn.ConvTranspose2d(2 * finer, finer, kernel_size=2, stride=2) for finer in reversed(widths[:-1])
         )
         self.decoder = nn.ModuleList(Block(2 * finer, finer, residual=residual) for finer in reversed(widths[:-1]))
+        self.joined = frozenset(
+            f"decoder.{level}.{layer}" for level in range(levels - 1) for layer in ("conv1", "project")
+        )
         self.tail = zero_init(nn.Conv2d(width, planes, kernel_size=1))
 
     def forward(self, image: Tensor) -> Tensor:

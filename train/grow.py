@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stages.registry import config_from
 from stages.stage import Stage
-from stages.weights import WeightsError, load_weights, read_card, save_weights
+from stages.weights import WeightsError, load_weights, read_card, resolve, save_weights
 
 _SAME = 1e-4
 
@@ -27,7 +27,7 @@ def main() -> int:
     options = build_parser().parse_args()
     torch.manual_seed(0)
     try:
-        grow(options.weights, options.grown, options.width)
+        grow(resolve(options.weights, Path()), options.grown, options.width)
     except (WeightsError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -38,7 +38,7 @@ def main() -> int:
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser."""
     parser = argparse.ArgumentParser(prog="python -m train.grow", description=__doc__.split("\n")[0])
-    parser.add_argument("weights", type=Path, help="weights file of the narrow network")
+    parser.add_argument("weights", help="weights file of the narrow network, or a shipped name")
     parser.add_argument("grown", type=Path, help="weights file to write")
     parser.add_argument("--width", type=int, required=True, help="channels of the grown network's hidden layers")
     return parser
@@ -57,25 +57,40 @@ def grow(weights: Path, grown: Path, width: int) -> None:
     widened = card.model_copy(update={"config": {**card.config, "width": width}})
     narrow, wide = config_from(card).build(), config_from(widened).build()
     load_weights(narrow, weights)
-    wide.load_state_dict(
-        {name: _widened(tensor, wide.state_dict()[name]) for name, tensor in narrow.state_dict().items()}
-    )
+    layers = dict(wide.named_modules())
+    for name, layer in narrow.named_modules():
+        _widen(layer, layers[name], parts=2 if name in narrow.joined else 1)
     worst = _difference(narrow, wide)
     if worst > _SAME:
         raise WeightsError(
             f"{weights}: a {card.config['stage']} of width {width} would answer differently (by {worst:.2g} of full "
-            "scale), as its layers join or normalise channels; only plain and residual networks can be grown"
+            "scale), as it joins or normalises channels; plain and residual networks and the U-Net can be grown"
         )
     save_weights(grown, wide, widened)
 
 
-def _widened(old: Tensor, random: Tensor) -> Tensor:
-    """Put a narrow network's tensor into the first corner of a wide one's; its outputs read no new channels."""
-    new = random.clone()
-    if old.ndim > 1:
-        new[: len(old), old.shape[1] :] = 0
-    new[tuple(slice(size) for size in old.shape)] = old
-    return new
+@torch.no_grad()
+def _widen(old: nn.Module, new: nn.Module, parts: int) -> None:
+    """Put a narrow layer's weights into a wide one's; its outputs read no new channels.
+
+    Args:
+        old: The narrow layer.
+        new: The wide one, at random.
+        parts: Tensors of as many channels that the layer reads side by side, each of which has grown.
+    """
+    inputs = 0 if isinstance(old, nn.ConvTranspose2d) else 1
+    for name, narrow in (*old.named_parameters(recurse=False), *old.named_buffers(recurse=False)):
+        _widen_tensor(narrow, getattr(new, name), inputs, parts)
+
+
+def _widen_tensor(narrow: Tensor, wide: Tensor, inputs: int, parts: int) -> None:
+    if narrow.ndim < 2:
+        wide.view(-1)[: narrow.numel()] = narrow
+        return
+    outputs = narrow.shape[1 - inputs]
+    kept = wide.narrow(1 - inputs, 0, outputs).zero_()
+    for before, after in zip(narrow.chunk(parts, inputs), kept.chunk(parts, inputs), strict=True):
+        after.narrow(inputs, 0, before.shape[inputs]).copy_(before)
 
 
 @torch.inference_mode()
