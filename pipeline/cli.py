@@ -20,8 +20,7 @@ from pipeline import options
 from pipeline.errors import ConfigError, RestorationError
 from pipeline.outcome import run_batch
 from pipeline.process import keep_freed_memory, let_waiting_threads_sleep
-from pipeline.progress import printable
-from pipeline.terminal import OUT, explained, say_error
+from pipeline.terminal import OUT, explained, printable, say_error
 from pipeline.video import cli as video
 
 if TYPE_CHECKING:

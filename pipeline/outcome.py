@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import OutOfSpace
-from pipeline.progress import Tally, printable, progress_bar
-from pipeline.terminal import OUT, say_error
+from pipeline.progress import Tally, progress_bar
+from pipeline.terminal import OUT, printable, say_error
 
 if TYPE_CHECKING:
     from pipeline.batch import Batch

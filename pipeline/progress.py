@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from pipeline.errors import suffixes_of
 from pipeline.report import Record
+from pipeline.terminal import printable
 
 if TYPE_CHECKING:
     from pipeline.discover import Job
@@ -132,8 +133,3 @@ def progress_bar(console: Console, total: int, tally: Tally, *, quiet: bool) -> 
     )
     with display:
         yield Bars(display, total, tally)
-
-
-def printable(text: str) -> str:
-    """Return a text as a terminal can show it; file names need not be valid Unicode."""
-    return text.encode("utf-8", "replace").decode()

@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from pipeline.errors import ConfigError, RestorationError, one_line
-from pipeline.progress import printable
 
 OUT = Console(highlight=False, markup=False, soft_wrap=True)
 _ERRORS = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """Return a text as a terminal can show it; file names need not be valid Unicode."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def say_error(text: str) -> None:

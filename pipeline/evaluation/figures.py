@@ -10,9 +10,9 @@ from statistics import fmean
 from rich.table import Table
 
 from pipeline.evaluation.metrics import Metric, measured
-from pipeline.progress import printable
 from pipeline.report import Figures, Record
 from pipeline.results import working_path
+from pipeline.terminal import printable
 
 _HEADER = (
     "All at the size of the reference, smaller pictures enlarged bicubically. PSNR in dB. Y is the luma of BT.601, "

@@ -32,7 +32,7 @@ from rich.table import Table
 
 from pipeline.errors import RefusedVideo
 from pipeline.images.picture import Pixels, white
-from pipeline.progress import printable
+from pipeline.terminal import printable
 from pipeline.video.container import film_of, open_video
 from pipeline.video.films import FrameFolder
 from pipeline.video.options import VideoOptions
