@@ -46,7 +46,7 @@ class ValidationPictures(L.Callback):
     """Write the first validation images as a sheet every few epochs.
 
     Args:
-        folder: Where the sheets go, named by epoch.
+        folder: Where the sheets go, named by epoch; the first is 1, as in the log.
         epochs: How many lie between two sheets.
     """
 
@@ -71,5 +71,5 @@ class ValidationPictures(L.Callback):
     def on_validation_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Write what was kept."""
         if self.rows:
-            write_sheet(self.folder / f"epoch_{trainer.current_epoch:04}.png", self.rows)
+            write_sheet(self.folder / f"epoch_{trainer.current_epoch + 1:04}.png", self.rows)
             self.rows = []

@@ -147,7 +147,7 @@ def test_steps_are_counted_however_many_batches_they_take(
 def test_a_run_leaves_pictures(config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path) -> None:
     run(changed(config, picture_epochs=2), files, tmp_path / "run", max_epochs=3)
     pictures = sorted(path.name for path in (tmp_path / "run" / "pictures").iterdir())
-    assert pictures == ["epoch_0000.png", "epoch_0002.png"]
+    assert pictures == ["epoch_0001.png", "epoch_0003.png"]
     assert read_rgb(tmp_path / "run" / "curve.png").size
 
 
