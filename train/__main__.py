@@ -185,11 +185,13 @@ def compare(options: argparse.Namespace) -> None:
         raise ConfigError("two recipes have the same name; rename one, as results are told by it")
     configs = {path.stem: read_training(path, options.set) for path in options.recipes}
 
+    from train.compare import Conditions
     from train.compare import compare as train_and_judge
 
     _prepare()
     train_files, validation_files = choose_files(options, next(iter(configs.values())))
-    train_and_judge(configs, train_files, validation_files, options)
+    conditions = Conditions(options.out, options.budget, options.device, options.precision)
+    train_and_judge(configs, train_files, validation_files, conditions)
 
 
 def _prepare() -> None:

@@ -7,7 +7,6 @@ again, it goes on where it was interrupted and trains only networks that were ad
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from dataclasses import dataclass, replace
@@ -35,6 +34,28 @@ from train.source import ValidationImages
 
 _FRAME = (360, 640)
 _SHEET_ROWS = 6
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What every network is trained and measured under.
+
+    Attributes:
+        folder: Holds the results, and a folder for the run of each network.
+        budget: Time for each network.
+        device: As of `Run`.
+        precision: As of `Run`.
+    """
+
+    folder: Path
+    budget: timedelta
+    device: str
+    precision: str
+
+    def run(self, name: str) -> Run:
+        """Return the run of a network; one that was begun earlier is gone on with."""
+        run = Run(self.folder / name, max_time=self.budget, precision=self.precision, device=self.device)
+        return replace(run, resume=run.last.is_file())
 
 
 @dataclass(frozen=True)
@@ -70,29 +91,26 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def compare(configs: dict[str, TrainingConfig], train: Files, validation: Files, options: argparse.Namespace) -> None:
-    """Train all networks, print their table and write it with curves and crops into the folder ``options.out``.
+def compare(configs: dict[str, TrainingConfig], train: Files, validation: Files, conditions: Conditions) -> None:
+    """Train all networks, print their table and write it with curves and crops into the folder of the results.
 
     Args:
         configs: By name; data, degradations and loss are taken from the first.
         train: Files to learn from.
         validation: Files that all networks are judged on.
-        options: ``out``, ``budget``, ``device`` and ``precision`` of the command line.
+        conditions: The same for all.
     """
     equal = {name: on_equal_terms(config, next(iter(configs.values()))) for name, config in configs.items()}
-    folders = {name: options.out / name for name in equal}
-    stages = {
-        name: load_stage(train_once(config, train, validation, folders[name], options))
-        for name, config in equal.items()
-    }
+    runs = {name: conditions.run(name) for name in equal}
+    stages = {name: load_stage(train_once(config, train, validation, runs[name])) for name, config in equal.items()}
     multiple_of = max(stage.multiple_of for stage in stages.values())
     images = ValidationImages(next(iter(equal.values())), validation, multiple_of)
-    entries = [measure(name, equal[name], stage, images, folders[name], options) for name, stage in stages.items()]
-    curves = {name: over_time(read_curve(folder, "val/psnr"), options.budget) for name, folder in folders.items()}
-    draw_together(options.out / "curves.png", curves, "validation PSNR in dB over the seconds of the budget")
+    entries = [measure(name, equal[name], stage, images, runs[name]) for name, stage in stages.items()]
+    curves = {name: over_time(read_curve(run.folder, "val/psnr"), conditions.budget) for name, run in runs.items()}
+    draw_together(conditions.folder / "curves.png", curves, "validation PSNR in dB over the seconds of the budget")
     shown = images.samples[:: -(-len(images) // _SHEET_ROWS)]
-    write_sheet(options.out / "sheet.png", [side_by_side(stages, *sample) for sample in shown])
-    tell(entries, options.out / "comparison.md")
+    write_sheet(conditions.folder / "sheet.png", [side_by_side(stages, *sample) for sample in shown])
+    tell(entries, conditions.folder / "comparison.md")
 
 
 def on_equal_terms(config: TrainingConfig, first: TrainingConfig) -> TrainingConfig:
@@ -102,36 +120,25 @@ def on_equal_terms(config: TrainingConfig, first: TrainingConfig) -> TrainingCon
     return TrainingConfig.model_validate(content)
 
 
-def train_once(
-    config: TrainingConfig, train: Files, validation: Files, folder: Path, options: argparse.Namespace
-) -> Path:
+def train_once(config: TrainingConfig, train: Files, validation: Files, run: Run) -> Path:
     """Train one network, unless an earlier run has finished it; return its weights.
 
     Raises:
         ConfigError: if the earlier run had another recipe, other data or another budget.
     """
-    run = Run(folder, max_time=options.budget, precision=options.precision, device=options.device)
-    run = replace(run, resume=run.last.is_file())
     run.check(config, train, validation)
-    weights, finished = folder / f"{config.stage.stage}.safetensors", folder / "budget.txt"
+    weights, finished = run.folder / f"{config.stage.stage}.safetensors", run.folder / "budget.txt"
     if finished.is_file():
         spent = finished.read_text(encoding="utf-8")
-        if spent != str(options.budget):
-            raise ConfigError(f"{folder} was trained for {spent}, not {options.budget}; take another --out")
+        if spent != str(run.max_time):
+            raise ConfigError(f"{run.folder} was trained for {spent}, not {run.max_time}; take another --out")
         return weights
     fit(config, train, validation, run, f"{len(train.clean)} images, {len(train.pairs)} pairs")
-    finished.write_text(str(options.budget), encoding="utf-8")
+    finished.write_text(str(run.max_time), encoding="utf-8")
     return weights
 
 
-def measure(
-    name: str,
-    config: TrainingConfig,
-    stage: Stage,
-    images: ValidationImages,
-    folder: Path,
-    options: argparse.Namespace,
-) -> Entry:
+def measure(name: str, config: TrainingConfig, stage: Stage, images: ValidationImages, run: Run) -> Entry:
     """Judge a trained network on every validation image, and time it."""
     restore = restorer(stage)
     before, after, similarity = [], [], []
@@ -144,8 +151,8 @@ def measure(
         name=name,
         parameters=count_parameters(stage),
         macs=count_macs(config.stage, *_FRAME),
-        milliseconds=time_frame(stage, find_device(options.device)),
-        steps=read_curve(folder, "val/psnr")[-1][0] + 1,
+        milliseconds=time_frame(stage, find_device(run.device)),
+        steps=read_curve(run.folder, "val/psnr")[-1][0] + 1,
         psnr=statistics.mean(after),
         ssim=statistics.mean(similarity),
         gain=statistics.mean(after) - statistics.mean(before),
