@@ -28,6 +28,7 @@ from train.config import TrainingConfig, read_training
 from train.layouts import find_files
 from train.precision import PRECISIONS
 from train.source import TrainingBatches
+from train.split import split
 
 Loop = Callable[[TrainingConfig, argparse.Namespace], float]
 
@@ -97,7 +98,7 @@ def our_loop(config: TrainingConfig, options: argparse.Namespace) -> float:
 
     RestorationTask.on_train_batch_end = mark  # type: ignore[assignment, method-assign]
     files = find_files(options.data, config.data.blur, config.scale)
-    train, validation = files.split(config.data.held_out)
+    train, validation = split(files, config.data.held_out)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder) / "run", max_epochs=1, precision=options.precision, device=device.type)
         fit(config, train, validation, run, "benchmark")

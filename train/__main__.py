@@ -18,11 +18,11 @@ from pipeline.errors import ConfigError, RestorationError
 from pipeline.process import keep_freed_memory
 from stages.weights import WeightsError
 from train.config import TrainingConfig, read_training
-from train.layouts import Files, find_files, refuse_leakage, without_copies
+from train.layouts import Files, find_files
 from train.precision import PRECISIONS
 from train.run import Interrupted, Run
+from train.split import hold_out, refuse_leakage
 
-_log = logging.getLogger("train")
 CONFIGS = Path(__file__).parents[1] / "configs" / "train"
 # Of Lightning's warnings, those that ask nothing of the user.
 _NOISE = (
@@ -211,21 +211,6 @@ def choose_files(options: argparse.Namespace, config: TrainingConfig) -> tuple[F
     validation_files = find_files(options.val, config.data.blur, config.scale)
     refuse_leakage(files, validation_files)
     return files, validation_files
-
-
-def hold_out(files: Files, every: int) -> tuple[Files, Files]:
-    """Split files into those to learn from and those to validate on, without copies between them."""
-    train, validation = files.split(every)
-    if train == validation:
-        _log.warning(
-            "one image is all there is: it is both learnt from and validated on, which shows over-fitting alone"
-        )
-        return train, validation
-    apart = without_copies(train, validation)
-    copies = len(train.clean) + len(train.pairs) - len(apart.clean) - len(apart.pairs)
-    if copies:
-        _log.warning("not learnt from: %d with the same content as others that are held out to validate on", copies)
-    return apart, validation
 
 
 if __name__ == "__main__":

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-from pipeline.config import sha256_of
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 BlurFolder = Literal["blur", "blur_gamma"]
@@ -42,50 +40,16 @@ class Files:
     clean: tuple[Path, ...]
     pairs: tuple[PathPair, ...]
 
-    def split(self, every: int) -> tuple[Files, Files]:
-        """Hold about one clean image in ``every``, and one scene of pairs in ``every``, back for validation.
-
-        What is held back depends only on names, so it is the same in each run. Frames of one video resemble each
-        other too much to judge by, so a scene goes to one side as a whole. If one scene is all there is, its last
-        frames are held back. If one image is all there is, it is on both sides, which shows over-fitting and nothing
-        else.
-        """
-        if len(self.clean) + len(self.pairs) == 1:
-            return self, self
-        clean_held = {path for path in self.clean if _draw(path, every) == 0}
-        scenes = {scene_of(clean) for _, clean in self.pairs}
-        scenes_held = {scene for scene in scenes if _draw(scene, every) == 0}
-        if clean_held == set(self.clean):
-            clean_held = set()
-        if scenes_held == scenes:
-            scenes_held = set()
-        if not clean_held and not scenes_held:
-            clean_held, scenes_held = _hold_one(self.clean, scenes)
-        pairs_held = {pair for pair in self.pairs if scene_of(pair[1]) in scenes_held}
-        if not clean_held and not pairs_held:
-            pairs_held = set(self.pairs[-max(1, len(self.pairs) // every) :])
-        return (
-            Files(
-                tuple(path for path in self.clean if path not in clean_held),
-                tuple(pair for pair in self.pairs if pair not in pairs_held),
-            ),
-            Files(
-                tuple(path for path in self.clean if path in clean_held),
-                tuple(pair for pair in self.pairs if pair in pairs_held),
-            ),
-        )
-
     def described(self) -> dict[str, int | str]:
         """Return how many there are and a digest of names and sizes, which stays the same if the folders move."""
-        found = sorted(f"{path.name} {size}" for path, size in _sizes(self).items())
+        found = sorted(f"{path.name} {size}" for path, size in self.sizes().items())
         digest = hashlib.sha256("\n".join(found).encode("utf-8", "surrogateescape")).hexdigest()
         return {"images": len(self.clean), "pairs": len(self.pairs), "names and sizes": digest[:16]}
 
-    def every_path(self) -> Iterator[Path]:
-        """Yield all files, both sides of the pairs."""
-        yield from self.clean
-        for pair in self.pairs:
-            yield from pair
+    def sizes(self) -> dict[Path, int]:
+        """Return the bytes of every file that is there, both sides of the pairs."""
+        paths = (*self.clean, *(path for pair in self.pairs for path in pair))
+        return {path: path.stat().st_size for path in paths if path.is_file()}
 
 
 def find_files(sources: Iterable[Path], blur: BlurFolder = "blur", scale: int = 1) -> Files:
@@ -102,30 +66,15 @@ def find_files(sources: Iterable[Path], blur: BlurFolder = "blur", scale: int = 
         ValueError: if a line of a list is not two paths.
     """
     sources = list(sources)
-    clean: list[Path] = []
-    pairs: list[PathPair] = []
-    for source in sources:
-        if source.is_dir() and (lists := sorted(source.glob("*_train_list.txt"))):
-            pairs += [pair for file in lists for pair in _read_list(file)]
-        elif source.is_dir():
-            for path in _images_below(source):
-                degraded = _degraded_side(path, blur, scale)
-                if degraded is not None and (found := _in_any_format(degraded)):
-                    pairs.append((found, path))
-                elif not _is_degraded(path.relative_to(source.parent)):
-                    clean.append(path)
-        elif source.is_file() and source.suffix.lower() == ".txt":
-            pairs += _read_list(source)
-        elif source.is_file() and source.suffix.lower() in IMAGE_SUFFIXES:
-            clean.append(source)
-        else:
-            raise FileNotFoundError(f"got {source}, expected a folder of images, an image or a list of pairs (.txt)")
+    found = [_files_in(source, blur, scale) for source in sources]
+    clean = dict.fromkeys(path for files in found for path in files.clean)
+    pairs = dict.fromkeys(pair for files in found for pair in files.pairs)
     if not clean and not pairs:
         raise FileNotFoundError(
             f"no images below {', '.join(map(str, sources))} (folders named blur, input, noisy or lq count only "
             f"beside their sharp, target, clean or gt)"
         )
-    return Files(tuple(dict.fromkeys(clean)), tuple(dict.fromkeys(pairs)))
+    return Files(tuple(clean), tuple(pairs))
 
 
 def scene_of(clean: Path) -> Path:
@@ -136,44 +85,28 @@ def scene_of(clean: Path) -> Path:
     return clean if _LARGE.fullmatch(folder.name) else folder
 
 
-def without_copies(train: Files, validation: Files) -> Files:
-    """Return the files to learn from without those whose content is also held out, under whatever name."""
-    copies = {path for _, path in _same_content(validation, train)}
-    return Files(
-        tuple(path for path in train.clean if path not in copies),
-        tuple(pair for pair in train.pairs if copies.isdisjoint(pair)),
-    )
+def _files_in(source: Path, blur: BlurFolder, scale: int) -> Files:
+    if source.is_dir() and (lists := sorted(source.glob("*_train_list.txt"))):
+        return Files((), tuple(pair for file in lists for pair in _read_list(file)))
+    if source.is_dir():
+        return _files_below(source, blur, scale)
+    if source.is_file() and source.suffix.lower() == ".txt":
+        return Files((), tuple(_read_list(source)))
+    if source.is_file() and source.suffix.lower() in IMAGE_SUFFIXES:
+        return Files((source,), ())
+    raise FileNotFoundError(f"got {source}, expected a folder of images, an image or a list of pairs (.txt)")
 
 
-def refuse_leakage(train: Files, validation: Files) -> None:
-    """Make sure that nothing is both learnt from and validated on.
-
-    A file is recognised by its content, under any name; a scene by its folder, even if the frames differ.
-
-    Raises:
-        ValueError: if there is such a file or scene; the text names some.
-    """
-    scenes = {scene_of(clean.resolve()) for _, clean in train.pairs}
-    leaks = {f"scene {scene}" for _, clean in validation.pairs if (scene := scene_of(clean.resolve())) in scenes}
-    leaks |= {f"{theirs} (the same content as {ours})" for ours, theirs in _same_content(train, validation)}
-    if leaks:
-        shown = "\n  ".join(sorted(leaks)[:5])
-        rest = f"\n  ... and {len(leaks) - 5} more" if len(leaks) > 5 else ""
-        raise ValueError(f"--val must hold nothing that --data holds; take out:\n  {shown}{rest}")
-
-
-def _same_content(train: Files, validation: Files) -> Iterator[PathPair]:
-    """Yield files of equal content; only those of equal size are read."""
-    ours, theirs = _sizes(train), _sizes(validation)
-    shared = set(ours.values()) & set(theirs.values())
-    contents = {sha256_of(path): path for path, size in ours.items() if size in shared}
-    for path, size in theirs.items():
-        if size in shared and (same := contents.get(sha256_of(path))):
-            yield same, path
-
-
-def _sizes(files: Files) -> dict[Path, int]:
-    return {path: path.stat().st_size for path in files.every_path() if path.is_file()}
+def _files_below(folder: Path, blur: BlurFolder, scale: int) -> Files:
+    clean: list[Path] = []
+    pairs: list[PathPair] = []
+    for path in _images_below(folder):
+        degraded = _degraded_side(path, blur, scale)
+        if degraded is not None and (found := _in_any_format(degraded)):
+            pairs.append((found, path))
+        elif not _is_degraded(path.relative_to(folder.parent)):
+            clean.append(path)
+    return Files(tuple(clean), tuple(pairs))
 
 
 def _images_below(folder: Path) -> list[Path]:
@@ -219,15 +152,3 @@ def _read_list(file: Path) -> list[PathPair]:
                     "where names have spaces"
                 )
     return pairs
-
-
-def _hold_one(clean: tuple[Path, ...], scenes: set[Path]) -> tuple[set[Path], set[Path]]:
-    """Hold one back if the draw by name has held none; at least one stays to learn from."""
-    if len(clean) > 1:
-        return {min(clean, key=_draw)}, set()
-    return set(), {min(scenes, key=_draw)} if len(scenes) > 1 else set()
-
-
-def _draw(path: Path, below: int = 2**256) -> int:
-    """Draw a number by a path's last name alone."""
-    return int(hashlib.sha256(path.name.encode()).hexdigest(), 16) % below

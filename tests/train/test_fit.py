@@ -28,13 +28,14 @@ from train.pictures import read_curve
 from train.run import Run
 from train.schedules import AnnealOverBudget
 from train.source import TrainingBatches, ValidationImages
+from train.split import split
 from train.task import RestorationTask
 from train.watch import Diverged
 
 
 @pytest.fixture
 def files(sharp_folder: Path) -> tuple[Files, Files]:
-    return find_files([sharp_folder]).split(3)
+    return split(find_files([sharp_folder]), 3)
 
 
 def run(config: TrainingConfig, files: tuple[Files, Files], folder: Path, **options: object) -> Path:
@@ -268,7 +269,7 @@ def test_a_single_image_is_learnt_by_heart(tmp_path: Path) -> None:
     imsave(tmp_path / "face.png", astronaut()[60:140, 180:260])
     changes = ["loss=mse", "stage.width=16", "data.crop=48", "data.validation_crop=48", "rate=3e-3"]
     config = read_training(CONFIGS / "single_image.yaml", changes)
-    files = find_files([tmp_path / "face.png"]).split(2)
+    files = split(find_files([tmp_path / "face.png"]), 2)
     degraded, clean = ValidationImages(config, files[1], 1)[0]
     run(config, files, tmp_path / "run", max_epochs=5)
     assert max(column(tmp_path / "run", "val/psnr")) > peak_signal_noise_ratio(degraded, clean, data_range=1.0) + 8

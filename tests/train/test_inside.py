@@ -18,6 +18,7 @@ from train.inside import Behind, Inside
 from train.layouts import Files, find_files
 from train.run import Run
 from train.source import TrainingBatches, ValidationImages
+from train.split import split
 from train.task import capped_psnr
 
 CPU = torch.device("cpu")
@@ -140,7 +141,7 @@ def test_trained_behind_a_stage_it_is_better_behind_it(
     config: TrainingConfig, chain: Path, sharp_folder: Path, tmp_path: Path
 ) -> None:
     behind = in_chain(config, chain)
-    train, validation = find_files([sharp_folder]).split(3)
+    train, validation = split(find_files([sharp_folder]), 3)
     alone = learn(config, (train, validation), tmp_path / "alone", 4)
     inside = learn(behind, (train, validation), tmp_path / "inside", 4)
     surroundings = Inside(behind.route, CPU)
@@ -163,7 +164,7 @@ def learn(config: TrainingConfig, files: tuple[Files, Files], folder: Path, epoc
 def test_in_a_chain_runs_resume_and_checkpoints_hold_the_one_stage(
     config: TrainingConfig, chain: Path, sharp_folder: Path, tmp_path: Path
 ) -> None:
-    config, files = judged_at_the_end(config, chain), find_files([sharp_folder]).split(3)
+    config, files = judged_at_the_end(config, chain), split(find_files([sharp_folder]), 3)
     learn(config, files, tmp_path / "whole", 3)
     learn(config, files, tmp_path / "halves", 1)
     learn(config, files, tmp_path / "halves", 3, resume=True)

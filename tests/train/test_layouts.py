@@ -1,10 +1,8 @@
-import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from train.layouts import Files, find_files, refuse_leakage, scene_of, without_copies
+from train.layouts import Files, find_files, scene_of
 
 
 def make(root: Path, *names: str) -> Path:
@@ -53,14 +51,6 @@ def test_names_with_spaces_are_listed_with_a_tab(tmp_path: Path) -> None:
     assert named(find_files([tmp_path / "pairs.txt"]), tmp_path) == ([], [("c d.png", "a b.png")])
 
 
-def test_copies_of_what_is_held_out_are_not_learnt_from(tmp_path: Path) -> None:
-    make(tmp_path, "1.png", "2.png", "3.png")
-    (tmp_path / "copy.png").write_bytes((tmp_path / "3.png").read_bytes())
-    train = Files(tuple(tmp_path / name for name in ("1.png", "2.png", "copy.png")), ())
-    left = without_copies(train, Files((tmp_path / "3.png",), ()))
-    assert named(left, tmp_path) == (["1.png", "2.png"], [])
-
-
 def test_reds_keeps_its_sides_in_two_trees(tmp_path: Path) -> None:
     root = make(tmp_path, "train_sharp/000/00000000.png", "train_blur/000/00000000.png", "train_blur_bicubic/000/0.png")
     pair = ("train_blur/000/00000000.png", "train_sharp/000/00000000.png")
@@ -100,62 +90,3 @@ def test_missing_and_empty_sources_are_told(tmp_path: Path) -> None:
     make(tmp_path, "blur/a.png")
     with pytest.raises(FileNotFoundError, match="count only beside their sharp"):
         find_files([tmp_path / "blur"])
-
-
-def test_held_out_files_are_never_learnt_from(sharp_folder: Path) -> None:
-    files = find_files([sharp_folder])
-    for every in (1, 3, 10**9):
-        train, held_out = files.split(every)
-        assert held_out.clean
-        assert train.clean
-        assert set(train.clean) | set(held_out.clean) == set(files.clean)
-        assert not set(train.clean) & set(held_out.clean)
-
-
-def scenes(files: Files) -> set[str]:
-    return {scene_of(clean).name for _, clean in files.pairs}
-
-
-@pytest.mark.parametrize("every", [1, 2, 10**9])
-def test_a_scene_is_held_out_whole(pair_folder: Path, every: int) -> None:
-    train, held_out = find_files([pair_folder]).split(every)
-    assert scenes(train) | scenes(held_out) == {"a", "b"}
-    assert not scenes(train) & scenes(held_out)
-
-
-def test_of_a_single_scene_the_last_frames_are_held_out(pair_folder: Path) -> None:
-    train, held_out = find_files([pair_folder / "a"]).split(25)
-    assert [clean.name for _, clean in train.pairs] == ["0.png"]
-    assert [clean.name for _, clean in held_out.pairs] == ["1.png"]
-
-
-def test_a_single_image_is_learnt_by_heart(sharp_folder: Path) -> None:
-    alone = find_files([sharp_folder / "0.png"])
-    assert alone.split(25) == (alone, alone)
-
-
-def leaks(train: Iterable[Path], validation: Iterable[Path]) -> str:
-    with pytest.raises(ValueError, match="--val must hold nothing that --data holds") as caught:
-        refuse_leakage(find_files(train), find_files(validation))
-    return str(caught.value)
-
-
-def test_a_file_on_both_sides_is_refused_under_any_name(sharp_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "val").mkdir()
-    shutil.copy(sharp_folder / "3.png", tmp_path / "val" / "another.png")
-    told = leaks([sharp_folder], [tmp_path / "val"])
-    assert "another.png" in told
-    assert "3.png" in told
-    assert "0.png" in leaks([sharp_folder], [sharp_folder / "0.png"])
-
-
-def test_a_scene_on_both_sides_is_refused(tmp_path: Path) -> None:
-    root = make(tmp_path, *(f"{scene}/{side}/{n}.png" for scene in "ab" for side in ("sharp", "blur") for n in "01"))
-    first, second = (find_files([root / scene]) for scene in "ab")
-    refuse_leakage(first, second)
-    with pytest.raises(ValueError, match=f"scene {root / 'a'}"):
-        refuse_leakage(Files((), first.pairs[:1]), Files((), first.pairs[1:]))
-
-
-def test_training_and_test_sets_have_nothing_in_common(shared_data: Path) -> None:
-    refuse_leakage(find_files([shared_data / "train"]), find_files([shared_data / "test"]))

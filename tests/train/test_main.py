@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from stages.weights import read_card
-from train.__main__ import CONFIGS, hold_out, main, parse_count, parse_recipe, parse_time
-from train.layouts import find_files
+from train.__main__ import CONFIGS, main, parse_count, parse_recipe, parse_time
 
 RECIPE = """
 stage: {stage: dncnn, depth: 4, width: 8, skips: true, batch_norm: false}
@@ -128,12 +127,6 @@ def test_a_recipe_is_a_name_of_ours_or_a_file() -> None:
     assert parse_recipe("my/unet.yaml") == Path("my/unet.yaml")
     with pytest.raises(argparse.ArgumentTypeError, match=r"got 'unit', expected a training YAML or one of .*unet"):
         parse_recipe("unit")
-
-
-def test_one_image_on_both_sides_is_told(sharp_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    train, validation = hold_out(find_files([sharp_folder / "0.png"]), 3)
-    assert train == validation
-    assert "shows over-fitting alone" in caplog.text
 
 
 def test_counts_are_read_or_refused() -> None:

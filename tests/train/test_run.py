@@ -7,11 +7,12 @@ from pipeline.errors import ConfigError
 from train.config import TrainingConfig
 from train.layouts import Files, find_files
 from train.run import Run
+from train.split import split
 
 
 @pytest.fixture
 def files(sharp_folder: Path) -> tuple[Files, Files]:
-    return find_files([sharp_folder]).split(3)
+    return split(find_files([sharp_folder]), 3)
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_a_run_goes_on_with_its_own_data_alone(
 ) -> None:
     begun.check(config, *files)
     shutil.copytree(sharp_folder, sharp_folder.with_name("elsewhere"))
-    begun.check(config, *find_files([sharp_folder.with_name("elsewhere")]).split(3))
+    begun.check(config, *split(find_files([sharp_folder.with_name("elsewhere")]), 3))
     (sharp_folder / "0.png").write_bytes(b"another")
     with pytest.raises(ConfigError, match=r"by the data that it began with; .* --init\n  data: was"):
         begun.check(config, *files)
