@@ -99,7 +99,7 @@ def _hold_one(clean: tuple[Path, ...], scenes: set[Path]) -> tuple[set[Path], se
     """Hold one back if the draw by name has held none; at least one stays to learn from."""
     if len(clean) > 1:
         return {min(clean, key=_draw)}, set()
-    return set(), {min(scenes, key=_draw)} if len(scenes) > 1 else set()
+    return set(), {min(sorted(scenes), key=_draw)} if len(scenes) > 1 else set()
 
 
 def _draw(path: Path, below: int = 2**256) -> int:

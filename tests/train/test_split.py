@@ -37,6 +37,13 @@ def test_a_scene_is_held_out_whole(pair_folder: Path, every: int) -> None:
     assert not scenes(train) & scenes(held_out)
 
 
+def test_of_scenes_of_one_name_the_same_is_held_out_in_each_run(tmp_path: Path) -> None:
+    for take, side in product(range(8), ("sharp", "blur")):
+        write(tmp_path / f"take{take}" / "scene" / side / "0.png")
+    _, held_out = split(find_files([tmp_path]), 25)
+    assert [scene_of(clean) for _, clean in held_out.pairs] == [tmp_path / "take0" / "scene"]
+
+
 def test_of_a_single_scene_the_last_frames_are_held_out(pair_folder: Path) -> None:
     train, held_out = split(find_files([pair_folder / "a"]), 25)
     assert [clean.name for _, clean in train.pairs] == ["0.png"]
