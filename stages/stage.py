@@ -51,10 +51,14 @@ FileBeside = Annotated[Path, AfterValidator(_find)]
 """A file that is there, its path relative to the YAML that names it."""
 
 
-class StageConfig(BaseModel, ABC):
-    """What a chain's YAML says of one stage; the only place where defaults live."""
+class Section(BaseModel):
+    """A part of a YAML: frozen, and taking neither unknown keys nor values of another type."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class StageConfig(Section, ABC):
+    """What a chain's YAML says of one stage; the only place where defaults live."""
 
     stage: str
     strength: float = Field(1.0, ge=0, le=1, description="blend of output (1) and input (0, bicubically upscaled)")

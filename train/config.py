@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from pipeline.config import ChainConfig
 from pipeline.errors import ConfigError
@@ -17,20 +17,16 @@ from pipeline.yaml_config import check
 from pipeline.yaml_document import parse_value, read_document
 from stages.encoder_unet import EncoderUNetConfig
 from stages.registry import AnyStageConfig
-from stages.stage import LearnedStageConfig
+from stages.stage import LearnedStageConfig, Section
 from train.layouts import BlurFolder
 from train.objective import PlainTerm, Terms
 from train.pretrained import Pretrained
 from train.recipe import Recipe
 from train.route import Place, Route
 
-_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-
-class DataConfig(BaseModel):
+class DataConfig(Section):
     """Which crops are learnt from and validated on, and how many."""
-
-    model_config = _STRICT
 
     crop: int = Field(64, ge=8, description="height and width of a clean crop in pixels")
     oriented: bool = Field(True, description="mirror and turn crops at random, into all eight orientations")
@@ -46,29 +42,23 @@ class DataConfig(BaseModel):
     held_out: int = Field(25, ge=2, description="one file in this many validates, unless --val is given")
 
 
-class PlateauSchedule(BaseModel):
+class PlateauSchedule(Section):
     """Lower the rate whenever the validation PSNR stops rising: for runs that may take their time."""
-
-    model_config = _STRICT
 
     kind: Literal["plateau"] = "plateau"
     factor: float = Field(0.5, gt=0, lt=1, description="what the rate is multiplied by")
     patience: int = Field(5, ge=0, description="epochs without a better validation PSNR")
 
 
-class CosineSchedule(BaseModel):
+class CosineSchedule(Section):
     """Bring the rate down to nothing within the budget (--max-time or --max-epochs): for runs on a clock."""
-
-    model_config = _STRICT
 
     kind: Literal["cosine"] = "cosine"
     warmup: float = Field(0.03, ge=0, lt=1, description="share of the budget in which the rate rises")
 
 
-class TrainingConfig(BaseModel):
+class TrainingConfig(Section):
     """Everything about a training run except its folders and its budget."""
-
-    model_config = _STRICT
 
     stage: AnyStageConfig
     trained_for: str = Field(description="one line for the weights' card")

@@ -19,11 +19,12 @@ from pathlib import Path
 import cv2
 import torch
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from torch import Generator, Tensor
 
 from pipeline.errors import ConfigError
 from pipeline.yaml_config import read_yaml
+from stages.stage import Section
 from train.data import read_rgb
 from train.degradations import average_frames, quantise
 from train.layouts import IMAGE_SUFFIXES
@@ -31,13 +32,9 @@ from train.recipe import Recipe, degrade, scale
 
 log = logging.getLogger(__name__)
 
-_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-
-class FrameAveraging(BaseModel):
+class FrameAveraging(Section):
     """Blur by the mean of neighbouring frames; the images of a folder, by name, are the frames of a video."""
-
-    model_config = _STRICT
 
     count: int = Field(7, ge=3, description="frames a blurred image is made of, odd; it is named after the middle one")
     linear_light: bool = Field(True, description="average light instead of gamma-encoded values")
@@ -50,10 +47,8 @@ class FrameAveraging(BaseModel):
         return count
 
 
-class DegradedSet(BaseModel):
+class DegradedSet(Section):
     """The YAML: what is done to the images; and, beside a finished set, how and from what it was made."""
-
-    model_config = _STRICT
 
     degradation: Recipe = Field(description="what happens to a clean image, in order")
     frames: FrameAveraging | None = Field(None, description="what blurs it before that, for sequences only")

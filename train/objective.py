@@ -15,24 +15,16 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-)
+from pydantic import AfterValidator, BeforeValidator, Field
 from torch import Tensor, nn
 
-from stages.stage import FileBeside
+from stages.stage import FileBeside, Section
 from train.losses import LOSSES, Loss
 from train.perceptual import load_perceptual_loss
 
 
-class PlainTerm(BaseModel):
+class PlainTerm(Section):
     """A loss that is a formula."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     kind: Literal["charbonnier", "fft", "l1", "ms_ssim", "mse", "psnr", "sobel", "ssim"]
     weight: float = Field(1.0, gt=0, description="factor in the sum")
@@ -42,10 +34,8 @@ class PlainTerm(BaseModel):
         return LOSSES[self.kind]
 
 
-class PerceptualTerm(BaseModel):
+class PerceptualTerm(Section):
     """A loss that needs a network trained on ImageNet."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     kind: Literal["mobilenet_v3", "vgg19"]
     weight: float = Field(1.0, gt=0, description="factor in the sum")

@@ -12,23 +12,21 @@ import logging
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from stages.encoder_unet import EncoderUNet
-from stages.stage import FileBeside
+from stages.stage import FileBeside, Section
 from stages.weights import WeightsError, load_state, read_published
 
 _FILE = "model.safetensors"
 _log = logging.getLogger(__name__)
 
 
-class Pretrained(BaseModel):
+class Pretrained(Section):
     """Published weights of a stage's encoder."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     kind: Literal["imagenet"] = Field("imagenet", description="what the encoder has learnt from")
     weights: FileBeside | None = Field(

@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from pipeline.chain import Chain
 from pipeline.config import ChainConfig, load_chain_config
 from pipeline.errors import ConfigError
 from pipeline.tiling import Footprint, round_up, total_halo, total_multiple_of, total_scale
-from stages.stage import FileBeside, StageConfig
+from stages.stage import FileBeside, Section, StageConfig
 
 # Measured with the shipped denoiser (halo 33) and a deblurring U-Net (halo 47): the zeros beyond the border change the
 # result by 5 grey levels at the border and by 0.03 at 16 pixels from it. More margin would cost time for nothing.
@@ -61,10 +61,8 @@ class Route:
         return (f"; behind {_listed(before)}" if before else "") + (f"; judged after {_listed(after)}" if after else "")
 
 
-class Place(BaseModel):
+class Place(Section):
     """The chain that a stage is trained inside of."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     file: FileBeside = Field(description="the chain's YAML, relative to this one; same as --chain")
     stage: str | None = Field(None, description="name in the chain, such as dncnn_2; without it, the tag")
