@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 import torch
 
-from pipeline.engine.pixels import Pixels, to_pixels, to_tensor
+from pipeline.engine.pixels import to_pixels, to_tensor
 from pipeline.images.picture import Picture
+from pipeline.pixels import Pixels
 from stages.layers import bicubic_upscale
 
 

@@ -26,10 +26,10 @@ from pipeline.report import Record, Report, Status
 
 if TYPE_CHECKING:
     from pipeline.engine.engine import Engine, Restoration
-    from pipeline.engine.pixels import Pixels
     from pipeline.evaluation.judge import Judge
     from pipeline.images import Picture
     from pipeline.page import Page
+    from pipeline.pixels import Pixels
     from pipeline.video.films import Film
     from pipeline.video.jobs import FilmJobs
 

@@ -20,8 +20,8 @@ from pipeline.results import partial_folder, stage_paths, temporary_folder
 if TYPE_CHECKING:
     from pipeline.discover import Job
     from pipeline.engine.engine import Engine, Restoration
-    from pipeline.engine.pixels import Pixels
     from pipeline.evaluation.judge import Judge
+    from pipeline.pixels import Pixels
 
 
 class PictureJobs:

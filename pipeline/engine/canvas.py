@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.engine.pixels import Pixels, begin_download, cut, to_tensor
+from pipeline.engine.pixels import begin_download, cut, to_tensor
+from pipeline.pixels import Pixels
 from pipeline.tiling import Region
 
 Image = TypeVar("Image")

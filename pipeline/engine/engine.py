@@ -16,8 +16,9 @@ from pipeline.engine.attempt import Attempt
 from pipeline.engine.canvas import Canvas, FrameCanvas, Image, PixelCanvas
 from pipeline.engine.device import PRECISIONS, choose_precision, find_device
 from pipeline.engine.memory import bytes_per_pixel, half_of, is_out_of_memory, largest_tile, memory_for_tiles, release
-from pipeline.engine.pixels import Pixels, checked
+from pipeline.engine.pixels import checked
 from pipeline.errors import ConfigError, OutOfMemory
+from pipeline.pixels import Pixels
 from pipeline.tiling import scales_after
 
 if TYPE_CHECKING:

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from pipeline.engine.transfer import down, up
+from pipeline.pixels import Pixels, white
 from pipeline.tiling import Region
-
-Pixels = np.ndarray[Any, Any]
 
 # Torch only stores uint16, and Metal does not even do that, so 16 bits travel as int32.
 _CARRIERS = {"uint8": torch.uint8, "uint16": torch.int32, "float32": torch.float32}
@@ -61,7 +60,7 @@ def cut(pixels: Pixels, region: Region) -> Pixels:
 def to_tensor(pixels: Pixels, device: torch.device) -> Tensor:
     """Upload pixels as ``(1, 3, H, W)`` in ``[0, 1]``, channels last; gray becomes three equal channels."""
     carrier = pixels.astype(np.int32) if pixels.dtype == np.uint16 else pixels
-    image = up(torch.from_numpy(carrier), device).float().div(_white(pixels.dtype)).clamp(0, 1)
+    image = up(torch.from_numpy(carrier), device).float().div(white(pixels.dtype)).clamp(0, 1)
     if image.ndim == 2:
         image = image.unsqueeze(2).expand(-1, -1, 3)
     return image.permute(2, 0, 1).unsqueeze(0)
@@ -81,10 +80,6 @@ def begin_download(image: Tensor, dtype: np.dtype[Any], *, gray: bool) -> Callab
     if gray:
         pixels = pixels.mean(dim=2)
     if dtype.kind != "f":
-        pixels = pixels.mul(_white(dtype)).round()
+        pixels = pixels.mul(white(dtype)).round()
     coming = down(pixels.to(_CARRIERS[dtype.name]).contiguous())
     return lambda: coming.result().numpy().astype(dtype, copy=False)
-
-
-def _white(dtype: np.dtype[Any]) -> int:
-    return 1 if dtype.kind == "f" else int(np.iinfo(dtype).max)

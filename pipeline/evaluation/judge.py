@@ -25,11 +25,12 @@ from pipeline.alpha import visible_pixels
 from pipeline.chain import Chain
 from pipeline.config import sha256_of
 from pipeline.engine.engine import Engine
-from pipeline.engine.pixels import Pixels, to_pixels, to_tensor
+from pipeline.engine.pixels import to_pixels, to_tensor
 from pipeline.errors import BrokenImage, ConfigError, ImageError, RefusedImage, one_line
 from pipeline.evaluation.lpips import Lpips
 from pipeline.evaluation.metrics import measured, psnr_rgb, psnr_y, ssim_y
 from pipeline.images import READABLE, read_picture
+from pipeline.pixels import Pixels
 from pipeline.report import Figures, Quality
 from stages.layers import bicubic_upscale
 

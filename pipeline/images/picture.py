@@ -1,13 +1,9 @@
 """A still picture in memory: pixels, alpha apart, and what travels with them."""
 
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 
 from pipeline.images.metadata import Metadata
-
-Pixels = np.ndarray[Any, Any]
+from pipeline.pixels import Pixels, white
 
 
 @dataclass(frozen=True)
@@ -31,8 +27,3 @@ class Picture:
     def transparent(self) -> bool:
         """Whether alpha hides anything; many an opaque picture is stored with one."""
         return self.alpha is not None and bool((self.alpha != white(self.pixels.dtype)).any())
-
-
-def white(dtype: np.dtype[Any]) -> int:
-    """Return the value that stands for 1.0."""
-    return 1 if dtype.kind == "f" else int(np.iinfo(dtype).max)

@@ -12,9 +12,10 @@ from pipeline.errors import BrokenImage, RefusedImage
 from pipeline.images.kinds import Header, is_animated_png, kind_of, raw_header, second_picture
 from pipeline.images.libvips import vips_errors_as
 from pipeline.images.metadata import Metadata, collect, orientation_of
-from pipeline.images.picture import Picture, Pixels, white
+from pipeline.images.picture import Picture
 from pipeline.images.tiff_lab import open_tiff_lab
 from pipeline.images.tiff_metadata import read_tiff_metadata
+from pipeline.pixels import Pixels, white
 
 # Above the largest single shots of phones and medium format (200 megapixels): 2 GiB with alpha and 16 bits.
 # The header of a file of a few bytes can claim any size.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from pipeline.engine.pixels import Pixels
+from pipeline.pixels import Pixels
 from stages.lettering import write_text
 
 _COLOURS = cv2.COLORMAP_INFERNO

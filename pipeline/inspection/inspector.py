@@ -18,7 +18,7 @@ from pipeline.chain import Chain
 from pipeline.config import ChainConfig, no_such_stage
 from pipeline.engine.engine import Engine
 from pipeline.engine.memory import SHARE_OF_FREE, free_memory, is_out_of_memory
-from pipeline.engine.pixels import Pixels, checked, cut, to_tensor
+from pipeline.engine.pixels import checked, cut, to_tensor
 from pipeline.errors import ConfigError, OutOfMemory
 from pipeline.images import write_picture
 from pipeline.images.picture import Picture
@@ -26,6 +26,7 @@ from pipeline.inspection.attention import bytes_kept_per_pixel, heat_maps, squar
 from pipeline.inspection.heat_pictures import contact_sheet, field_picture, overlay, to_bytes
 from pipeline.inspection.levels import find_levels, find_maps
 from pipeline.inspection.receptive_field import radius_of, receptive_field
+from pipeline.pixels import Pixels
 from pipeline.tiling import Region, Span, round_up
 from pipeline.yaml_config import did_you_mean
 from stages.stage import Stage

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import pyvips
 
-from pipeline.engine.pixels import Pixels
 from pipeline.evaluation.judge import enlarged
 from pipeline.images import Picture
 from pipeline.images.metadata import Metadata, attach
 from pipeline.images.writer import as_vips, quantised
+from pipeline.pixels import Pixels
 from pipeline.tiling import Region, Span
 
 # Errors look like noise, which takes WebP three times the bytes of a photo.

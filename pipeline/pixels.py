@@ -1,0 +1,13 @@
+"""Pixels in NumPy arrays: what all of the pipeline calls so, and what is white in them."""
+
+from typing import Any
+
+import numpy as np
+
+Pixels = np.ndarray[Any, Any]
+"""``(H, W, 3)`` RGB or ``(H, W)`` gray; uint8, uint16, or float in ``[0, 1]``."""
+
+
+def white(dtype: np.dtype[Any]) -> int:
+    """Return the value that stands for 1.0."""
+    return 1 if dtype.kind == "f" else int(np.iinfo(dtype).max)
