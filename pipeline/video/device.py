@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from pipeline.engine.engine import Engine
-from pipeline.engine.pixels import Pixels, to_pixels
+from pipeline.engine.pixels import to_pixels
 from pipeline.engine.transfer import down
+from pipeline.pixels import Pixels
 from pipeline.video.colour import YUV, Planes
 from pipeline.video.films import Film
 from pipeline.video.planes import to_frames

@@ -17,7 +17,8 @@ from pipeline.engine.pixels import to_tensor
 from pipeline.engine.transfer import up
 from pipeline.errors import BrokenVideo, ConfigError, ImageError, RefusedVideo
 from pipeline.images import WRITABLE, read_picture
-from pipeline.images.picture import Picture, Pixels
+from pipeline.images.picture import Picture
+from pipeline.pixels import Pixels
 from pipeline.video.colour import YUV, Planes
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import to_planes

@@ -31,7 +31,7 @@ import numpy as np
 from rich.table import Table
 
 from pipeline.errors import RefusedVideo
-from pipeline.images.picture import Pixels, white
+from pipeline.pixels import Pixels, white
 from pipeline.terminal import printable
 from pipeline.video.container import film_of, open_video
 from pipeline.video.films import FrameFolder

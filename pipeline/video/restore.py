@@ -18,8 +18,8 @@ from pathlib import Path
 import av
 
 from pipeline.engine.engine import Engine
-from pipeline.engine.pixels import Pixels
 from pipeline.errors import BrokenVideo, RefusedVideo
+from pipeline.pixels import Pixels
 from pipeline.video.device import Account, DeviceStep, Made, batch_size, batches
 from pipeline.video.encoder import layout_for
 from pipeline.video.films import Film
