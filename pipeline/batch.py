@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pipeline.page import Page
     from pipeline.pixels import Pixels
     from pipeline.video.films import Film
-    from pipeline.video.jobs import FilmJobs
+    from pipeline.video.jobs import FilmJobs, Watch
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,15 @@ class Batch:
         self._engine: Engine | None = None
         self._computing = Spans()
 
-    def run(self, jobs: Iterable[Job], tell: Callable[[Record], None]) -> None:
+    def run(
+        self, jobs: Iterable[Job], tell: Callable[[Record], None], watch: Watch = lambda job, progress: None
+    ) -> None:
         """Restore all files in their order; a bad one is told and the rest goes on.
 
         Args:
             jobs: What to do; taken one by one, so that memory does not grow with their number.
             tell: Called with every record as soon as it is final, from the writer's thread.
+            watch: Called after every frame of a film.
 
         Raises:
             ConfigError: if the engine cannot be made.
@@ -108,12 +112,15 @@ class Batch:
             OutOfSpace: if the disk is full.
         """
 
+        def restore(work: Work) -> Work:
+            return self._restore(work, watch)
+
         def finish(work: Work) -> None:
             tell(self._finish(work))
 
         with worker() as reader, worker() as writer:
             loaded = ahead(reader, self._load, jobs)
-            for _ in ahead(writer, finish, map(self._restore, loaded)):
+            for _ in ahead(writer, finish, map(restore, loaded)):
                 pass
 
     @property
@@ -127,10 +134,10 @@ class Batch:
         record = Record(str(job.source), output, chain=chain, weights=self.weights)
         return _step(self._read, Work(job, record))
 
-    def _restore(self, work: Work) -> Work:
+    def _restore(self, work: Work, watch: Watch) -> Work:
         if work.record.status == "pending" and self._engine is None:
             self._engine = self._make_engine()
-        return _step(self._compute, work)
+        return _step(partial(self._compute, watch=watch), work)
 
     def _finish(self, work: Work) -> Record:
         record = _step(self._write, work).record
@@ -175,11 +182,11 @@ class Batch:
         skipped = replace(record, status="skipped", output_sha256=came)
         return skipped if self.report.finished(skipped, self.precisions) else record
 
-    def _compute(self, work: Work) -> Work:
+    def _compute(self, work: Work, watch: Watch) -> Work:
         assert self._engine is not None
         with self._computing.span():
             if work.film is not None:
-                record = self._films.restore(work.job, work.film, self._engine, work.record)
+                record = self._films.restore(work.job, work.film, self._engine, work.record, watch)
                 return replace(work, record=record)
             assert work.picture is not None
             shown = self.page is not None and self.page.has_room

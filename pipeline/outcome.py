@@ -39,9 +39,7 @@ def _restore(batch: Batch, jobs: list[Job], tally: Tally, *, quiet: bool) -> tup
     """Restore all jobs; return the exit code and the reason if that was stopped before the end."""
     try:
         with progress_bar(OUT, len(jobs), tally, quiet=quiet) as bar:
-            if batch.films is not None:
-                batch.films.watch = bar.watch
-            batch.run(jobs, bar.tell)
+            batch.run(jobs, bar.tell, bar.watch)
     except KeyboardInterrupt:
         return 130, "interrupted"
     except OutOfSpace as error:

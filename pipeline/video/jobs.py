@@ -33,7 +33,6 @@ class FilmJobs:
         options: How they are read and written.
         flicker: Measure the flicker of every film.
         judge: Finds references for it. A film without one is recorded as one that cannot be judged.
-        watch: Called after every frame.
 
     Raises:
         ConfigError: for options that libav does not know.
@@ -45,7 +44,6 @@ class FilmJobs:
         *,
         flicker: bool = False,
         judge: Judge | None = None,
-        watch: Watch = lambda job, progress: None,
     ) -> None:
         check_codec(options)
         if options.fps is not None:
@@ -53,7 +51,6 @@ class FilmJobs:
         self.options = options
         self.flicker = flicker
         self.judge = judge
-        self.watch = watch
 
     def fingerprint(self, chain: str) -> str:
         """Return a hash of all that determines a film's frames, beside its input."""
@@ -89,8 +86,20 @@ class FilmJobs:
         film = (VideoFile if job.kind == "video" else FrameFolder)(job.source, self.options)
         return replace(record, status="pending", input_size=film.footage.size), film
 
-    def restore(self, job: Job, film: Film, engine: Engine, record: Record) -> Record:
-        """Write the film beside its target, where ``keep`` finds it; what is there already is gone on with."""
+    def restore(self, job: Job, film: Film, engine: Engine, record: Record, watch: Watch) -> Record:
+        """Write the film beside its target, where ``keep`` finds it; what is there already is gone on with.
+
+        Args:
+            job: The input.
+            film: From ``open``.
+            engine: Runs the chain.
+            record: From ``open``.
+            watch: Called after every frame.
+
+        Raises:
+            ImageError: if the film cannot be read to its end.
+            RestorationError: as from ``Engine.run_frames``.
+        """
         assert job.target is not None
         folder, frames = partial_folder(job.target), self._frame_output(job, record)
         if frames is not None and not frames.begin():
@@ -102,7 +111,7 @@ class FilmJobs:
             folder,
             job=f"{_of(record)} {engine.precision} {'' if frames is None else frames.folder}",
             save=None if frames is None else frames.save,
-            tell=lambda progress: self.watch(job, progress),
+            tell=lambda progress: watch(job, progress),
         ).run(folder / job.target.name)
         progress = restored.progress
         return replace(

@@ -48,8 +48,8 @@ def restore(
             folder / "out",
             report,
             lambda: engine,
-            films=FilmJobs(chosen, watch=watch, flicker=flicker, judge=judge),
-        ).run(jobs, told.append)
+            films=FilmJobs(chosen, flicker=flicker, judge=judge),
+        ).run(jobs, told.append, watch)
     finally:
         report.close()
     return told
