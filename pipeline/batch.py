@@ -13,14 +13,14 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.config import ChainConfig, sha256_of
-from pipeline.discover import Job
+from pipeline.discover import Job, LeftOut
 from pipeline.engine.device import precisions_as_exact_as
-from pipeline.errors import BrokenImage, OutOfSpace, RefusedImage, one_line
+from pipeline.errors import OutOfSpace, RefusedImage, one_line
+from pipeline.images import Picture
 from pipeline.overlap import Spans, ahead, worker
 from pipeline.pictures import PictureJobs
 from pipeline.report import Record, Report, Status
@@ -28,27 +28,29 @@ from pipeline.report import Record, Report, Status
 if TYPE_CHECKING:
     from pipeline.engine.engine import Engine, Restoration
     from pipeline.evaluation.judge import Judge
-    from pipeline.images import Picture
     from pipeline.page import Page
     from pipeline.pixels import Pixels
     from pipeline.video.films import Film
     from pipeline.video.jobs import FilmJobs, Watch
 
+Made = TypeVar("Made")
+
 
 @dataclass(frozen=True)
 class Work:
-    """A job on its way through the three threads; once its status is not pending, no step changes it any more.
+    """A job on its way through the three threads, up to its final record.
 
     Attributes:
+        content: What was read.
         replaces: Something was at the target when the job was begun.
+        restoration: Of a picture, once it is computed; a film's lies on the disk.
     """
 
     job: Job
     record: Record
-    picture: Picture | None = None
-    restoration: Restoration[Pixels] | None = None
-    film: Film | None = None
+    content: Picture | Film
     replaces: bool = False
+    restoration: Restoration[Pixels] | None = None
 
 
 class Batch:
@@ -97,12 +99,15 @@ class Batch:
         self._computing = Spans()
 
     def run(
-        self, jobs: Iterable[Job], tell: Callable[[Record], None], watch: Watch = lambda job, progress: None
+        self,
+        inputs: Iterable[Job | LeftOut],
+        tell: Callable[[Record], None],
+        watch: Watch = lambda job, progress: None,
     ) -> None:
         """Restore all files in their order; a bad one is told and the rest goes on.
 
         Args:
-            jobs: What to do; taken one by one, so that memory does not grow with their number.
+            inputs: What to do; taken one by one, so that memory does not grow with their number.
             tell: Called with every record as soon as it is final, from the writer's thread.
             watch: Called after every frame of a film.
 
@@ -112,14 +117,14 @@ class Batch:
             OutOfSpace: if the disk is full.
         """
 
-        def restore(work: Work) -> Work:
+        def restore(work: Work | Record) -> Work | Record:
             return self._restore(work, watch)
 
-        def finish(work: Work) -> None:
+        def finish(work: Work | Record) -> None:
             tell(self._finish(work))
 
         with worker() as reader, worker() as writer:
-            loaded = ahead(reader, self._load, jobs)
+            loaded = ahead(reader, self._load, inputs)
             for _ in ahead(writer, finish, map(restore, loaded)):
                 pass
 
@@ -128,41 +133,43 @@ class Batch:
         """Share of the time, from the first picture's computing to the last's, in which nothing was computed."""
         return self._computing.gaps
 
-    def _load(self, job: Job) -> Work:
-        output = None if job.target is None else job.target.relative_to(self.output).as_posix()
-        chain = self.chain if job.kind == "image" else self._films.fingerprint(self.chain)
-        record = Record(str(job.source), output, chain=chain, weights=self.weights)
-        return _step(self._read, Work(job, record))
+    def _load(self, found: Job | LeftOut) -> Work | Record:
+        source = str(found.source)
+        if isinstance(found, LeftOut):
+            return Record(source, None, found.status, found.error, chain=self.chain, weights=self.weights)
+        output = found.target.relative_to(self.output).as_posix()
+        chain = self._jobs_like(found).fingerprint(self.chain)
+        record = Record(source, output, chain=chain, weights=self.weights)
+        return _step(record, lambda: self._read(found, record))
 
-    def _restore(self, work: Work, watch: Watch) -> Work:
-        if work.record.status == "pending" and self._engine is None:
+    def _restore(self, work: Work | Record, watch: Watch) -> Work | Record:
+        if isinstance(work, Record):
+            return work
+        if self._engine is None:
             self._engine = self._make_engine()
-        return _step(partial(self._compute, watch=watch), work)
+        engine = self._engine
+        return _step(work.record, lambda: self._compute(work, engine, watch))
 
-    def _finish(self, work: Work) -> Record:
-        record = _step(self._write, work).record
+    def _finish(self, work: Work | Record) -> Record:
+        record = work if isinstance(work, Record) else _step(work.record, lambda: self._write(work))
         if record.status != "done":  # what is done was recorded before it got its name
             self.report.append(record)
         if self.page is not None:
-            self.page.add(record, work.picture, work.restoration)
+            picture = work.content if isinstance(work, Work) and isinstance(work.content, Picture) else None
+            self.page.add(record, picture, work.restoration if isinstance(work, Work) else None)
         return record
 
-    def _read(self, work: Work) -> Work:
-        source, target = work.job.source, work.job.target
-        if target is None and not work.job.named:
-            return replace(work, record=replace(work.record, status="ignored"))
-        if source.is_dir() and work.job.kind == "image":
-            raise BrokenImage("the folder cannot be listed; what is in it was left out")
-        if target is None:
-            text = "is not the suffix of an image or video that can be read; convert it to PNG or TIFF first"
-            raise RefusedImage(f"{source.suffix!r} {text}")
-        if work.job.kind == "image":
-            record = self._compare(replace(work.record, input_sha256=self.pictures.input_hash(work.job)), target)
-            record, picture = self.pictures.open(work.job, record, self.report)
-            return replace(work, record=record, picture=picture, replaces=os.path.lexists(target))
-        record = self._compare(replace(work.record, input_sha256=self._films.input_hash(work.job)), target)
-        record, film = self._films.open(work.job, record, self.report)
-        return replace(work, record=record, film=film)
+    def _read(self, job: Job, record: Record) -> Work | Record:
+        started, jobs = time.perf_counter(), self._jobs_like(job)
+        record = self._compare(replace(record, input_sha256=jobs.input_hash(job)), job.target)
+        record, content = jobs.open(job, record, self.report)
+        record = record.spent_since(started)
+        return record if content is None else Work(job, record, content, replaces=os.path.lexists(job.target))
+
+    def _jobs_like(self, job: Job) -> PictureJobs | FilmJobs:
+        if job.kind == "image":
+            return self.pictures
+        return self._films
 
     @property
     def _films(self) -> FilmJobs:
@@ -182,43 +189,34 @@ class Batch:
         skipped = replace(record, status="skipped", output_sha256=came)
         return skipped if self.report.finished(skipped, self.precisions) else record
 
-    def _compute(self, work: Work, watch: Watch) -> Work:
-        assert self._engine is not None
+    def _compute(self, work: Work, engine: Engine, watch: Watch) -> Work:
+        started, restoration = time.perf_counter(), None
         with self._computing.span():
-            if work.film is not None:
-                record = self._films.restore(work.job, work.film, self._engine, work.record, watch)
-                return replace(work, record=record)
-            assert work.picture is not None
-            shown = self.page is not None and self.page.has_room
-            record, restoration = self.pictures.restore(
-                work.job, work.picture, self._engine, work.record, keep_stages=shown
-            )
-        return replace(work, record=record, restoration=restoration)
+            if isinstance(work.content, Picture):
+                shown = self.page is not None and self.page.has_room
+                record, restoration = self.pictures.restore(
+                    work.job, work.content, engine, work.record, keep_stages=shown
+                )
+            else:
+                record = self._films.restore(work.job, work.content, engine, work.record, watch)
+        return replace(work, record=record.spent_since(started), restoration=restoration)
 
-    def _write(self, work: Work) -> Work:
-        if work.film is not None:
-            return Work(work.job, self._films.keep(work.job, work.record, self.report))
-        assert work.picture is not None
+    def _write(self, work: Work) -> Record:
+        if not isinstance(work.content, Picture):
+            return self._films.keep(work.job, work.record, self.report)
         assert work.restoration is not None
-        record = self.pictures.keep(
-            work.job, work.picture, work.restoration, work.record, self.report, replaces=work.replaces
+        return self.pictures.keep(
+            work.job, work.content, work.restoration, work.record, self.report, replaces=work.replaces
         )
-        return Work(work.job, record)
 
 
-def _step(step: Callable[[Work], Work], work: Work) -> Work:
-    """Take a pending job one step further; an exception ends this job only, except for a full disk."""
-    if work.record.status != "pending":
-        return work
+def _step(record: Record, step: Callable[[], Made]) -> Made | Record:
+    """Take a job one step further; an exception ends this job only, except for a full disk."""
     started = time.perf_counter()
     try:
-        work = step(work)
+        return step()
     except OutOfSpace:
         raise
     except Exception as error:
         status: Status = "refused" if isinstance(error, RefusedImage) else "failed"
-        work = Work(work.job, replace(work.record, status=status, error=one_line(error)))
-    if work.record.status == "done":  # its record is written already
-        return work
-    seconds = round(work.record.seconds + time.perf_counter() - started, 3)
-    return replace(work, record=replace(work.record, seconds=seconds))
+        return replace(record, status=status, error=one_line(error)).spent_since(started)

@@ -94,7 +94,7 @@ def restore(
 
         from pipeline.batch import Batch
         from pipeline.config import load_chain_config
-        from pipeline.discover import plan
+        from pipeline.discover import Job, plan
         from pipeline.report import Report, split_paths
         from pipeline.results import reserved
 
@@ -107,7 +107,8 @@ def restore(
         }
         judge = _make_judge(reference, lpips=lpips)
         config = load_chain_config(chain).with_strengths(strengths)
-        jobs = plan(inputs, output, ext=ext, suffix=suffix, video=films)
+        found = plan(inputs, output, ext=ext, suffix=suffix, video=films)
+        jobs = [entry for entry in found if isinstance(entry, Job)]
         if attention is not None:
             sys.exit(_inspect(config, attention, device, jobs))
         ledger_path, page_path = split_paths(report or [], output)
@@ -128,7 +129,7 @@ def restore(
                 page=page,
                 films=_make_film_jobs(jobs, films, flicker=flicker, judge=judge),
             )
-            sys.exit(run_batch(work, jobs, quiet=quiet))
+            sys.exit(run_batch(work, found, quiet=quiet))
 
 
 def main() -> None:
@@ -166,8 +167,6 @@ def _inspect(config: ChainConfig, attention: str, device: str, jobs: list[Job]) 
 
     inspector, failed = Inspector(config, attention, device), False
     for job in jobs:
-        if job.target is None:
-            continue
         try:
             told = inspector.inspect(read_picture(job.source).pixels, Path(f"{job.target}.attention"))
         except RestorationError as error:

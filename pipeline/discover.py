@@ -18,29 +18,51 @@ from pipeline.video.options import VideoOptions
 
 @dataclass(frozen=True)
 class Job:
-    """One input.
+    """One input that is to be restored.
 
     Attributes:
         source: The file, as the user would write it.
         relative: Its place below the folder that was given; the bare name of a file that was given itself.
-        target: Where the restored picture or film goes; None for what is neither by its suffix.
-        named: The user gave this very file; otherwise it was met in a folder.
+        target: Where the restored picture or film goes.
         kind: ``frames`` is a folder whose pictures are one film.
     """
 
     source: Path
     relative: Path
-    target: Path | None
-    named: bool
-    kind: Literal["image", "video", "frames"] = "image"
+    target: Path
+    kind: Literal["image", "video", "frames"]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What is behind an input and cannot be restored.
+
+    Attributes:
+        source: The file or folder, as the user would write it.
+        status: ``ignored`` for a file in a folder that is no image or video by its suffix, ``refused`` for such a
+            file that was given itself, ``failed`` for a folder that cannot be listed.
+        error: Why; None for what is ignored.
+    """
+
+    source: Path
+    status: Literal["ignored", "refused", "failed"]
+    error: str | None = None
 
 
 class Found(NamedTuple):
-    """A file, or a folder of frames, behind an input; its fields are those of ``Job``."""
+    """What is behind an input: a file, a folder of frames, or a folder that cannot be listed.
+
+    Attributes:
+        source: As of ``Job``.
+        relative: As of ``Job``.
+        named: The user gave this very file; otherwise it was met in a folder.
+        kind: What it is.
+    """
 
     source: Path
     relative: Path
     named: bool
+    kind: Literal["file", "frames", "closed"] = "file"
 
 
 def plan(
@@ -50,7 +72,7 @@ def plan(
     ext: str | None = None,
     suffix: str = "",
     video: VideoOptions = VideoOptions(),  # noqa: B008  (frozen)
-) -> list[Job]:
+) -> list[Job | LeftOut]:
     """List the files behind ``inputs`` and their targets in the folder ``output``.
 
     Folders are searched with all folders below them, and their tree is kept. Hidden files and folders are
@@ -70,47 +92,53 @@ def plan(
     """
     wrong_options = list(_wrong_options(output, ext, suffix))
     mistakes = [*wrong_options]
-    jobs: dict[tuple[str, Path | None], Job] = {}  # the same file met twice is one job
+    entries: dict[tuple[str, Path | None], Job | LeftOut] = {}  # the same file met twice is one job
     for text in inputs:
         found = list(_find(text, output)) if text else []
-        if not any(file.named or _is_restorable(file.source) for file in found):
+        if not any(file.named or file.kind == "closed" or _is_restorable(file.source) for file in found):
             mistakes.append(_nothing_found(text, output, [file.source for file in found]))
         if wrong_options:
             continue  # no names of results can be made of them
         for file in _gathered(found) if video.fps else found:
-            job = _job(file, output, ext, suffix, video)
-            jobs.setdefault((os.path.realpath(file.source), job.target), job)
-    mistakes += _clashes(list(jobs.values()))
+            entry = _entry(file, output, ext, suffix, video)
+            target = entry.target if isinstance(entry, Job) else None
+            entries.setdefault((os.path.realpath(file.source), target), entry)
+    jobs = [entry for entry in entries.values() if isinstance(entry, Job)]
+    mistakes += _clashes(jobs)
     if video.frames_out is not None:
-        mistakes += _clashing_frames(list(jobs.values()), video.frames_out)
+        mistakes += _clashing_frames(jobs, video.frames_out)
     if mistakes:
         raise ConfigError("\n".join(mistakes))
-    return list(jobs.values())
+    return list(entries.values())
 
 
-def _job(found: Found, output: Path, ext: str | None, suffix: str, video: VideoOptions) -> Job:
-    source, relative, named = found
+def _entry(found: Found, output: Path, ext: str | None, suffix: str, video: VideoOptions) -> Job | LeftOut:
+    source, relative, named, kind = found
 
     def target(stem: str, ending: str) -> Path:
         return output / relative.with_name(f"{stem}{suffix}{ending}")
 
-    if source.is_dir() and os.access(source, os.R_OK | os.X_OK):
-        return Job(source, relative, target(relative.name, f"{video.part}{video.suffix_for(source)}"), named, "frames")
-    if source.is_dir():
-        return Job(source, relative, None, named)
+    if kind == "closed":
+        return LeftOut(source, "failed", "the folder cannot be listed; what is in it was left out")
+    if kind == "frames":
+        return Job(source, relative, target(relative.name, f"{video.part}{video.suffix_for(source)}"), "frames")
     if source.suffix.lower() in VIDEOS:
-        return Job(source, relative, target(relative.stem, f"{video.part}{video.suffix_for(source)}"), named, "video")
+        return Job(source, relative, target(relative.stem, f"{video.part}{video.suffix_for(source)}"), "video")
     if _is_readable(source):
-        return Job(source, relative, target(relative.stem, _dotted(ext) if ext else _own_suffix(relative)), named)
-    return Job(source, relative, None, named)
+        return Job(source, relative, target(relative.stem, _dotted(ext) if ext else _own_suffix(relative)), "image")
+    if named:
+        text = "is not the suffix of an image or video that can be read; convert it to PNG or TIFF first"
+        return LeftOut(source, "refused", f"{source.suffix!r} {text}")
+    return LeftOut(source, "ignored")
 
 
 def _gathered(found: Iterable[Found]) -> Iterator[Found]:
     """Replace pictures by the folder that they are the frames of."""
     for file in found:
-        if _is_readable(file.source) and not file.named:
+        if file.kind == "file" and not file.named and _is_readable(file.source):
             above = file.relative.parent
-            yield Found(file.source.parent, above if above.name else Path(file.source.resolve().parent.name), True)
+            place = above if above.name else Path(file.source.resolve().parent.name)
+            yield Found(file.source.parent, place, named=True, kind="frames")
         else:
             yield file
 
@@ -127,12 +155,12 @@ def _wrong_options(output: Path, ext: str | None, suffix: str) -> Iterator[str]:
 
 
 def _find(text: str, output: Path) -> Iterator[Found]:
-    """Yield all files behind one input; a folder itself only if it cannot be listed."""
+    """Yield all files behind one input, and the folders below it that cannot be listed."""
     path = Path(text)
     if path.is_dir():
-        yield from (Found(file, file.relative_to(path), file.is_dir()) for file in _walk(path, output))
+        yield from _walk(path, output)
     elif path.exists():
-        yield Found(path, Path(path.name), True)
+        yield Found(path, Path(path.name), named=True)
     elif glob.has_magic(text):
         for match in sorted(glob.glob(text, recursive=True)):  # noqa: PTH207  (pathlib takes no absolute patterns)
             if match != text:
@@ -151,17 +179,18 @@ def _nothing_found(text: str, output: Path, others: list[Path]) -> str:
     return f"{text}: no such file, and nothing matches it; expected files, folders or globs"
 
 
-def _walk(folder: Path, output: Path) -> Iterator[Path]:
+def _walk(folder: Path, output: Path) -> Iterator[Found]:
     """Yield all files below a folder in a stable order; each real folder once, so that links cannot loop.
 
-    Folders below it that cannot be listed, such as ``lost+found``, are yielded themselves, at the end.
+    Folders below it that cannot be listed, such as ``lost+found``, come at the end.
     """
-    entered, closed = {os.path.realpath(output)}, list[Path]()
+    entered, closed = {os.path.realpath(output)}, list[Found]()
 
     def pass_over(error: OSError) -> None:
         if error.filename == os.fspath(folder):
             raise ConfigError(f"{folder}: the folder cannot be listed ({error.strerror})") from error
-        closed.append(Path(error.filename))
+        path = Path(error.filename)
+        closed.append(Found(path, path.relative_to(folder), named=False, kind="closed"))
 
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=pass_over):
         real = os.path.realpath(parent)
@@ -170,7 +199,8 @@ def _walk(folder: Path, output: Path) -> Iterator[Path]:
             continue
         entered.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent, name) for name in sorted(files) if not name.startswith("."))
+        for path in (Path(parent, name) for name in sorted(files) if not name.startswith(".")):
+            yield Found(path, path.relative_to(folder), named=False)
     yield from closed
 
 
@@ -189,8 +219,7 @@ def _clashes(jobs: list[Job]) -> Iterator[str]:
     sources = {os.path.realpath(job.source) for job in jobs}
     by_target: dict[Path, list[Job]] = defaultdict(list)
     for job in jobs:
-        if job.target is not None:
-            by_target[job.target].append(job)
+        by_target[job.target].append(job)
     for target, group in by_target.items():
         names = " and ".join(str(job.source) for job in group)
         if len(group) > 1:
@@ -203,7 +232,7 @@ def _clashing_frames(jobs: list[Job], folder: Path) -> Iterator[str]:
     """Tell films whose pictures would go into one folder: results of different types may share the stem."""
     by_place: dict[Path, list[str]] = defaultdict(list)
     for job in jobs:
-        if job.target is not None and job.kind != "image":
+        if job.kind != "image":
             by_place[frames_place(job, folder)].append(str(job.source))
     for place, names in by_place.items():
         if len(names) > 1:
@@ -212,7 +241,6 @@ def _clashing_frames(jobs: list[Job], folder: Path) -> Iterator[str]:
 
 def frames_place(job: Job, folder: Path) -> Path:
     """Return where the frames of a film go below the folder of all frames."""
-    assert job.target is not None
     return folder / job.relative.with_name(job.target.stem)
 
 

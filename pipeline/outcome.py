@@ -11,23 +11,23 @@ from pipeline.terminal import OUT, printable, say_error
 
 if TYPE_CHECKING:
     from pipeline.batch import Batch
-    from pipeline.discover import Job
+    from pipeline.discover import Job, LeftOut
     from pipeline.report import Record
 
 
-def run_batch(batch: Batch, jobs: list[Job], *, quiet: bool) -> int:
-    """Restore all jobs, tell what became of them and return the exit code."""
+def run_batch(batch: Batch, inputs: list[Job | LeftOut], *, quiet: bool) -> int:
+    """Restore all inputs, tell what became of them and return the exit code."""
     tally = Tally()
-    stopped = _restore(batch, jobs, tally, quiet=quiet)
+    stopped = _restore(batch, inputs, tally, quiet=quiet)
     _tell_inputs(tally, quiet=quiet)
     if tally.judged:
         _tell_figures(batch.output / "metrics.csv", tally.judged, quiet=quiet)
     if batch.page is not None:
-        batch.page.write(planned=len(jobs), seconds=tally.seconds(), waiting=batch.waiting)
+        batch.page.write(planned=len(inputs), seconds=tally.seconds(), waiting=batch.waiting)
     if stopped is not None:
         exit_code, why = stopped
         told = tally.counts.total()
-        say_error(f"{why} after {told} of {len(jobs)} inputs; the same command goes on with the others")
+        say_error(f"{why} after {told} of {len(inputs)} inputs; the same command goes on with the others")
         return exit_code
     if not quiet:
         OUT.print(tally.summary(batch.waiting))
@@ -35,11 +35,11 @@ def run_batch(batch: Batch, jobs: list[Job], *, quiet: bool) -> int:
     return 1 if tally.problems or tally.unjudged or differs else 0
 
 
-def _restore(batch: Batch, jobs: list[Job], tally: Tally, *, quiet: bool) -> tuple[int, str] | None:
-    """Restore all jobs; return the exit code and the reason if that was stopped before the end."""
+def _restore(batch: Batch, inputs: list[Job | LeftOut], tally: Tally, *, quiet: bool) -> tuple[int, str] | None:
+    """Restore all inputs; return the exit code and the reason if that was stopped before the end."""
     try:
-        with progress_bar(OUT, len(jobs), tally, quiet=quiet) as bar:
-            batch.run(jobs, bar.tell, bar.watch)
+        with progress_bar(OUT, len(inputs), tally, quiet=quiet) as bar:
+            batch.run(inputs, bar.tell, bar.watch)
     except KeyboardInterrupt:
         return 130, "interrupted"
     except OutOfSpace as error:

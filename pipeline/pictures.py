@@ -36,6 +36,10 @@ class PictureJobs:
         self.stages = stages
         self.judge = judge
 
+    def fingerprint(self, chain: str) -> str:
+        """Return a hash of all that determines a picture's pixels, beside its input: the chain's alone."""
+        return chain
+
     def input_hash(self, job: Job) -> str:
         """Return the hash of a file.
 
@@ -55,7 +59,6 @@ class PictureJobs:
         Raises:
             ImageError: if it cannot be restored.
         """
-        assert job.target is not None
         shutil.rmtree(partial_folder(job.target), ignore_errors=True)  # left by a kill
         if self.judge is not None:
             record = replace(record, quality=self.judge.find(job.relative))
@@ -82,7 +85,6 @@ class PictureJobs:
             RefusedImage: if the target's format cannot hold the result.
             RestorationError: as from ``Engine.run``.
         """
-        assert job.target is not None
         check_target(job.target, picture, engine.chain.scale)
         pixels, quality = visible_pixels(picture), record.quality
         restoration = engine.run(pixels, keep_stages=keep_stages or bool(self.stages) or self.judge is not None)
@@ -114,7 +116,6 @@ class PictureJobs:
             RefusedImage: if there is a file that is not to be replaced.
             OutOfSpace: if the disk is full.
         """
-        assert job.target is not None
         started, target = time.perf_counter(), job.target
         with needing_space(), temporary_folder(target) as folder:
             self._write_stages(picture, restoration, folder, target)
@@ -125,10 +126,9 @@ class PictureJobs:
                 record,
                 status="done",
                 notes=record.notes + notes,
-                seconds=round(record.seconds + time.perf_counter() - started, 3),
                 output_sha256=sha256_of(temporary),
                 output_size=(width, height),
-            )
+            ).spent_since(started)
             if not replaces and os.path.lexists(target):
                 raise RefusedImage(
                     f"{target} has come up meanwhile, as the result of an input whose name differs in upper and lower "

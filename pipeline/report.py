@@ -9,6 +9,7 @@ import dataclasses
 import io
 import json
 import os
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -98,6 +99,10 @@ class Record:
         told = ("tile", "device", "precision", "backends", "fp32_retries", "memory_retreats")
         seconds = {name: round(seconds, 3) for name, seconds in run.seconds.items()}
         return replace(self, stage_seconds=seconds, **{name: getattr(run, name) for name in told})
+
+    def spent_since(self, started: float) -> Record:
+        """Return the record with the seconds since then, by ``time.perf_counter``, added."""
+        return replace(self, seconds=round(self.seconds + time.perf_counter() - started, 3))
 
     def line(self) -> bytes:
         """Return the record as one line of JSON."""

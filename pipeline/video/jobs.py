@@ -78,7 +78,6 @@ class FilmJobs:
         Raises:
             ImageError: if it cannot be restored.
         """
-        assert job.target is not None
         frames = self._frame_output(job, record)
         if record.status == "skipped" and (frames is None or frames.is_whole()):
             record = replace(record, differs=report.differences(record))
@@ -100,7 +99,6 @@ class FilmJobs:
             ImageError: if the film cannot be read to its end.
             RestorationError: as from ``Engine.run_frames``.
         """
-        assert job.target is not None
         folder, frames = partial_folder(job.target), self._frame_output(job, record)
         if frames is not None and not frames.begin():
             shutil.rmtree(folder, ignore_errors=True)  # segments whose frames are not there
@@ -124,7 +122,6 @@ class FilmJobs:
 
     def keep(self, job: Job, record: Record, report: Report) -> Record:
         """Check and record a film, then give it its name and drop its segments."""
-        assert job.target is not None
         folder = partial_folder(job.target)
         made = folder / job.target.name
         record = self._with_flicker(job, self._checked(job, record, made), made)
@@ -162,7 +159,7 @@ class FilmJobs:
         return replace(record, flicker=flicker, quality=quality if reference is None else None)
 
     def _frame_output(self, job: Job, record: Record) -> FrameOutput | None:
-        if self.options.frames_out is None or job.target is None:
+        if self.options.frames_out is None:
             return None
         return FrameOutput(frames_place(job, self.options.frames_out), _of(record))
 

@@ -3,10 +3,11 @@
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipeline.discover import plan
+from pipeline.discover import Job, LeftOut, plan
 from pipeline.errors import ConfigError
 from pipeline.video.options import VideoOptions
 
@@ -17,12 +18,19 @@ def touch(folder: Path, *names: str) -> None:
         (folder / name).write_bytes(b"")
 
 
-def targets(folder: Path, *inputs: str, ext: str | None = None, suffix: str = "") -> dict[str, str | None]:
+def jobs_of(folder: Path, *inputs: str, **options: Any) -> list[Job]:
+    """Plan to restore what lies below ``folder`` to ``folder/out``, all of which can be restored."""
+    found = plan([str(folder / text) for text in inputs], folder / "out", **options)
+    jobs = [job for job in found if isinstance(job, Job)]
+    assert jobs == found
+    return jobs
+
+
+def targets(folder: Path, *inputs: str, **options: Any) -> dict[str, str]:
     """Map each source below ``folder`` to its target below ``folder/out``."""
-    jobs = plan([str(folder / text) for text in inputs], folder / "out", ext=ext, suffix=suffix)
     return {
-        job.source.relative_to(folder).as_posix(): job.target and job.target.relative_to(folder / "out").as_posix()
-        for job in jobs
+        job.source.relative_to(folder).as_posix(): job.target.relative_to(folder / "out").as_posix()
+        for job in jobs_of(folder, *inputs, **options)
     }
 
 
@@ -65,9 +73,11 @@ def test_a_folder_that_cannot_be_listed_is_told_and_the_others_are_taken(
         return list_folder(folder)
 
     monkeypatch.setattr("os.scandir", refuse)
-    monkeypatch.setattr("os.access", lambda path, mode: "lost+found" not in str(path))
-    found = plan([str(tmp_path / "in")], tmp_path / "out")
-    assert [(job.source.name, job.named) for job in found] == [("a.png", False), ("lost+found", True)]
+    taken, closed = plan([str(tmp_path / "in")], tmp_path / "out")
+    assert taken.source.name == "a.png"
+    why = "the folder cannot be listed; what is in it was left out"
+    assert closed == LeftOut(tmp_path / "in/lost+found", "failed", why)
+    assert closed in plan([str(tmp_path / "in")], tmp_path / "out", video=VideoOptions(fps="25"))
     assert mistakes(tmp_path, "in/lost+found") == ["in/lost+found: the folder cannot be listed (Permission denied)"]
 
 
@@ -82,10 +92,13 @@ def test_names_follow_suffix_and_ext(tmp_path: Path) -> None:
     assert targets(tmp_path, "in", ext=".PNG") == {"in/a.b.jpg": "a.b.png"}
 
 
-def test_other_files_in_a_folder_have_no_target(tmp_path: Path) -> None:
+def test_other_files_are_ignored_in_a_folder_and_refused_by_name(tmp_path: Path) -> None:
     touch(tmp_path, "in/notes.txt", "in/a.png", "more.txt")
-    jobs = plan([str(tmp_path / "in"), str(tmp_path / "more.txt")], tmp_path / "out")
-    assert [(job.target is None, job.named) for job in jobs] == [(False, False), (True, False), (True, True)]
+    _, ignored, refused = plan([str(tmp_path / "in"), str(tmp_path / "more.txt")], tmp_path / "out")
+    assert ignored == LeftOut(tmp_path / "in/notes.txt", "ignored")
+    assert isinstance(refused, LeftOut)
+    assert (refused.source, refused.status) == (tmp_path / "more.txt", "refused")
+    assert str(refused.error).startswith("'.txt' is not the suffix of an image or video")
 
 
 def test_hidden_files_are_left_out_unless_named(tmp_path: Path) -> None:
@@ -164,16 +177,15 @@ def test_films_keep_their_container_if_it_can_be_written(tmp_path: Path) -> None
     touch(tmp_path, "in/a.mp4", "in/b.MKV", "in/c.webm", "in/d.avi", "in/e.m4v", "in/f.jpg")
     expected = ["a.mp4", "b.MKV", "c.mkv", "d.mp4", "e.m4v", "f.jpg"]
     assert list(targets(tmp_path, "in").values()) == expected
-    jobs = plan([str(tmp_path / "in")], tmp_path / "out", video=VideoOptions(container="mov"), suffix="_x2")
-    assert [job.target and job.target.name for job in jobs][:2] == ["a_x2.mov", "b_x2.mov"]
+    jobs = jobs_of(tmp_path, "in", video=VideoOptions(container="mov"), suffix="_x2")
+    assert [job.target.name for job in jobs][:2] == ["a_x2.mov", "b_x2.mov"]
     assert [job.kind for job in jobs] == ["video"] * 5 + ["image"]
 
 
 def test_with_fps_a_folder_of_pictures_is_a_film(tmp_path: Path) -> None:
     touch(tmp_path, "in/one/1.png", "in/one/2.png", "in/two/deep/1.jpg", "in/clip.mov", "single.png")
-    inputs = [str(tmp_path / "in"), str(tmp_path / "single.png"), str(tmp_path / "in/one")]
-    jobs = plan(inputs, tmp_path / "out", video=VideoOptions(fps="25"))
-    assert [(job.kind, job.target and job.target.relative_to(tmp_path / "out").as_posix()) for job in jobs] == [
+    jobs = jobs_of(tmp_path, "in", "single.png", "in/one", video=VideoOptions(fps="25"))
+    assert [(job.kind, job.target.relative_to(tmp_path / "out").as_posix()) for job in jobs] == [
         ("video", "clip.mov"),
         ("frames", "one.mp4"),
         ("frames", "two/deep.mp4"),
