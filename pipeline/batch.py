@@ -23,7 +23,8 @@ from pipeline.errors import OutOfSpace, RefusedImage, one_line
 from pipeline.images import Picture
 from pipeline.overlap import Spans, ahead, worker
 from pipeline.pictures import PictureJobs
-from pipeline.report import Record, Report, Status
+from pipeline.record import Record, Status
+from pipeline.report import Report
 
 if TYPE_CHECKING:
     from pipeline.engine.engine import Engine, Restoration

@@ -12,7 +12,7 @@ from pipeline.terminal import OUT, printable, say_error
 if TYPE_CHECKING:
     from pipeline.batch import Batch
     from pipeline.discover import Job, LeftOut
-    from pipeline.report import Record
+    from pipeline.record import Record
 
 
 def run_batch(batch: Batch, inputs: list[Job | LeftOut], *, quiet: bool) -> int:

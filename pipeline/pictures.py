@@ -14,7 +14,8 @@ from pipeline.alpha import restored_like, visible_pixels
 from pipeline.config import sha256_of
 from pipeline.errors import BrokenImage, RefusedImage, needing_space
 from pipeline.images import Picture, check_target, read_picture, write_picture
-from pipeline.report import Record, Report
+from pipeline.record import Record
+from pipeline.report import Report
 from pipeline.results import partial_folder, stage_paths, temporary_folder
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from pipeline.errors import suffixes_of
-from pipeline.report import Record
+from pipeline.record import Record
 from pipeline.terminal import printable
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from statistics import fmean
 from rich.table import Table
 
 from pipeline.evaluation.metrics import Metric, measured
-from pipeline.report import Figures, Record
+from pipeline.record import Figures, Record
 from pipeline.results import working_path
 from pipeline.terminal import printable
 

@@ -31,7 +31,7 @@ from pipeline.evaluation.lpips import Lpips
 from pipeline.evaluation.metrics import measured, psnr_rgb, psnr_y, ssim_y
 from pipeline.images import READABLE, read_picture
 from pipeline.pixels import Pixels
-from pipeline.report import Figures, Quality
+from pipeline.record import Figures, Quality
 from stages.layers import bicubic_upscale
 
 _CPU = torch.device("cpu")

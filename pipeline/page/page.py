@@ -20,7 +20,8 @@ from pipeline.evaluation.metrics import measured
 from pipeline.images import Picture, read_picture
 from pipeline.page import previews
 from pipeline.page.summary import after_lines, chain_lines, gmacs_by_stage, summarise, without_lines
-from pipeline.report import Record, recall
+from pipeline.record import Record
+from pipeline.report import recall
 from pipeline.results import partial_folder
 
 SHOWN_IN_FULL = 30

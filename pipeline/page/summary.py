@@ -11,7 +11,7 @@ from statistics import median
 from pipeline.config import ChainConfig
 from pipeline.costs import chain_costs
 from pipeline.evaluation.figures import mean_figures
-from pipeline.report import Figures, Record
+from pipeline.record import Figures, Record
 from stages.profile import total
 from stages.stage import LearnedStageConfig, StageConfig
 

@@ -13,7 +13,8 @@ from pipeline.discover import Job, frames_place
 from pipeline.engine.engine import Engine
 from pipeline.errors import BrokenImage, ImageError, one_line
 from pipeline.evaluation.judge import Judge
-from pipeline.report import Quality, Record, Report
+from pipeline.record import Quality, Record
+from pipeline.report import Report
 from pipeline.results import partial_folder
 from pipeline.video.conformance import examine
 from pipeline.video.encoder import check_codec

@@ -17,7 +17,8 @@ from pipeline.config import ChainConfig, sha256_of
 from pipeline.discover import plan
 from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError, OutOfSpace
-from pipeline.report import Record, Report
+from pipeline.record import Record
+from pipeline.report import Report
 from pipeline.video.jobs import FilmJobs
 from pipeline.video.options import VideoOptions
 from stages.dncnn import DnCNNConfig

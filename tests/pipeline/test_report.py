@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.report import Record, Report
+from pipeline.record import Record
+from pipeline.report import Report
 
 
 def done(output: str = "a.png", sha: str = "out", source: str = "in", chain: str = "chain") -> Record:

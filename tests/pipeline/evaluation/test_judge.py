@@ -19,7 +19,8 @@ from pipeline.evaluation.figures import as_table, write_csv
 from pipeline.evaluation.judge import Judge
 from pipeline.evaluation.metrics import psnr_rgb, psnr_y, ssim_y
 from pipeline.images import read_picture
-from pipeline.report import Quality, Record, Report
+from pipeline.record import Quality, Record
+from pipeline.report import Report
 from stages.edsr import EDSRConfig
 from stages.layers import bicubic_upscale
 from stages.unsharp_mask import UnsharpMaskConfig

@@ -17,7 +17,8 @@ from pipeline.discover import plan
 from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError
 from pipeline.evaluation.judge import Judge
-from pipeline.report import Record, Report
+from pipeline.record import Record
+from pipeline.report import Report
 from pipeline.video.agreement import Figure
 from pipeline.video.conformance import examine
 from pipeline.video.jobs import FilmJobs

@@ -1,0 +1,96 @@
+"""What is recorded of one input: a line of the report."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pipeline.engine.engine import Restoration
+    from pipeline.video.device import Account
+
+Status = Literal["pending", "done", "skipped", "failed", "refused", "ignored"]
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How near an input's pictures come to its reference.
+
+    Attributes:
+        reference: The file; None where there is not exactly one.
+        figures: By picture (``bicubic``, ``after STAGE``, ``without STAGE``): ``psnr_rgb`` and ``psnr_y`` in dB,
+            100 for equal pictures, ``ssim_y``, and ``lpips`` where asked for. Empty until they are judged.
+        error: Why they cannot be judged; the restoration is not affected by it.
+    """
+
+    reference: str | None = None
+    reference_sha256: str | None = None
+    figures: dict[str, Figures] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What became of one input.
+
+    Attributes:
+        input: The file as the user gave it.
+        output: The result, relative to the output folder, so that the folder can be moved with its report.
+        seconds: Time spent on this input: reading, computing, judging and writing, without waiting for others.
+        stage_seconds: Computing time by stage.
+        tile: Longest side of the tiles in pixels; 0 for the whole image at once.
+        backends: What ran each stage: ``torch``, ``torch compiled in 9.5 s``, ``ncnn``, ``openvino``, or
+            ``openvino int8|bf16``.
+        chain: Fingerprint of all options and weights that change pixels.
+        weights: SHA-256 of the weights files by stage.
+        fp32_retries: How often a result in half precision was not finite and was computed again.
+        memory_retreats: How often memory ran out and the tile was halved.
+        input_size: Width and height in pixels.
+        quality: Absent where no references were given.
+        frames: Of a film.
+        waiting: Of a film: share of the time in which each step (decode, compute, encode) waited for the others.
+        differs: Of a film: what is not as in its source, a line each.
+        flicker: Of a film: the warping errors (``pipeline.video.flicker``) of source, result and reference.
+    """
+
+    input: str
+    output: str | None
+    status: Status = "pending"
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    tile: int | None = None
+    precision: str | None = None
+    device: str | None = None
+    backends: dict[str, str] = field(default_factory=dict)
+    chain: str = ""
+    weights: dict[str, str] = field(default_factory=dict)
+    fp32_retries: int = 0
+    memory_retreats: int = 0
+    input_sha256: str | None = None
+    output_sha256: str | None = None
+    input_size: tuple[int, int] | None = None
+    output_size: tuple[int, int] | None = None
+    quality: Quality | None = None
+    frames: int | None = None
+    waiting: dict[str, float] = field(default_factory=dict)
+    differs: tuple[str, ...] = ()
+    flicker: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def computed(self, run: Restoration[Any] | Account) -> Record:
+        """Return the record completed by the engine's account of its work."""
+        told = ("tile", "device", "precision", "backends", "fp32_retries", "memory_retreats")
+        seconds = {name: round(seconds, 3) for name, seconds in run.seconds.items()}
+        return replace(self, stage_seconds=seconds, **{name: getattr(run, name) for name in told})
+
+    def spent_since(self, started: float) -> Record:
+        """Return the record with the seconds since then, by ``time.perf_counter``, added."""
+        return replace(self, seconds=round(self.seconds + time.perf_counter() - started, 3))
+
+    def line(self) -> bytes:
+        """Return the record as one line of JSON."""
+        return json.dumps(asdict(self)).encode() + b"\n"
