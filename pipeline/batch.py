@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pipeline.config import ChainConfig, sha256_of
 from pipeline.discover import Job, LeftOut
 from pipeline.engine.device import precisions_as_exact_as
-from pipeline.errors import OutOfSpace, RefusedImage, one_line
+from pipeline.errors import BrokenImage, OutOfSpace, RefusedImage, one_line
 from pipeline.images import Picture
 from pipeline.overlap import Spans, ahead, worker
 from pipeline.pictures import PictureJobs
@@ -162,6 +162,8 @@ class Batch:
 
     def _read(self, job: Job, record: Record) -> Work | Record:
         started, jobs = time.perf_counter(), self._jobs_like(job)
+        if not (job.source.is_dir() if job.kind == "frames" else job.source.is_file()):
+            raise BrokenImage("is not a file, or a link to nothing")
         record = self._compare(replace(record, input_sha256=jobs.input_hash(job)), job.target)
         record, content = jobs.open(job, record, self.report)
         record = record.spent_since(started)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.alpha import restored_like, visible_pixels
 from pipeline.config import sha256_of
-from pipeline.errors import BrokenImage, RefusedImage, needing_space
+from pipeline.errors import RefusedImage, needing_space
 from pipeline.images import Picture, check_target, read_picture, write_picture
 from pipeline.record import Record
 from pipeline.report import Report
@@ -42,13 +42,7 @@ class PictureJobs:
         return chain
 
     def input_hash(self, job: Job) -> str:
-        """Return the hash of a file.
-
-        Raises:
-            BrokenImage: if it is not there.
-        """
-        if not job.source.is_file():
-            raise BrokenImage("is not a file, or a link to nothing")
+        """Return the hash of a file."""
         return sha256_of(job.source)
 
     def open(self, job: Job, record: Record, report: Report) -> tuple[Record, Picture | None]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.config import sha256_of
 from pipeline.discover import Job, frames_place
 from pipeline.engine.engine import Engine
-from pipeline.errors import BrokenImage, ImageError, one_line
+from pipeline.errors import ImageError, one_line
 from pipeline.evaluation.judge import Judge
 from pipeline.record import Quality, Record
 from pipeline.report import Report
@@ -58,13 +58,7 @@ class FilmJobs:
         return hashlib.sha256(f"{chain} {self.options.fingerprint()}".encode()).hexdigest()
 
     def input_hash(self, job: Job) -> str:
-        """Return the hash of a file, or of all frames in a folder with their names.
-
-        Raises:
-            BrokenImage: if it is not there.
-        """
-        if not job.source.exists():
-            raise BrokenImage("is not a file, or a link to nothing")
+        """Return the hash of a file, or of all frames in a folder with their names."""
         if job.kind == "video":
             return sha256_of(job.source)
         frames = "".join(f"{path.name} {sha256_of(path)}\n" for path in frame_paths(job.source))

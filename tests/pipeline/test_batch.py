@@ -261,6 +261,15 @@ def test_bad_files_do_not_stop_the_others(tmp_path: Path) -> None:
     assert len((tmp_path / "out/restoration.jsonl").read_text().splitlines()) == 5
 
 
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="the system has no devices among its files")
+@pytest.mark.parametrize("name", ["a.png", "a.mp4"])
+def test_a_device_or_pipe_is_not_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / name).symlink_to("/dev/null")
+    record = restore(tmp_path, films=FilmJobs(VideoOptions()), engine=no_engine)[name]
+    assert (record.status, record.error) == ("failed", "is not a file, or a link to nothing")
+
+
 def test_exceptions_that_nobody_expects_end_one_file_only(tmp_path: Path) -> None:
     paint(tmp_path / "in/a.png", seed=0)
     paint(tmp_path / "in/b.png", seed=1)
