@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from pipeline.engine.device import half_dtype
+from pipeline.engine.stand_in import StandIn
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -111,13 +112,16 @@ def forget_compiled(chain: Chain, device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)  # a graph must not go while it runs
     for stage in chain.stages:
-        if forget := getattr(stage, "forget", None):
-            forget()
+        if isinstance(stage, StandIn):
+            stage.forget()
 
 
 def names_of_backends(chain: Chain) -> dict[str, str]:
     """Return what runs each stage, by the stage's name."""
-    return {name: getattr(stage, "label", "torch") for name, stage in zip(chain.names, chain.stages, strict=True)}
+    return {
+        name: stage.label if isinstance(stage, StandIn) else "torch"
+        for name, stage in zip(chain.names, chain.stages, strict=True)
+    }
 
 
 def _obstacle(name: str, device: torch.device, precision: str) -> str:

@@ -26,6 +26,7 @@ from torch.utils._pytree import tree_leaves
 
 from pipeline.engine.device import cudnn_flags
 from pipeline.engine.memory import is_out_of_memory
+from pipeline.engine.stand_in import StandIn
 from stages.layers import polyphase_filters
 from stages.stage import Stage
 
@@ -176,7 +177,7 @@ def _capturing_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
 
 
-class CompiledStage(Stage):
+class CompiledStage(StandIn):
     """A stage that is compiled for a shape once that has come ``frequent`` times.
 
     Every shape is compiled as it is, not padded to a common one: a network answers differently beside a border.
@@ -188,9 +189,7 @@ class CompiledStage(Stage):
     """
 
     def __init__(self, original: Stage, frequent: int, compile: Callable[[Stage, Tensor], Run] = compile_stage) -> None:
-        super().__init__()
-        self.scale, self.multiple_of, self.halo = original.scale, original.multiple_of, original.halo
-        self.original = original
+        super().__init__(original)
         self._frequent = frequent
         self._compile = compile
         self._met: Counter[tuple[object, ...]] = Counter()

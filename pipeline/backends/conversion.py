@@ -26,6 +26,7 @@ from torch import Tensor
 
 from pipeline.backends.model_cache import ConversionError, ModelCache
 from pipeline.backends.photos import comparison_photos
+from pipeline.engine.stand_in import StandIn
 from pipeline.tiling import round_up
 from stages.stage import Stage
 
@@ -40,7 +41,7 @@ Run = Callable[[Images], Images]
 """Runs a network on ``(B, 3, H, W)`` in float32; the caller owns the result."""
 
 
-class ConvertedStage(Stage):
+class ConvertedStage(StandIn):
     """A stage whose network is run by another engine than torch.
 
     Args:
@@ -50,11 +51,14 @@ class ConvertedStage(Stage):
     """
 
     def __init__(self, original: Stage, run: Run, label: str) -> None:
-        super().__init__()
-        self.scale, self.multiple_of, self.halo = original.scale, original.multiple_of, original.halo
-        self.original = original
-        self.label = label
+        super().__init__(original)
         self._run = run
+        self._label = label
+
+    @property
+    def label(self) -> str:
+        """The engine's name."""
+        return self._label
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the restored image, as ``original`` would."""

@@ -7,6 +7,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
+from pipeline.engine.stand_in import StandIn
 from stages.foreign import Spandrel
 from stages.stage import Stage
 
@@ -14,7 +15,7 @@ from stages.stage import Stage
 _HALVED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 
-class HalfWeights(Stage):
+class HalfWeights(StandIn):
     """A stage with a second copy of its weights, so that autocast need not cast them; the result is the same.
 
     Args:
@@ -23,9 +24,7 @@ class HalfWeights(Stage):
     """
 
     def __init__(self, original: Stage, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.scale, self.multiple_of, self.halo = original.scale, original.multiple_of, original.halo
-        self.original = original
+        super().__init__(original)
         self.half_stage = deepcopy(original)
         for module in self.half_stage.modules():
             if isinstance(module, _HALVED):
@@ -40,10 +39,10 @@ class HalfWeights(Stage):
 def with_half_weights(stage: Stage, dtype: torch.dtype) -> Stage:
     """Return the stage with a half-precision copy of its weights.
 
-    Returned as they are: stages that already wrap another, foreign ones, which choose their precision themselves, and
+    Returned as they are: stand-ins for others, foreign ones, which choose their precision themselves, and
     those without anything to halve.
     """
-    if hasattr(stage, "original") or isinstance(stage, Spandrel):
+    if isinstance(stage, StandIn | Spandrel):
         return stage
     can_be_halved = any(isinstance(module, _HALVED) for module in stage.modules())
     return HalfWeights(stage, dtype) if can_be_halved else stage

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from pipeline.engine.stand_in import StandIn
 from pipeline.tiling import TILE_STEP, Footprint, Region, Span, equal_part, needed_regions, round_up
 from stages.stage import Stage
 
@@ -76,7 +77,7 @@ def bytes_per_pixel(stage: Stage, device: torch.device) -> float:
     Found by running it on a small image; infinite if even that does not fit. Memory that an operation takes and
     frees inside itself is not seen. For a stage that another engine runs, torch's need is measured instead.
     """
-    stage = getattr(stage, "original", stage)
+    stage = stage.original if isinstance(stage, StandIn) else stage
     side = round_up(SMALLEST_TILE, stage.multiple_of)
     try:
         with torch.inference_mode(), _LiveBytes() as live:
