@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.config import ChainConfig, load_chain_config
 from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError
-from pipeline.tiling import Footprint, total_halo, total_multiple_of, total_scale
+from pipeline.tiling import Footprint, scales_after, total_halo, total_multiple_of, total_scale
 from stages.layers import BICUBIC_HALO, bicubic_upscale
 from stages.stage import LearnedStageConfig, Stage, StageConfig
 from stages.weights import WeightsError, load_weights
@@ -30,6 +30,7 @@ class Chain:
         names: Each stage's tag, numbered from the second of a kind (``dncnn``, ``dncnn_2``).
         strengths: Each stage's blend of output (1) and input (0).
         footprints: What each stage asks of its input, its strength taken into account.
+        scales: How much larger than the image each stage's output is, by the stage's name.
         scale: Output pixels per input pixel and axis.
         multiple_of: What the image's height and width are padded to.
         halo: Radius, in pixels of the image, of everything that one output pixel depends on; None where it is
@@ -42,6 +43,7 @@ class Chain:
         self.stages = tuple(stage.eval().fuse() for stage in stages)
         self.strengths = tuple(stage.strength for stage in config.stages)
         self.footprints = tuple(map(_footprint, self.stages, self.strengths))
+        self.scales = dict(zip(self.names, scales_after(self.footprints), strict=True))
         self.scale = total_scale(self.footprints)
         self.multiple_of = total_multiple_of(self.footprints)
         self.halo = total_halo(self.footprints)

@@ -14,7 +14,7 @@ from pipeline.engine.canvas import Canvas
 from pipeline.engine.device import Stopwatch, computing
 from pipeline.engine.transfer import Download, down
 from pipeline.errors import RestorationError
-from pipeline.tiling import Region, needed_regions, scales_after, split
+from pipeline.tiling import Region, needed_regions, split
 
 if TYPE_CHECKING:
     from pipeline.chain import Chain
@@ -45,7 +45,6 @@ class Attempt:
         self.device = device
         self.precision = precision
         self.canvas = canvas
-        self.scales = dict(zip(chain.names, scales_after(chain.footprints), strict=True))
         self.stopwatch = Stopwatch(device)
         self.fp32_retries = 0
 
@@ -98,7 +97,7 @@ class Attempt:
                         finite[name] = image.sum().isfinite()
                         image = image.clamp(0, 1)
                 if name in self.canvas.made:
-                    painted = tile.scaled(self.scales[name])
+                    painted = tile.scaled(self.chain.scales[name])
                     puts.append(self.canvas.paint(name, painted, frames, _crop(image, painted, needed)))
             answers = torch.stack(list(finite.values())) if finite else torch.empty(0)
             return _Part(frames, tile, list(finite), down(answers), puts)

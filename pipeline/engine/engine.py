@@ -19,7 +19,6 @@ from pipeline.engine.memory import bytes_per_pixel, half_of, is_out_of_memory, l
 from pipeline.engine.pixels import checked
 from pipeline.errors import ConfigError, OutOfMemory
 from pipeline.pixels import Pixels
-from pipeline.tiling import scales_after
 
 if TYPE_CHECKING:
     from pipeline.chain import Chain
@@ -113,9 +112,9 @@ class Engine:
             RestorationError: if a stage's result is not finite even in fp32.
         """
         pixels = checked(pixels)
-        names = self.chain.names[0 if keep_stages else -1 :]
+        scales = self._scales(self.chain.names[0 if keep_stages else -1 :])
         precision = choose_precision(self.precision, self.device, pixels.dtype)
-        return self._run(lambda: PixelCanvas(pixels, self._scales(names), self.device), precision, keep_stages)
+        return self._run(lambda: PixelCanvas(pixels, scales, self.device), precision, keep_stages)
 
     def run_frames(self, frames: Tensor, *, depth: int = 8) -> Restoration[Tensor]:
         """Restore frames that are on the device, and leave the results there.
@@ -171,8 +170,7 @@ class Engine:
         )
 
     def _scales(self, names: Sequence[str]) -> dict[str, int]:
-        scales = dict(zip(self.chain.names, scales_after(self.chain.footprints), strict=True))
-        return {name: scales[name] for name in names}
+        return {name: self.chain.scales[name] for name in names}
 
     def _first_size(self, frames: int, height: int, width: int) -> tuple[int, int]:
         """Return how many frames and which tile to begin with: as many whole frames as fit, else tiles of one."""
