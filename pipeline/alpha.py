@@ -12,12 +12,10 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-import torch
 
-from pipeline.engine.pixels import to_pixels, to_tensor
+from pipeline.engine.pixels import enlarged
 from pipeline.images.picture import Picture
 from pipeline.pixels import Pixels
-from stages.layers import bicubic_upscale
 
 
 def visible_pixels(picture: Picture) -> Pixels:
@@ -42,7 +40,7 @@ def restored_like(picture: Picture, pixels: Pixels) -> Picture:
     """
     if picture.alpha is None:
         return replace(picture, pixels=pixels)
-    alpha = _enlarged(picture.alpha, pixels.shape[0] // picture.pixels.shape[0])
+    alpha = enlarged(picture.alpha, pixels.shape[0] // picture.pixels.shape[0])
     if (colour := _hidden_colour(picture.pixels, picture.alpha)) is not None:
         pixels = pixels.copy()
         pixels[alpha == 0] = colour
@@ -56,8 +54,3 @@ def _hidden_colour(pixels: Pixels, alpha: Pixels) -> Pixels | None:
         return None
     colours = pixels[hidden]
     return colours[0] if (colours == colours[0]).all() else None
-
-
-def _enlarged(plane: Pixels, scale: int) -> Pixels:
-    image = bicubic_upscale(to_tensor(plane, torch.device("cpu"))[:, :1], scale)
-    return to_pixels(image.clamp(0, 1), plane.dtype, gray=True)

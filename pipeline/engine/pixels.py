@@ -15,6 +15,7 @@ from torch import Tensor
 from pipeline.engine.transfer import down, up
 from pipeline.pixels import Pixels, white
 from pipeline.tiling import Region
+from stages.layers import bicubic_upscale
 
 # Torch only stores uint16, and Metal does not even do that, so 16 bits travel as int32.
 _CARRIERS = {"uint8": torch.uint8, "uint16": torch.int32, "float32": torch.float32}
@@ -72,6 +73,14 @@ def to_pixels(image: Tensor, dtype: np.dtype[Any], *, gray: bool) -> Pixels:
     Gray is the plain mean of the channels: three equally good estimates of one value, not three colours.
     """
     return begin_download(image, dtype, gray=gray)()
+
+
+def enlarged(pixels: Pixels, scale: int) -> Pixels:
+    """Return pixels bicubically enlarged by a whole factor, on the CPU; same dtype, gray stays gray."""
+    image = to_tensor(pixels, torch.device("cpu"))
+    gray = pixels.ndim == 2
+    larger = bicubic_upscale(image[:, :1] if gray else image, scale)
+    return to_pixels(larger.clamp(0, 1), pixels.dtype, gray=gray)
 
 
 def begin_download(image: Tensor, dtype: np.dtype[Any], *, gray: bool) -> Callable[[], Pixels]:

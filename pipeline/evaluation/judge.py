@@ -25,14 +25,13 @@ from pipeline.alpha import visible_pixels
 from pipeline.chain import Chain
 from pipeline.config import sha256_of
 from pipeline.engine.engine import Engine
-from pipeline.engine.pixels import to_pixels, to_tensor
+from pipeline.engine.pixels import enlarged, to_tensor
 from pipeline.errors import BrokenImage, ConfigError, ImageError, RefusedImage, one_line
 from pipeline.evaluation.lpips import Lpips
 from pipeline.evaluation.metrics import measured, psnr_rgb, psnr_y, ssim_y
 from pipeline.images import READABLE, read_picture
 from pipeline.pixels import Pixels
 from pipeline.record import Figures, Quality
-from stages.layers import bicubic_upscale
 
 _CPU = torch.device("cpu")
 
@@ -162,9 +161,3 @@ def _read_reference(path: Path, pixels: Pixels, scale: int) -> Pixels:
             f"the size of the result; the input is {pixels.shape[1]}x{pixels.shape[0]}"
         )
     return clean
-
-
-def enlarged(pixels: Pixels, scale: int) -> Pixels:
-    """Return pixels as they are judged: bicubically enlarged by a whole factor, same dtype and channels."""
-    image = bicubic_upscale(to_tensor(pixels, _CPU), scale)
-    return to_pixels(image.clamp(0, 1), pixels.dtype, gray=pixels.ndim == 2)

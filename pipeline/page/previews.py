@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pyvips
 
-from pipeline.evaluation.judge import enlarged
+from pipeline.engine.pixels import enlarged
 from pipeline.images import Picture
 from pipeline.images.metadata import Metadata, attach
 from pipeline.images.writer import as_vips, quantised
