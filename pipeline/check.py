@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.chain import Chain
 from pipeline.config import load_chain_config
 from pipeline.errors import ConfigError
+from stages.profile import count_parameters
 
 
 def check_chains(paths: Iterable[Path], strengths: Mapping[str, float]) -> list[str]:
@@ -33,9 +34,8 @@ def check_chains(paths: Iterable[Path], strengths: Mapping[str, float]) -> list[
 def _describe(chain: Chain) -> Iterable[str]:
     width = max(map(len, chain.names))
     for name, stage, strength in zip(chain.names, chain.stages, chain.strengths, strict=True):
-        parameters = sum(parameter.numel() for parameter in stage.parameters())
         demands = _demands(stage.scale, stage.halo, stage.multiple_of)
-        yield f"{name:<{width}}  {demands}, strength {strength:g}, {parameters / 1e6:.2f} M parameters"
+        yield f"{name:<{width}}  {demands}, strength {strength:g}, {count_parameters(stage) / 1e6:.2f} M parameters"
 
 
 def _demands(scale: int, halo: int | None, multiple_of: int) -> str:

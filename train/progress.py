@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from stages.layers import bicubic_upscale
+from stages.profile import count_parameters
 from stages.stage import Stage
 from train.source import ValidationImages
 from train.task import capped_psnr
@@ -67,7 +68,7 @@ def progress_of(best: ModelCheckpoint) -> list[L.Callback]:
 def tell_start(stage: Stage, images: ValidationImages, scale: int, trainer: L.Trainer, data_name: str) -> None:
     """Print the network, its data, and the PSNR of the degraded images, which it has to beat."""
     start = [capped_psnr(bicubic_upscale(degraded, scale), clean).item() for degraded, clean in images.samples]
-    count = sum(parameter.numel() for parameter in stage.parameters())
+    count = count_parameters(stage)
     tell(f"{type(stage).__name__}: {count:,} parameters, {trainer.precision} on {trainer.strategy.root_device}")
     tell(f"learning from {data_name}; validating on {len(images)}, {sum(start) / len(start):.2f} dB as they are given")
 
