@@ -27,7 +27,7 @@ from pipeline.yaml_config import read_yaml
 from stages.stage import Section
 from train.data import read_rgb
 from train.degradations import average_frames, quantise
-from train.layouts import IMAGE_SUFFIXES
+from train.layouts import images_below
 from train.recipe import Recipe, degrade, scale
 
 log = logging.getLogger(__name__)
@@ -106,8 +106,7 @@ def find_windows(source: Path, target: Path, recipe: DegradedSet) -> list[tuple[
         FileNotFoundError: if there is nothing below ``source``.
         ValueError: if two files would become the same PNG.
     """
-    paths = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
-    paths = [path for path in paths if not path.resolve().is_relative_to(target.resolve())]
+    paths = [path for path in images_below(source) if not path.resolve().is_relative_to(target.resolve())]
     count = recipe.frames.count if recipe.frames else 1
     windows = [
         tuple(frames[first : first + count])

@@ -77,6 +77,11 @@ def find_files(sources: Iterable[Path], blur: BlurFolder = "blur", scale: int = 
     return Files(tuple(clean), tuple(pairs))
 
 
+def images_below(folder: Path) -> list[Path]:
+    """Return all images in a folder and the folders below it, sorted."""
+    return [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
 def scene_of(clean: Path) -> Path:
     """Return what must stay on one side of a split: the folder of a video's frames, or an image that stands alone."""
     folder = clean.parent
@@ -100,17 +105,13 @@ def _files_in(source: Path, blur: BlurFolder, scale: int) -> Files:
 def _files_below(folder: Path, blur: BlurFolder, scale: int) -> Files:
     clean: list[Path] = []
     pairs: list[PathPair] = []
-    for path in _images_below(folder):
+    for path in images_below(folder):
         degraded = _degraded_side(path, blur, scale)
         if degraded is not None and (found := _in_any_format(degraded)):
             pairs.append((found, path))
         elif not _is_degraded(path.relative_to(folder.parent)):
             clean.append(path)
     return Files(tuple(clean), tuple(pairs))
-
-
-def _images_below(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def _degraded_side(clean: Path, blur: BlurFolder, scale: int) -> Path | None:
