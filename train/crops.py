@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from train.data import ImageBlock
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Places(NamedTuple):
@@ -46,7 +46,7 @@ class CropBank:
         if not fits.any():
             raise ValueError(f"none of {len(sizes)} readable images is {crop} pixels high and wide; take smaller crops")
         if not fits.all():
-            log.warning("left out %d images of less than %d pixels", int((~fits).sum()), crop)
+            _log.warning("left out %d images of less than %d pixels", int((~fits).sum()), crop)
         self.crop = crop
         self.oriented = oriented
         self.pixels = images.pixels

@@ -19,7 +19,7 @@ import torch
 from pipeline.engine.memory import free_memory
 from train.layouts import PathPair
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 ImagePair = tuple[np.ndarray, np.ndarray]
 _DECODED_AHEAD = 16
@@ -90,7 +90,7 @@ def read_pairs(pairs: Sequence[PathPair], scale: int = 1) -> Iterator[ImagePair]
         if degraded is None or clean is None:
             continue
         if clean.shape[:2] != (degraded.shape[0] * scale, degraded.shape[1] * scale):
-            log.warning(
+            _log.warning(
                 "left out %s: %d x %d pixels, %s has %d x %d, expected %d times as many",
                 paths[0], *degraded.shape[:2], paths[1], *clean.shape[:2], scale,
             )  # fmt: skip
@@ -157,7 +157,7 @@ def _read_or_warn(path: Path) -> np.ndarray | None:
     try:
         return read_rgb(path)
     except ValueError as error:
-        log.warning("left out: %s", error)
+        _log.warning("left out: %s", error)
         return None
 
 
@@ -168,7 +168,7 @@ def _reduced(side: int, factor: float) -> int:
 def _warn_if_too_large(pixels: int, device: torch.device) -> None:
     needed, free = 3 * pixels, free_memory(device)
     if needed > free:
-        log.warning(
+        _log.warning(
             "the images of --data take %.1f GB when decoded, but %s has %.1f GB of memory free; give fewer or smaller "
             "images if the run breaks off",
             needed / 1e9, device, free / 1e9,

@@ -30,7 +30,7 @@ from train.degradations import average_frames, quantise
 from train.layouts import images_below
 from train.recipe import Recipe, degrade, scale
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class FrameAveraging(Section):
@@ -132,7 +132,7 @@ def write_set(source: Path, target: Path, recipe: DegradedSet, windows: Sequence
         try:
             image = degrade_window(window, name.as_posix(), recipe)
         except ValueError as error:
-            log.warning("left out: %s", error)
+            _log.warning("left out: %s", error)
             continue
         _write_png(target / name.with_suffix(".png"), image)
         files.append(name.as_posix())
