@@ -194,14 +194,13 @@ def card_of(config: TrainingConfig, data_name: str) -> Card:
 
 
 def conclude(run: Run, card: Card) -> Path:
-    """Draw the curves, and export the averaged weights of the best checkpoint with their card.
+    """Export the averaged weights of the best checkpoint with their card, and draw the curves.
 
     Raises:
         RestorationError: if the budget was spent before the first validation.
     """
     if not run.best.is_file():
         raise RestorationError("the run ended before its first validation; give it more time")
-    draw_curves(run.folder)
     checkpoint = torch.load(run.best, map_location="cpu", weights_only=False)  # our own file, just written
     stage = config_from(card).build()
     prefix = "stage."
@@ -209,4 +208,5 @@ def conclude(run: Run, card: Card) -> Path:
     stage.load_state_dict({name.removeprefix(prefix): tensor for name, tensor in state if name.startswith(prefix)})
     path = run.folder / f"{card.config['stage']}.safetensors"
     save_weights(path, stage, card.model_copy(update={"steps": checkpoint["global_step"]}))
+    draw_curves(run.folder)
     return path

@@ -45,7 +45,7 @@ def write_sheet(path: Path, rows: Sequence[Row]) -> None:
     factor = math.ceil(_SMALLEST_CELL / widest)
     cells = [_captioned(row, widest * factor, factor) for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), cv2.copyMakeBorder(np.vstack(cells), 0, 0, 0, _GAP, cv2.BORDER_CONSTANT, value=_WHITE))
+    _write_png(path, cv2.copyMakeBorder(np.vstack(cells), 0, 0, 0, _GAP, cv2.BORDER_CONSTANT, value=_WHITE))
 
 
 def draw_curves(folder: Path) -> None:
@@ -55,7 +55,7 @@ def draw_curves(folder: Path) -> None:
         return
     last = max(points[-1][0] for points in curves.values())
     panels = [_panel(title, {"": points}, max(last, 1)) for title, points in curves.items()]
-    cv2.imwrite(str(folder / "curve.png"), np.vstack(panels))
+    _write_png(folder / "curve.png", np.vstack(panels))
 
 
 def draw_together(path: Path, curves: Mapping[str, Points], title: str) -> None:
@@ -67,7 +67,7 @@ def draw_together(path: Path, curves: Mapping[str, Points], title: str) -> None:
         title: What the axes are.
     """
     last = max(points[-1][0] for points in curves.values())
-    cv2.imwrite(str(path), _panel(title, curves, max(last, 1), height=540))
+    _write_png(path, _panel(title, curves, max(last, 1), height=540))
 
 
 def read_curve(folder: Path, key: str) -> Points:
@@ -79,6 +79,11 @@ def read_curve(folder: Path, key: str) -> Points:
             part = [(int(row["step"]), float(row[key])) for row in csv.DictReader(file) if row.get(key)]
         points = [point for point in points if not part or point[0] < part[0][0]] + part
     return points
+
+
+def _write_png(path: Path, picture: np.ndarray) -> None:
+    """Write BGR bytes; OpenCV itself would not say if it cannot, as on Windows for names beyond ASCII."""
+    path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
 
 
 def _captioned(row: Row, width: int, factor: int) -> np.ndarray:

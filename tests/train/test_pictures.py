@@ -26,6 +26,12 @@ def test_small_images_are_enlarged_for_their_captions(tmp_path: Path) -> None:
     assert read_rgb(tmp_path / "sheet.png").shape[1] >= 3 * 180
 
 
+def test_a_sheet_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "sheet.png").mkdir()
+    with pytest.raises(OSError, match=r"sheet\.png"):
+        write_sheet(tmp_path / "sheet.png", [dict.fromkeys(("degraded", "clean"), torch.rand(1, 3, 16, 24))])
+
+
 def write_log(folder: Path, version: int, rows: list[dict[str, object]]) -> None:
     log = folder / "log" / f"version_{version}" / "metrics.csv"
     log.parent.mkdir(parents=True)
