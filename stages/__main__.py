@@ -167,7 +167,10 @@ def _parse_option(text: str) -> tuple[str, Any]:
     name, separator, value = text.partition("=")
     if not separator:
         raise WeightsError(f"got {text!r}, expected OPTION=VALUE such as depth=17")
-    return name, yaml.safe_load(value)
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise WeightsError(f"got {text!r}, expected OPTION=VALUE with a value in YAML's spelling") from error
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ def test_import_writes_a_file_whose_card_can_be_read(
         (["depth=4", "width=4", "batch_norm=false"], "does not fit this DnCNN"),
         (["depht=3"], "depht"),
         (["depth"], "expected OPTION=VALUE"),
+        (["depth=["], "got 'depth=[', expected OPTION=VALUE with a value in YAML's spelling"),
     ],
 )
 def test_import_refuses_what_does_not_fit(
