@@ -175,8 +175,8 @@ def train(options: argparse.Namespace) -> None:
         devices=options.devices,
     )
     folders = ", ".join(folder.name for folder in options.data)
-    counted = f"{folders}: {len(train_files.clean)} images, {len(train_files.pairs)} pairs"
-    rank_zero_only(print)(fit(config, train_files, validation_files, run, counted))
+    data_name = f"{folders}: {train_files.counted()}"
+    rank_zero_only(print)(fit(config, train_files, validation_files, run, data_name))
 
 
 def compare(options: argparse.Namespace) -> None:

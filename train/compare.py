@@ -133,7 +133,7 @@ def train_once(config: TrainingConfig, train: Files, validation: Files, run: Run
         if spent != str(run.max_time):
             raise ConfigError(f"{run.folder} was trained for {spent}, not {run.max_time}; take another --out")
         return weights
-    fit(config, train, validation, run, f"{len(train.clean)} images, {len(train.pairs)} pairs")
+    fit(config, train, validation, run, train.counted())
     finished.write_text(str(run.max_time), encoding="utf-8")
     return weights
 

@@ -40,6 +40,10 @@ class Files:
     clean: tuple[Path, ...]
     pairs: tuple[PathPair, ...]
 
+    def counted(self) -> str:
+        """Return how many there are: ``12 images, 3 pairs``."""
+        return f"{len(self.clean)} images, {len(self.pairs)} pairs"
+
     def described(self) -> dict[str, int | str]:
         """Return how many there are and a digest of names and sizes, which stays the same if the folders move."""
         found = sorted(f"{path.name} {size}" for path, size in self.sizes().items())
