@@ -163,7 +163,7 @@ def train(options: argparse.Namespace) -> None:
     from train.fit import fit
 
     _prepare()
-    train_files, validation_files = choose_files(options, config)
+    train_files, validation_files = choose_files(options.data, options.val, config)
     run = Run(
         folder=options.out or Path("runs") / options.recipe.stem,
         max_time=options.max_time,
@@ -189,7 +189,7 @@ def compare(options: argparse.Namespace) -> None:
     from train.compare import compare as train_and_judge
 
     _prepare()
-    train_files, validation_files = choose_files(options, next(iter(configs.values())))
+    train_files, validation_files = choose_files(options.data, options.val, next(iter(configs.values())))
     conditions = Conditions(options.out, options.budget, options.device, options.precision)
     train_and_judge(configs, train_files, validation_files, conditions)
 
@@ -203,12 +203,12 @@ def _prepare() -> None:
         warnings.filterwarnings("ignore", message=noise)
 
 
-def choose_files(options: argparse.Namespace, config: TrainingConfig) -> tuple[Files, Files]:
-    """Return what to learn from and what to validate on."""
-    files = find_files(options.data, config.data.blur, config.scale)
-    if not options.val:
+def choose_files(data: list[Path], val: list[Path] | None, config: TrainingConfig) -> tuple[Files, Files]:
+    """Return what to learn from and what to validate on; without ``val``, some of ``data`` is held out."""
+    files = find_files(data, config.data.blur, config.scale)
+    if not val:
         return hold_out(files, config.data.held_out)
-    validation_files = find_files(options.val, config.data.blur, config.scale)
+    validation_files = find_files(val, config.data.blur, config.scale)
     refuse_leakage(files, validation_files)
     return files, validation_files
 
