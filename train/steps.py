@@ -7,18 +7,17 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Generator, Tensor
 
+from stages.stage import Section
 from train import degradations
 
 Range = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
-class Step(BaseModel, ABC):
+class Step(Section, ABC):
     """One degradation with the ranges that its parameters are drawn from, evenly, for every image."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     probability: float = Field(1.0, ge=0, le=1, description="share of the images that it happens to")
 
