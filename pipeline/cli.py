@@ -110,7 +110,11 @@ def restore(
         found = plan(inputs, output, ext=ext, suffix=suffix, video=films)
         jobs = [entry for entry in found if isinstance(entry, Job)]
         if attention is not None:
+            _refuse_beside_attention({"--reference": reference, "--report": report, "--save-stages": save_stages})
             sys.exit(_inspect(config, attention, device, jobs))
+        for note in video.notes_on_picture_options(jobs, {"--ext": ext, "--save-stages": save_stages}):
+            if not quiet:
+                OUT.print(f"note: {note}")
         ledger_path, page_path = split_paths(report or [], output)
         with (
             reserved(output),
@@ -160,6 +164,11 @@ def _verify(paths: Sequence[Path], chosen: VideoOptions, *, flicker: bool) -> in
     return verify_films(paths, chosen, OUT, flicker=flicker)
 
 
+def _refuse_beside_attention(given: Mapping[str, object]) -> None:
+    if idle := [name for name, value in given.items() if value]:
+        raise ConfigError(f"--attention: draws instead of restoring; leave out {' and '.join(idle)}, or --attention")
+
+
 def _inspect(config: ChainConfig, attention: str, device: str, jobs: list[Job]) -> int:
     """Look into a stage for all jobs; return the exit code."""
     from pipeline.images import read_picture
@@ -167,6 +176,10 @@ def _inspect(config: ChainConfig, attention: str, device: str, jobs: list[Job]) 
 
     inspector, failed = Inspector(config, attention, device), False
     for job in jobs:
+        if job.kind != "image":
+            say_error(f"refused: {job.source}: is a film; --attention looks into pictures")
+            failed = True
+            continue
         try:
             told = inspector.inspect(read_picture(job.source).pixels, Path(f"{job.target}.attention"))
         except RestorationError as error:

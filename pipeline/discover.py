@@ -149,7 +149,8 @@ def _wrong_options(output: Path, ext: str | None, suffix: str) -> Iterator[str]:
     elif output.suffix.lower() in READABLE | VIDEOS and not output.exists():
         yield f"--output: got the file name {output}, expected a folder; file names follow the inputs'"
     if ext is not None and _dotted(ext) not in WRITABLE:
-        yield f"--ext: got {ext!r}, expected one of {', '.join(sorted(name[1:] for name in WRITABLE))}"
+        films = "; what films become is told by --container" if _dotted(ext) in VIDEOS else ""
+        yield f"--ext: got {ext!r}, expected one of {', '.join(sorted(name[1:] for name in WRITABLE))}{films}"
     if "\0" in suffix or Path(f"name{suffix}").name != f"name{suffix}":
         yield f"--suffix: got {suffix!r}, expected a part of a file name, such as _x2"
 

@@ -71,7 +71,7 @@ Profile = Annotated[
 Ext = Annotated[
     str | None,
     typer.Option(
-        help="File type of the results: png, jpg, webp, tif ... By default each input's own, or png.",
+        help="File type of restored pictures: png, jpg, webp, tif ... By default each input's own, or png.",
         rich_help_panel=_RESULT,
     ),
 ]

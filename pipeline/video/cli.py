@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,9 +12,14 @@ import typer
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pipeline.discover import Job
     from pipeline.video.options import VideoOptions
 
 _PANEL = "Video"
+_FOR_PICTURES = {
+    "--ext": "names the file type of pictures; what films become is told by --container",
+    "--save-stages": "writes what pictures are after each stage; of films there is only the result",
+}
 
 
 def _option(help_text: str, *names: str, show_default: str | bool = False, metavar: str | None = None) -> Any:
@@ -57,6 +62,23 @@ def parse_video_options(chosen: Mapping[str, Any]) -> VideoOptions:
     names = {field.name for field in fields(VideoOptions)} & chosen.keys()
     given = {name: chosen[name] for name in names if chosen[name] is not None}
     return VideoOptions(**given | {"batch": _parse_batch(chosen["batch"] or "auto")})
+
+
+def notes_on_picture_options(jobs: Sequence[Job], given: Mapping[str, object]) -> Iterator[str]:
+    """Yield what a user has to know of options that do nothing to the films among the inputs.
+
+    Args:
+        jobs: All inputs.
+        given: What was given for ``--ext`` and ``--save-stages``; what is false was not.
+
+    Raises:
+        ConfigError: if there are no pictures to which such an option could do anything.
+    """
+    kinds = {job.kind == "image" for job in jobs if job.target is not None}
+    told = [f"{name}: {_FOR_PICTURES[name]}" for name, value in given.items() if value and False in kinds]
+    if True not in kinds and told:
+        raise ConfigError("\n".join(f"{text}. All inputs are films, so leave it out" for text in told))
+    yield from told
 
 
 def _parse_batch(text: str) -> int | Literal["auto"]:

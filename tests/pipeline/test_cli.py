@@ -208,6 +208,7 @@ def test_check_tells_the_mistakes_of_all_chains(run: Run) -> None:
         (("--profile", "64", "chain.yaml"), "--profile: got the size '64', expected WIDTHxHEIGHT"),
         ((*RESTORE, "--attention", "unet"), "--attention: the chain has no stage 'unet'"),
         ((*RESTORE, "--ext", "exe"), "--ext: got 'exe', expected one of"),
+        ((*RESTORE, "--ext", "mkv"), "webp; what films become is told by --container"),
         ((*RESTORE, "--nonsense"), "--nonsense"),
     ],
 )

@@ -8,10 +8,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 import pipeline.video.restore
 from pipeline.cli import main
+from stages.dncnn import DnCNNConfig
+from stages.weights import Card, save_weights
 from tests.pipeline.video import clips
 
 Run = Callable[..., tuple[int, str, str]]
@@ -100,6 +104,33 @@ def test_verifying_wants_two_files_that_are_films(run: Run) -> None:
     )
     code, _, err = run("--verify", "sound.m4a", "sound.m4a")
     assert (code, err) == (1, "the source sound.m4a holds no film that can be decoded, only audio\n")
+
+
+def test_options_for_pictures_are_told_to_do_nothing_to_films(run: Run) -> None:
+    clips.one_frame(Path("film"))
+    code, out, err = run("film.mp4", *RESTORE, "--ext", "png", "--save-stages")
+    assert (code, out) == (2, "")
+    assert "--ext: names the file type of pictures; what films become is told by --container. All inputs" in err
+    assert "--save-stages: writes what pictures are after each stage; of films there is only the result. All" in err
+    assert not Path("out").exists()
+    cv2.imwrite("photo.png", np.zeros((8, 8, 3), np.uint8))
+    code, out, err = run("film.mp4", "photo.png", *RESTORE, "--save-stages")
+    assert (code, err) == (0, "")
+    assert out.startswith("note: --save-stages: writes what pictures are")
+    assert Path("out/photo.png.stages").is_dir()
+    assert run("film.mp4", "photo.png", *RESTORE, "--save-stages", "--quiet") == (0, "", "")
+
+
+def test_attention_is_for_pictures(run: Run) -> None:
+    clips.one_frame(Path("film"))
+    save_weights(Path("tiny.safetensors"), (stage := DnCNNConfig(depth=3, width=4)).build(), Card(config=vars(stage)))
+    Path("chain.yaml").write_text("stages:\n  - {stage: dncnn, weights: tiny.safetensors}\n")
+    look = ("-o", "out", "-c", "chain.yaml", "--device", "cpu", "--attention", "dncnn")
+    assert run("film.mp4", *look) == (1, "", "refused: film.mp4: is a film; --attention looks into pictures\n")
+    Path("clean").mkdir()
+    code, _, err = run("film.mp4", *look, "--reference", "clean", "--report", "page.html")
+    told = "--attention: draws instead of restoring; leave out --reference and --report, or --attention\n"
+    assert (code, err) == (2, told)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="how threads wait differs between systems")
