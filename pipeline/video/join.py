@@ -15,7 +15,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from pipeline.errors import BrokenVideo
+from pipeline.errors import BrokenVideo, needing_space
 from pipeline.video.container import OF_THE_FILE, demuxed, film_of, open_video
 from pipeline.video.options import FORMATS
 from pipeline.video.probe import Footage
@@ -36,11 +36,12 @@ def join(path: Path, source: Path | None, segments: Sequence[Segment], footage: 
 
     Raises:
         BrokenVideo: if libav cannot write it.
+        OutOfSpace: if the disk is full.
     """
     suffix = path.suffix.lower()
     format_name = FORMATS[suffix.removeprefix(".")]
     try:
-        with ExitStack() as stack:
+        with needing_space(), ExitStack() as stack:
             first = stack.enter_context(open_video(segments[0].path))
             given = None if source is None else stack.enter_context(open_video(source))
             flags = {} if suffix == ".mkv" else {"movflags": "faststart", "movie_timescale": _timescale(footage, given)}

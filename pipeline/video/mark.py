@@ -6,6 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
+from pipeline.errors import needing_space
+
 _MARK = ".job.json"
 
 
@@ -20,7 +22,12 @@ def was_marked(folder: Path) -> bool:
 
 
 def mark_anew(folder: Path, job: str) -> None:
-    """Make a folder for a job; what was in it is removed."""
+    """Make a folder for a job; what was in it is removed.
+
+    Raises:
+        OutOfSpace: if the disk is full.
+    """
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / _MARK).write_text(json.dumps(job), encoding="utf-8")
+    with needing_space():
+        folder.mkdir(parents=True)
+        (folder / _MARK).write_text(json.dumps(job), encoding="utf-8")

@@ -20,7 +20,7 @@ from pathlib import Path
 import av
 
 from pipeline.config import sha256_of
-from pipeline.errors import BrokenVideo
+from pipeline.errors import BrokenVideo, needing_space
 from pipeline.video.colour import YUV
 from pipeline.video.container import film_of, open_video
 from pipeline.video.encoder import add_film
@@ -68,10 +68,11 @@ def write_segment(
 
     Raises:
         BrokenVideo: if what is read back is not what was written.
+        OutOfSpace: if the disk is full.
     """
     shown: list[Shown] = []
     try:
-        with av.open(str(path), "w", format="matroska") as container:
+        with needing_space(), av.open(str(path), "w", format="matroska") as container:
             stream = add_film(container, footage, layout, scale, options)
             for frame, when in frames:
                 frame.pts, frame.time_base = len(shown), 1 / footage.rate
@@ -87,16 +88,21 @@ def write_segment(
 
 
 def commit(path: Path, shown: tuple[Shown, ...], order: tuple[int, ...], notes: Iterable[str]) -> Segment:
-    """Bring a segment safely to the disk, and its JSON last."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+    """Bring a segment safely to the disk, and its JSON last.
+
+    Raises:
+        OutOfSpace: if the disk is full.
+    """
     segment = Segment(path, shown, order, tuple(notes), sha256_of(path))
     temporary = path.with_suffix(".writing")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(dataclasses.asdict(segment) | {"path": path.name}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path.with_suffix(".json"))
+    with needing_space():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(dataclasses.asdict(segment) | {"path": path.name}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path.with_suffix(".json"))
     return segment
 
 

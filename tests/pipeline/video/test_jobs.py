@@ -15,7 +15,7 @@ from pipeline.chain import Chain
 from pipeline.config import ChainConfig
 from pipeline.discover import plan
 from pipeline.engine.engine import Engine
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, OutOfSpace
 from pipeline.evaluation.judge import Judge
 from pipeline.record import Record
 from pipeline.report import Report
@@ -220,6 +220,25 @@ def test_a_stopped_film_goes_on_and_is_the_same(film, tmp_path, codec):
     assert "the first 6 frames were there from a run that had not ended" in record.notes
     assert packets(tmp_path / "out/film.mkv") == whole
     assert files(tmp_path / "out") == {"film.mkv", "restoration.jsonl"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+@pytest.mark.parametrize("where", ["00001.mkv", "film.mkv"])
+def test_a_full_disk_ends_the_run_and_keeps_what_is_there(film, tmp_path, where):
+    film("film.mkv")
+    full = tmp_path / "out/.film.mkv.partial" / where
+
+    def fill(job, progress):
+        if progress.fresh == 2:
+            full.symlink_to("/dev/full")
+
+    with pytest.raises(OutOfSpace, match="no space left on the disk"):
+        restore(tmp_path, "film.mkv", codec="ffv1", segment=3, watch=fill)
+    full.unlink()
+    (record,) = restore(tmp_path, "film.mkv", codec="ffv1", segment=3)
+    assert (record.status, record.frames) == ("done", 12)
+    there = 3 if where == "00001.mkv" else 12
+    assert f"the first {there} frames were there from a run that had not ended" in record.notes
 
 
 def test_segments_of_another_chain_or_input_are_not_used(film, tmp_path):
