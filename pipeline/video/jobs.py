@@ -21,6 +21,7 @@ from pipeline.video.encoder import check_codec
 from pipeline.video.films import Film, FrameFolder, VideoFile, frame_paths, parse_fps
 from pipeline.video.flicker import flicker_of_files
 from pipeline.video.frame_output import FrameOutput
+from pipeline.video.mark import unmark
 from pipeline.video.options import READABLE, VideoOptions
 from pipeline.video.restore import FilmRestoration, Progress
 
@@ -96,7 +97,7 @@ class FilmJobs:
         """
         folder, frames = partial_folder(job.target), self._frame_output(job, record)
         if frames is not None and not frames.begin():
-            shutil.rmtree(folder, ignore_errors=True)  # segments whose frames are not there
+            unmark(folder)  # the frames of its segments are not there
         restored = FilmRestoration(
             film,
             engine,

@@ -21,6 +21,11 @@ def was_marked(folder: Path) -> bool:
     return (folder / _MARK).is_file()
 
 
+def unmark(folder: Path) -> None:
+    """Leave a folder, if it is there, to no job."""
+    (folder / _MARK).unlink(missing_ok=True)
+
+
 def mark_anew(folder: Path, job: str) -> None:
     """Make a folder for a job; what was in it is removed.
 

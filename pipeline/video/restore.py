@@ -42,6 +42,7 @@ from pipeline.video.window import window_of
 
 _AHEAD = 2
 _AHEAD_OF_ENCODER = 8
+_DROPPED = "what a run with another chain, other options or another input had begun was dropped"
 _MUCH = 0.5  # seconds by which a film may be shorter than sound beside it
 
 
@@ -125,6 +126,8 @@ class FilmRestoration:
         self.window = window_of(self.footage.begin, options.start, options.duration)
         self.notes: dict[str, None] = {}
         if not is_marked(folder, job):
+            if any(folder.glob("[0-9]*.json")):
+                self.notes[_DROPPED] = None
             mark_anew(folder, job)
 
     def run(self, target: Path) -> Restored:

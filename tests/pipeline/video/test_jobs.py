@@ -323,8 +323,9 @@ def test_segments_whose_frames_were_not_written_are_not_used(film, tmp_path):
     film("film.mkv")
     with pytest.raises(KeyboardInterrupt):
         restore(tmp_path, "film.mkv", segment=3, watch=stop_at(8))
-    restore(tmp_path, "film.mkv", frames_out=tmp_path / "frames", segment=3)
+    (record,) = restore(tmp_path, "film.mkv", frames_out=tmp_path / "frames", segment=3)
     assert len(pictures(tmp_path / "frames")) == 12
+    assert "what a run with another chain, other options or another input had begun was dropped" in record.notes
 
 
 def test_frames_of_two_films_do_not_share_a_folder(film, tmp_path):
