@@ -21,6 +21,8 @@ from pipeline.video.probe import Footage
 
 # Which option of an encoder takes HDR data, and how it writes them.
 _HDR = {"libx265": "x265-params", "libx264": "x264-params", "libsvtav1": "svtav1-params"}
+# These refuse odd sides along which chroma is halved.
+_EVEN_ONLY = frozenset({"libx264", "libx265"})
 _GLOBAL_HEADER = 1 << 22
 os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 tells its settings for every segment
 
@@ -66,14 +68,17 @@ def _held_by(container: str) -> set[str]:
         return trial.supported_codecs
 
 
-def layout_for(footage: Footage, options: VideoOptions) -> YUV:
+def layout_for(footage: Footage, options: VideoOptions, scale: int) -> YUV:
     """Return the planes of the result: what was chosen, else the source's own or the nearest the encoder takes."""
     own = footage.layout
     if options.pix_fmt is not None:
         depth, halved = shape_of(options.pix_fmt)
         return YUV(depth, own.matrix, own.full_range, halved)
     formats = [known.name for known in av.Codec(options.codec, "w").video_formats or ()]
-    depth, halved = min(map(shape_of, filter(_is_workable, formats)), key=lambda shape: _loss(own, *shape))
+    shapes = [shape_of(name) for name in formats if _is_workable(name)]
+    width, height = (side * scale for side in footage.size)
+    taken = [shape for shape in shapes if options.codec not in _EVEN_ONLY or _divides(shape[1], height, width)]
+    depth, halved = min(taken or shapes, key=lambda shape: _loss(own, *shape))
     return YUV(depth, own.matrix, own.full_range, halved)
 
 
@@ -102,6 +107,10 @@ def _is_workable(name: str) -> bool:
         return False
     depth, halved = shape_of(name)
     return pix_fmt_of(YUV(depth, 1, False, halved)) == name
+
+
+def _divides(halved: tuple[bool, bool], height: int, width: int) -> bool:
+    return not ((halved[0] and height % 2) or (halved[1] and width % 2))
 
 
 def _loss(own: YUV, depth: int, halved: tuple[bool, bool]) -> tuple[int, int, int]:

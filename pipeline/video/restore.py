@@ -121,7 +121,7 @@ class FilmRestoration:
         self.folder = folder
         self.save = save
         self.tell = tell
-        self.layout = layout_for(self.footage, options)
+        self.layout = layout_for(self.footage, options, engine.chain.scale)
         self.device_step = DeviceStep(engine, film, self.layout, keep_pixels=save is not None)
         self.window = window_of(self.footage.begin, options.start, options.duration)
         self.notes: dict[str, None] = {}

@@ -25,6 +25,7 @@ from pipeline.video.colour import YUV
 from pipeline.video.container import film_of, open_video
 from pipeline.video.encoder import add_film
 from pipeline.video.options import VideoOptions
+from pipeline.video.planes import pix_fmt_of
 from pipeline.video.probe import Footage
 
 
@@ -80,7 +81,9 @@ def write_segment(
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
     except av.FFmpegError as error:
-        raise BrokenVideo(f"cannot be encoded by {options.codec}: {error.strerror}") from error
+        width, height = (side * scale for side in footage.size)
+        what = f"cannot be encoded by {options.codec} with {width} x {height} pixels in {pix_fmt_of(layout)}"
+        raise BrokenVideo(f"{what}: {error.strerror}; another --codec or --pix-fmt may take them") from error
     order = tuple(_coded_order(path))
     if sorted(order) != list(range(len(shown))):
         raise BrokenVideo(f"{options.codec} made {len(order)} frames of {len(shown)}")

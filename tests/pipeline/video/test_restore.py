@@ -58,6 +58,23 @@ def test_a_chain_that_does_nothing_returns_the_very_pixels(film, tmp_path, pix_f
         assert (came == expected).all()
 
 
+@pytest.mark.parametrize(("size", "pix_fmt"), [((33, 24), "yuv444p"), ((32, 23), "yuv422p"), ((32, 24), "yuv420p")])
+def test_odd_sides_keep_all_their_pixels(film, tmp_path, size, pix_fmt):
+    source, target = film("in.mkv", codec="ffv1", size=size), tmp_path / "out.mp4"
+    result = restore(source, target, preset="ultrafast")
+    with av.open(str(target)) as made:
+        context = made.streams.video[0].codec_context
+        assert ((context.width, context.height), context.pix_fmt) == (size, pix_fmt)
+    assert (f"yuv420p becomes {pix_fmt}" in result.notes) == (pix_fmt != "yuv420p")
+    assert not [figure for figure in examine(source, target) if figure.is_fault]
+
+
+def test_a_size_that_an_encoder_does_not_take_is_told(film, tmp_path):
+    source = film("in.mkv", codec="ffv1", size=(33, 24))
+    with pytest.raises(BrokenVideo, match=r"by libx264 with 33 x 24 pixels in yuv420p: .*; another --codec"):
+        restore(source, tmp_path / "out.mp4", pix_fmt="yuv420p")
+
+
 @pytest.mark.parametrize("start", [0, 12800])
 @pytest.mark.parametrize("segment", [4, 250])
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
