@@ -17,6 +17,11 @@ from pipeline.errors import BrokenVideo, RefusedVideo
 OF_THE_FILE = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
 
 
+def address_of(path: Path) -> str:
+    """Return a path as libav has to be given it: of a bare ``10:30.mp4`` it would take ``10`` for a protocol."""
+    return str(path.absolute())
+
+
 def open_video(path: Path) -> InputContainer:
     """Open a file for reading.
 
@@ -24,7 +29,7 @@ def open_video(path: Path) -> InputContainer:
         BrokenVideo: if libav cannot make sense of it.
     """
     try:
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(address_of(path), metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
         raise BrokenVideo(f"cannot be read as a video: {error.strerror or error}") from error
 

@@ -16,7 +16,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from pipeline.errors import BrokenVideo, needing_space
-from pipeline.video.container import OF_THE_FILE, demuxed, film_of, open_video
+from pipeline.video.container import OF_THE_FILE, address_of, demuxed, film_of, open_video
 from pipeline.video.options import FORMATS
 from pipeline.video.probe import Footage
 from pipeline.video.segments import Segment, decoding_times, packets_of
@@ -45,7 +45,7 @@ def join(path: Path, source: Path | None, segments: Sequence[Segment], footage: 
             first = stack.enter_context(open_video(segments[0].path))
             given = None if source is None else stack.enter_context(open_video(source))
             flags = {} if suffix == ".mkv" else {"movflags": "faststart", "movie_timescale": _timescale(footage, given)}
-            out = stack.enter_context(av.open(str(path), "w", format=format_name, options=flags))
+            out = stack.enter_context(av.open(address_of(path), "w", format=format_name, options=flags))
             film, copies = _add_streams(out, film_of(first), given, footage)
             if given is not None:
                 _copy_film_facts(out, given, window)

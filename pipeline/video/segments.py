@@ -22,7 +22,7 @@ import av
 from pipeline.config import sha256_of
 from pipeline.errors import BrokenVideo, needing_space
 from pipeline.video.colour import YUV
-from pipeline.video.container import film_of, open_video
+from pipeline.video.container import address_of, film_of, open_video
 from pipeline.video.encoder import add_film
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import pix_fmt_of
@@ -73,7 +73,7 @@ def write_segment(
     """
     shown: list[Shown] = []
     try:
-        with needing_space(), av.open(str(path), "w", format="matroska") as container:
+        with needing_space(), av.open(address_of(path), "w", format="matroska") as container:
             stream = add_film(container, footage, layout, scale, options)
             for frame, when in frames:
                 frame.pts, frame.time_base = len(shown), 1 / footage.rate

@@ -1,5 +1,6 @@
 """A film through a chain: the very pixels, the very times, and all that lies beside the pictures."""
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -73,6 +74,14 @@ def test_a_size_that_an_encoder_does_not_take_is_told(film, tmp_path):
     source = film("in.mkv", codec="ffv1", size=(33, 24))
     with pytest.raises(BrokenVideo, match=r"by libx264 with 33 x 24 pixels in yuv420p: .*; another --codec"):
         restore(source, tmp_path / "out.mp4", pix_fmt="yuv420p")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file has a colon in its name there")
+def test_a_name_is_not_taken_for_a_protocol(film, tmp_path, monkeypatch):
+    film("10:30.mkv")
+    monkeypatch.chdir(tmp_path)
+    restore(Path("10:30.mkv"), Path("11:00.mp4"))
+    assert len(times(Path("./11:00.mp4").absolute())) == 12
 
 
 @pytest.mark.parametrize("start", [0, 12800])
