@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pipeline.video.container import OF_THE_FILE, demuxed, film_of, open_video
 from pipeline.video.contents import FILM, Chapter, Contents, Film, Head, Times, Track
 from pipeline.video.films import FrameFolder
 from pipeline.video.options import VideoOptions
+from pipeline.video.timecode import timecodes_moved
 from pipeline.video.window import Window, window_of
 
 _UNSAID = 2  # by ISO/IEC 23091-2
@@ -64,7 +66,12 @@ def read_contents(path: Path, *, start: float = 0.0, duration: float | None = No
             if packet.stream.index == stream.index:
                 film.read(packet)
         tracks = tuple(packets[track.index].filled(track) for track in head.tracks)
-        return Contents(replace(head, tracks=tracks), film.film())
+        shown = film.film()
+        if window.begin is not None:
+            moved = partial(timecodes_moved, stream=stream, begin=shown.times.start + window.shift)
+            tracks = tuple(replace(track, metadata=moved(track.metadata)) for track in tracks)
+            head = replace(head, metadata=moved(head.metadata))
+        return Contents(replace(head, tracks=tracks), shown)
 
 
 def read_frames(folder: Path, options: VideoOptions) -> Contents:

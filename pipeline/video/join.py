@@ -20,6 +20,7 @@ from pipeline.video.container import OF_THE_FILE, address_of, demuxed, film_of, 
 from pipeline.video.options import FORMATS
 from pipeline.video.probe import Footage
 from pipeline.video.segments import Segment, decoding_times, packets_of
+from pipeline.video.timecode import timecodes_moved
 from pipeline.video.window import Window
 
 # Of the file that was, not of the film.
@@ -49,6 +50,8 @@ def join(path: Path, source: Path | None, segments: Sequence[Segment], footage: 
             film, copies = _add_streams(out, film_of(first), given, footage)
             if given is not None:
                 _copy_film_facts(out, given, window)
+                if window.begin is not None:
+                    _move_timecodes(out, given, segments[0].shown[0].pts * footage.time_base)
             sources = [_film_packets(film, segments, footage, window)]
             if given is not None:
                 sources.append(_copied_packets(given, copies, window))
@@ -151,6 +154,11 @@ def _copy_film_facts(out: OutputContainer, given: InputContainer, window: Window
     out.metadata.update({key: text for key, text in given.metadata.items() if key.lower() not in OF_THE_FILE})
     if chapters := list(window.chapters(given)):
         out.set_chapters(chapters)
+
+
+def _move_timecodes(out: OutputContainer, given: InputContainer, begin: Fraction) -> None:
+    for told in (out, *out.streams):
+        told.metadata.update(timecodes_moved(told.metadata, film_of(given), begin))
 
 
 def _film_packets(film: VideoStream, segments: Sequence[Segment], footage: Footage, window: Window) -> Iterator[Timed]:

@@ -100,7 +100,7 @@ def probe(path: Path) -> Footage:
             size=(frame.width, frame.height),
             layout=layout,
             colours=colours,
-            rate=_rate(stream),
+            rate=rate_of(stream),
             time_base=stream.time_base,
             begin=Fraction(container.start_time or 0, av.time_base),
             duration=_duration(container, stream),
@@ -128,7 +128,7 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFram
     raise RefusedVideo("holds no frame that can be decoded")
 
 
-def _rate(stream: VideoStream) -> Fraction:
+def rate_of(stream: VideoStream) -> Fraction:
     """Return the average rate, or what libav guesses; some files state that of their clock."""
     told = (stream.average_rate, stream.guessed_rate, stream.base_rate)
     return next((rate for rate in told if rate is not None and 0 < rate <= _FASTEST), Fraction(25))

@@ -146,6 +146,17 @@ def test_a_timecode_is_kept(tmp_path, container):
     assert metadata["timecode"] == "01:02:03:04"
 
 
+@pytest.mark.parametrize("container", ["mp4", "mkv", "mov"])
+def test_the_timecode_of_a_preview_is_that_of_its_first_frame(tmp_path, container):
+    clips.timecode(tmp_path / "film")
+    (record,) = restore(tmp_path, "film.mov", preset="ultrafast", container=container, start=0.1)
+    assert (record.status, record.frames, record.differs) == ("done", 5, ())
+    assert not [note for note in record.notes if " bytes: " in note]
+    with av.open(str(tmp_path / "out" / str(record.output))) as made:
+        metadata = {key.lower(): text for key, text in made.streams.video[0].metadata.items()}
+    assert metadata["timecode"] == "01:02:03:07"
+
+
 def test_sound_that_begins_before_0_is_no_difference_in_matroska(tmp_path):
     clips.rotated(tmp_path / "film")
     (record,) = restore(tmp_path, "film.mp4", preset="ultrafast", container="mkv")

@@ -1,0 +1,34 @@
+"""Timecodes that are moved by frames, with and without numbers that are left out."""
+
+from fractions import Fraction
+
+import pytest
+
+from pipeline.video.timecode import moved_timecode
+
+NTSC = Fraction(30000, 1001)
+
+
+@pytest.mark.parametrize(
+    ("text", "frames", "rate", "expected"),
+    [
+        ("01:02:03:04", 0, Fraction(25), "01:02:03:04"),
+        ("01:02:03:04", 25 * 60 - 4, Fraction(25), "01:03:03:00"),
+        ("23:59:59:24", 1, Fraction(25), "00:00:00:00"),
+        ("00:00:59:29", 1, NTSC, "00:01:00:00"),
+        ("00:00:59;29", 1, NTSC, "00:01:00;02"),
+        ("00:01:59;29", 1, NTSC, "00:02:00;02"),
+        ("00:09:59;29", 1, NTSC, "00:10:00;00"),
+        ("00:00:00;00", 107892, NTSC, "01:00:00;00"),
+        ("00:00:00;00", 17982 * 144, NTSC, "00:00:00;00"),
+        ("00:00:59;59", 1, 2 * NTSC, "00:01:00;04"),
+        ("noon", 5, Fraction(25), "noon"),
+    ],
+)
+def test_a_timecode_is_moved(text: str, frames: int, rate: Fraction, expected: str) -> None:
+    assert moved_timecode(text, frames, rate) == expected
+
+
+def test_no_two_frames_share_a_timecode() -> None:
+    counted = [moved_timecode("00:00:00;00", frames, NTSC) for frames in range(3 * 17982)]
+    assert counted == sorted(set(counted))
