@@ -76,6 +76,7 @@ def _in_order(
             tell(f"a frame that is shown before the one before it, at {_clock(pts, footage)}, is moved behind it")
             pts = shown + 1
         shown = pts
+        _check_size(frame, pts, footage)
         yield Shot(_fitted(frame, footage, deinterlaced), pts, frame.duration or 0, frame.is_corrupt)
 
 
@@ -147,9 +148,14 @@ def _pulled(graph: av.filter.Graph) -> av.VideoFrame | None:
         return None
 
 
-def _fitted(frame: av.VideoFrame, footage: Footage, deinterlaced: bool) -> av.VideoFrame:
+def _check_size(frame: av.VideoFrame, pts: int, footage: Footage) -> None:
     if (frame.width, frame.height) != footage.size:
-        raise RefusedVideo(f"changes its size to {frame.width} x {frame.height}, expected one size in a film")
+        before, after = (f"{width} x {height}" for width, height in (footage.size, (frame.width, frame.height)))
+        change = f"changes its size from {before} to {after} at {_clock(pts, footage)}"
+        raise RefusedVideo(f"{change}, expected one size in a film; cut it there, and restore its parts")
+
+
+def _fitted(frame: av.VideoFrame, footage: Footage, deinterlaced: bool) -> av.VideoFrame:
     if frame.interlaced_frame and not deinterlaced:
         raise RefusedVideo("is interlaced; restore it with --deinterlace")
     wanted = pix_fmt_of(footage.layout)

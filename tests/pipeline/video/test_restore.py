@@ -232,6 +232,15 @@ def test_a_file_that_was_cut_off_gives_the_frames_that_are_there(film, tmp_path)
     assert times(target) == times(source) != []
 
 
+def test_a_change_of_size_is_told_with_its_time(film, tmp_path):
+    first = film("first.ts", options={"preset": "ultrafast"})
+    later = film("later.ts", options={"preset": "ultrafast"}, size=(48, 32), times=range(12 * 512, 24 * 512, 512))
+    both = tmp_path / "both.ts"
+    both.write_bytes(first.read_bytes() + later.read_bytes())
+    with pytest.raises(RefusedVideo, match=r"from 32 x 24 to 48 x 32 at \d\.\d{3} s, expected one size"):
+        restore(both, tmp_path / "out.mp4")
+
+
 def test_interlaced_films_are_refused_or_deinterlaced(film, tmp_path):
     source = film("in.mkv", options={"flags": "+ildct+ilme", "x264-params": "tff=1"}, size=(64, 64))
     with pytest.raises(RefusedVideo, match="is interlaced; restore it with --deinterlace"):
