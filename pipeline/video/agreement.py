@@ -6,12 +6,16 @@ of the coarser clock apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from pipeline.video.contents import Times
+
+_NOTHING = "nothing"
+_FEW = 3
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,17 @@ class Figure:
         """Return a line for a user."""
         told = f"{self.name}: {self.came}, expected {self.expected}"
         return f"{told}; {self.obstacle}" if self.obstacle else told
+
+
+def folded(figures: Sequence[Figure]) -> list[str]:
+    """Return a line for each figure, but only one where many are missing for the same reason."""
+    missing: dict[str, list[str]] = defaultdict(list)
+    for figure in figures:
+        if figure.came == _NOTHING:
+            missing[figure.obstacle].append(figure.name.removeprefix("metadata "))
+    many = {obstacle: names for obstacle, names in missing.items() if len(names) > _FEW}
+    lines = [str(figure) for figure in figures if figure.came != _NOTHING or figure.obstacle not in many]
+    return lines + [f"{len(names)} texts are missing ({', '.join(names)}); {why}" for why, names in many.items()]
 
 
 def equal(name: str, expected: Any, came: Any) -> Figure:
@@ -84,7 +99,7 @@ def _seconds(moment: Fraction) -> str:
 
 def _text(value: Any) -> str:
     if value is None:
-        return "nothing"
+        return _NOTHING
     if isinstance(value, tuple | list):
         return ", ".join(f"{part:g}" for part in value)
     return str(value)

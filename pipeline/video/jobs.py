@@ -16,6 +16,7 @@ from pipeline.evaluation.judge import Judge
 from pipeline.record import Quality, Record
 from pipeline.report import Report
 from pipeline.results import partial_folder
+from pipeline.video.agreement import folded
 from pipeline.video.conformance import examine
 from pipeline.video.encoder import check_codec
 from pipeline.video.films import Film, FrameFolder, VideoFile, frame_paths, parse_fps
@@ -137,7 +138,7 @@ class FilmJobs:
             return record
         scale = record.output_size[0] // record.input_size[0]
         figures = examine(job.source, made, self.options, scale=scale)
-        lost = [str(figure) for figure in figures if not figure.agrees and not figure.is_fault]
+        lost = folded([figure for figure in figures if not figure.agrees and not figure.is_fault])
         differs = [str(figure) for figure in figures if figure.is_fault]
         return replace(record, notes=(*record.notes, *lost), differs=tuple(differs))
 

@@ -111,6 +111,17 @@ def test_what_differs_from_the_source_is_recorded_and_remembered(film, tmp_path,
     assert (record.status, record.differs) == ("skipped", ("frames: 11, expected 12",))
 
 
+def test_many_texts_that_a_container_cannot_hold_are_one_note(film, tmp_path, monkeypatch):
+    film()
+    names = ["stream 0 (film) umid", "metadata a", "metadata b", "metadata c"]
+    lost = [Figure(name, "A", "nothing", agrees=False, obstacle="not here") for name in names]
+    other = Figure("duration", "1 s", "2 s", agrees=False, obstacle="not here")
+    monkeypatch.setattr("pipeline.video.jobs.examine", lambda *files, **options: [*lost, other])
+    (record,) = restore(tmp_path, "film.mp4", preset="ultrafast")
+    told = "4 texts are missing (stream 0 (film) umid, a, b, c); not here"
+    assert record.notes[-2:] == ("duration: 2 s, expected 1 s; not here", told)
+
+
 @pytest.mark.parametrize("clip", [clips.two_languages, clips.late_film, clips.variable_rate, clips.edit_list])
 @pytest.mark.parametrize("part", [{"start": 0.1}, {"duration": 0.2}, {"start": 0.08, "duration": 0.1}])
 def test_a_preview_is_compared_with_its_part_of_the_source(tmp_path, clip, part):
