@@ -23,6 +23,7 @@ from pipeline.page.summary import after_lines, chain_lines, gmacs_by_stage, summ
 from pipeline.record import Record
 from pipeline.report import recall
 from pipeline.results import partial_folder
+from pipeline.video.options import READABLE as VIDEOS
 
 SHOWN_IN_FULL = 30
 
@@ -133,10 +134,13 @@ class Page:
 
     def _draw(self, index: int, record: Record, picture: Picture | None, restoration: Restoration | None) -> Shown:
         """Draw an input's pictures; whatever goes wrong there does not stop a run."""
+        source = Path(record.input)
+        if source.is_dir() or source.suffix.lower() in VIDEOS:
+            return Shown([], "of films, only time and work are shown")
         folder = self._folder / str(index)
         folder.mkdir(parents=True)
         try:
-            before = picture or read_picture(Path(record.input))
+            before = picture or read_picture(source)
             if restoration is not None:
                 after = {name: restored_like(before, pixels) for name, pixels in restoration.stages.items()}
             else:

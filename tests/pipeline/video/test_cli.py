@@ -121,6 +121,14 @@ def test_options_for_pictures_are_told_to_do_nothing_to_films(run: Run) -> None:
     assert run("film.mp4", "photo.png", *RESTORE, "--save-stages", "--quiet") == (0, "", "")
 
 
+def test_the_page_does_not_take_films_for_broken_pictures(run: Run) -> None:
+    clips.one_frame(Path("film"))
+    assert run("film.mp4", *RESTORE, "--report", "page.html")[0::2] == (0, "")
+    page = Path("page.html").read_text()
+    assert "No pictures: of films, only time and work are shown" in page
+    assert "not an image" not in page
+
+
 def test_attention_is_for_pictures(run: Run) -> None:
     clips.one_frame(Path("film"))
     save_weights(Path("tiny.safetensors"), (stage := DnCNNConfig(depth=3, width=4)).build(), Card(config=vars(stage)))
