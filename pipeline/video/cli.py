@@ -74,7 +74,7 @@ def notes_on_picture_options(jobs: Sequence[Job], given: Mapping[str, object]) -
     Raises:
         ConfigError: if there are no pictures to which such an option could do anything.
     """
-    kinds = {job.kind == "image" for job in jobs if job.target is not None}
+    kinds = {job.kind == "image" for job in jobs}
     told = [f"{name}: {_FOR_PICTURES[name]}" for name, value in given.items() if value and False in kinds]
     if True not in kinds and told:
         raise ConfigError("\n".join(f"{text}. All inputs are films, so leave it out" for text in told))
