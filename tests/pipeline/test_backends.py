@@ -321,11 +321,28 @@ def test_the_choice(
         installed if isinstance(installed, list) else ["ncnn", "nncf", "openvino", "platformdirs", "pnnx"] * installed
     )
     monkeypatch.setattr(pipeline.backends, "find_spec", lambda name: object() if name in there else None)
+    monkeypatch.setattr(pipeline.backends, "made_by_intel", lambda: False)
     if expected in pipeline.backends.BACKENDS:
         assert choose_backend(backend, device, precision) == expected
         return
     with pytest.raises(ConfigError, match=expected):
         choose_backend(backend, device, precision)
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected"), [(set(), "openvino"), ({"openvino"}, "ncnn"), ({"openvino", "ncnn"}, "torch")]
+)
+def test_the_choice_on_a_processor_of_intels(missing: set[str], expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline.backends, "find_spec", lambda name: None if name in missing else object())
+    monkeypatch.setattr(pipeline.backends, "made_by_intel", lambda: True)
+    assert choose_backend("auto", CPU, "auto") == expected
+
+
+@pytest.mark.parametrize(("told", "intel"), [("Intel64 Family 6, GenuineIntel", True), ("AMD64, AuthenticAMD", False)])
+def test_maker_is_told_where_there_is_no_cpuinfo(told: str, intel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "is_file", lambda self: False)
+    monkeypatch.setattr("platform.processor", lambda: told)
+    assert pipeline.backends.made_by_intel() is intel
 
 
 @pytest.fixture(scope="module")
