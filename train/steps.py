@@ -47,10 +47,15 @@ class GaussianNoise(Step):
 
     kind: Literal["gaussian_noise"] = "gaussian_noise"
     sigma: Range = Field(description="standard deviation in 8-bit grey levels")
+    gray: float = Field(0.0, ge=0, le=1, description="share of the images with the same noise in R, G and B")
 
     def apply(self, image: Tensor, generator: Generator) -> Tensor:
         """Add noise of one sigma an image."""
-        return degradations.add_gaussian_noise(image, draw(self.sigma, len(image), generator), generator)
+        noisy = degradations.add_gaussian_noise(image, draw(self.sigma, len(image), generator), generator)
+        if not self.gray:
+            return noisy
+        gray = torch.rand(len(image), 1, 1, 1, generator=generator, device=generator.device) < self.gray
+        return torch.where(gray, image + (noisy - image)[:, :1], noisy)
 
 
 class PoissonGaussianNoise(Step):

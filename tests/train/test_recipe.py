@@ -185,3 +185,11 @@ def test_draws_fill_their_bounds() -> None:
     drawn = draw([2.0, 5.0], 1000, seeded())
     assert 2 <= drawn.min() < 2.1
     assert 4.9 < drawn.max() <= 5
+
+
+def test_gray_noise_is_the_same_in_all_channels() -> None:
+    image = torch.zeros(8, 3, 4, 4)
+    noisy = GaussianNoise(sigma=[9.0, 9.0], gray=0.5).apply(image, Generator().manual_seed(0))
+    same = (noisy == noisy[:, :1]).flatten(1).all(dim=1)
+    assert 0 < same.sum() < len(same)
+    assert noisy.flatten(1).std(dim=1).min() > 4 / 255
