@@ -64,15 +64,11 @@ class RestorationTask(L.LightningModule):
         self.log("rate", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Build the optimizer; the schedule, a callback, changes its rate.
-
-        Muon: Jordan et al., 2024, https://kellerjordan.github.io/posts/muon, for convolutions flattened to one row
-        a filter; biases are left to AdamW.
-        """
+        """Build the optimizer; the schedule, a callback, changes its rate."""
         config = self.config
         if config.optimizer == "adam":
             return torch.optim.Adam(self.stage.parameters(), lr=config.rate, weight_decay=config.weight_decay)
 
-        from timm.optim import Muon
+        from train.muon import build_muon
 
-        return Muon(self.stage.parameters(), lr=config.rate, weight_decay=config.weight_decay)
+        return build_muon(self.stage.parameters(), config.rate, config.weight_decay, self.device.type)
