@@ -33,10 +33,11 @@ from rich.table import Table
 from skimage import data
 from ways import Way, bicubic_way, classical_way, fsrcnn_way, opencv_way, our_way, plain_way, spandrel_way
 
-from pipeline.backends import choose_backend
-from pipeline.chain import Chain
-from pipeline.config import ChainConfig, load_chain_config
-from pipeline.engine.device import cpu_computes_in_bf16, find_device
+from pipeline.backends.choice import choose_backend
+from pipeline.chain.chain import Chain
+from pipeline.chain.config import ChainConfig, load_chain_config
+from pipeline.device.find import find_device
+from pipeline.device.precision import cpu_computes_in_bf16
 from pipeline.errors import ConfigError
 from stages.dncnn import DnCNNConfig
 

@@ -29,12 +29,12 @@ from video_speed import restore
 from video_speed import timed as timed_film
 from ways import plain_way
 
-from pipeline.chain import Chain
-from pipeline.config import load_chain_config
-from pipeline.engine.device import PRECISIONS, choose_precision
+from pipeline.chain.chain import Chain
+from pipeline.chain.config import load_chain_config
+from pipeline.device.precision import PRECISIONS, choose_precision
+from pipeline.device.process import keep_freed_memory
 from pipeline.engine.engine import Engine
-from pipeline.engine.pixels import to_tensor
-from pipeline.process import keep_freed_memory
+from pipeline.engine.tensors import to_tensor
 from pipeline.video.options import VideoOptions
 
 _COLUMNS = ("way", "frames", "median ms", "from, to", "frames/s", "plain / it", "share of the floor", "first run s")

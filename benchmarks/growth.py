@@ -29,8 +29,8 @@ import pyvips
 from chain_speed import FAST_CHAIN, command, machine, markdown_table, show
 from skimage import data
 
-from pipeline.backends import BACKENDS
-from pipeline.chain import Chain
+from pipeline.backends.choice import BACKENDS
+from pipeline.chain.chain import Chain
 
 _PROGRAM = Path(__file__).parents[1] / "run_pipeline.py"
 _SMALL = 8  # pictures of 1 megapixel in one command

@@ -25,12 +25,14 @@ import numpy as np
 import torch
 from chain_speed import DEFAULT_CHAIN, FAST_CHAIN, command, machine, markdown_table, show
 
-from pipeline.backends import BACKENDS, choose_backend, names_of_backends
-from pipeline.chain import Chain
-from pipeline.engine.device import Stopwatch, cpu_computes_in_bf16, find_device
+from pipeline.backends.choice import BACKENDS, choose_backend, names_of_backends
+from pipeline.chain.chain import Chain
+from pipeline.device.find import find_device
+from pipeline.device.precision import cpu_computes_in_bf16
+from pipeline.device.process import keep_freed_memory
+from pipeline.device.stopwatch import Stopwatch
 from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError
-from pipeline.process import keep_freed_memory
 from pipeline.tiling import scales_before
 from stages.profile import count_macs, count_parameters
 

@@ -21,8 +21,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.engine.device import find_device
-from pipeline.process import keep_freed_memory
+from pipeline.device.find import find_device
+from pipeline.device.process import keep_freed_memory
 from train.__main__ import CONFIGS
 from train.config import TrainingConfig, read_training
 from train.layouts import find_files

@@ -20,10 +20,10 @@ import av
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch is loaded
 
-from pipeline.chain import Chain
-from pipeline.config import ChainConfig
+from pipeline.chain.chain import Chain
+from pipeline.chain.config import ChainConfig
+from pipeline.device.process import keep_freed_memory
 from pipeline.engine.engine import Engine
-from pipeline.process import keep_freed_memory
 from pipeline.video.encoder import add_film
 from pipeline.video.films import VideoFile
 from pipeline.video.options import VideoOptions

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from pipeline.backends.conversion import ConvertedStage
-from pipeline.chain import Chain
-from pipeline.config import ChainConfig
+from pipeline.chain.chain import Chain
+from pipeline.chain.config import ChainConfig
+from pipeline.device.process import keep_freed_memory
 from pipeline.engine.engine import Engine
-from pipeline.process import keep_freed_memory
 from stages.foreign import Spandrel
 from stages.layers import bicubic_upscale
 from stages.stage import LearnedStageConfig, Stage, StageConfig

@@ -8,11 +8,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.chain import Chain
+    from pipeline.chain.chain import Chain
     from pipeline.engine.engine import Engine
 
 __all__ = ["Chain", "Engine"]
-_PLACES = {"Chain": "pipeline.chain", "Engine": "pipeline.engine.engine"}
+_PLACES = {"Chain": "pipeline.chain.chain", "Engine": "pipeline.engine.engine"}
 
 
 def __getattr__(name: str) -> Any:

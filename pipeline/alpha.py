@@ -13,7 +13,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from pipeline.engine.pixels import enlarged
+from pipeline.engine.tensors import enlarged
 from pipeline.images.picture import Picture
 from pipeline.pixels import Pixels
 

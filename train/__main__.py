@@ -14,8 +14,8 @@ import warnings
 from datetime import timedelta
 from pathlib import Path
 
+from pipeline.device.process import keep_freed_memory
 from pipeline.errors import ConfigError, RestorationError
-from pipeline.process import keep_freed_memory
 from stages.weights import WeightsError
 from train.config import TrainingConfig, read_training
 from train.layouts import Files, find_files

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from pipeline.engine.device import find_device
+from pipeline.device.find import find_device
 from pipeline.errors import ConfigError
 from pipeline.evaluation.metrics import psnr_rgb, ssim_y
 from stages.profile import count_macs, count_parameters

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.config import ChainConfig
+from pipeline.chain.config import ChainConfig
+from pipeline.chain.yaml_document import parse_value, read_document
+from pipeline.chain.yaml_validation import check
 from pipeline.errors import ConfigError
 from pipeline.tiling import total_scale
-from pipeline.yaml_config import check
-from pipeline.yaml_document import parse_value, read_document
 from stages.encoder_unet import EncoderUNetConfig
 from stages.registry import AnyStageConfig
 from stages.stage import LearnedStageConfig, Section

@@ -16,7 +16,7 @@ import imagesize
 import numpy as np
 import torch
 
-from pipeline.engine.memory import free_memory
+from pipeline.device.memory import free_memory
 from train.layouts import PathPair
 
 _log = logging.getLogger(__name__)

@@ -22,8 +22,8 @@ import yaml
 from pydantic import Field, field_validator
 from torch import Generator, Tensor
 
+from pipeline.chain.yaml_validation import read_yaml
 from pipeline.errors import ConfigError
-from pipeline.yaml_config import read_yaml
 from stages.stage import Section
 from train.data import read_rgb
 from train.degradations import average_frames, quantise

@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.device.process import keep_freed_memory
 from pipeline.errors import ConfigError
-from pipeline.process import keep_freed_memory
 from stages.weights import WeightsError
 from train.protocols import PROTOCOLS, Figure
 

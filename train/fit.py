@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from pipeline.engine.device import find_device
+from pipeline.device.find import find_device
 from pipeline.errors import RestorationError
 from stages.encoder_unet import EncoderUNet
 from stages.registry import config_from

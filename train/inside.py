@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
-from pipeline.chain import Chain
+from pipeline.chain.chain import Chain
 from train.route import Route
 from train.source import Pair, cut_margin
 

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from pipeline.chain import Chain
-from pipeline.config import ChainConfig
+from pipeline.chain.chain import Chain
+from pipeline.chain.config import ChainConfig
 from pipeline.evaluation.metrics import psnr_rgb, psnr_y
 from stages.layers import bicubic_upscale
 from stages.registry import load_stage

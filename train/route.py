@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from pipeline.chain import Chain
-from pipeline.config import ChainConfig, load_chain_config
+from pipeline.chain.chain import Chain
+from pipeline.chain.config import ChainConfig, load_chain_config
 from pipeline.errors import ConfigError
 from pipeline.tiling import Footprint, round_up, total_halo, total_multiple_of, total_scale
 from stages.stage import FileBeside, Section, StageConfig

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipeline.config import sha256_of
+from pipeline.hashing import sha256_of
 from train.layouts import Files, PathPair, scene_of
 
 _log = logging.getLogger(__name__)

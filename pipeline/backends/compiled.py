@@ -24,9 +24,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pipeline.engine.device import cudnn_flags
-from pipeline.engine.memory import is_out_of_memory
-from pipeline.engine.stand_in import StandIn
+from pipeline.backends.wrapper import StandIn
+from pipeline.device.memory import is_out_of_memory
+from pipeline.device.precision import cudnn_flags
 from stages.layers import polyphase_filters
 from stages.stage import Stage
 

@@ -26,12 +26,12 @@ from torch import Tensor
 
 from pipeline.backends.model_cache import ConversionError, ModelCache
 from pipeline.backends.photos import comparison_photos
-from pipeline.engine.stand_in import StandIn
+from pipeline.backends.wrapper import StandIn
 from pipeline.tiling import round_up
 from stages.stage import Stage
 
 if TYPE_CHECKING:
-    from pipeline.chain import Chain
+    from pipeline.chain.chain import Chain
 
 FP32_BOUND = 1e-3
 _log = logging.getLogger(__name__)

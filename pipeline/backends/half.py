@@ -7,7 +7,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from pipeline.engine.stand_in import StandIn
+from pipeline.backends.wrapper import StandIn
 from stages.foreign import Spandrel
 from stages.stage import Stage
 

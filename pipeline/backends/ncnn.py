@@ -35,7 +35,7 @@ from pipeline.tiling import round_up
 from stages.stage import Stage
 
 if TYPE_CHECKING:
-    from pipeline.chain import Chain
+    from pipeline.chain.chain import Chain
 
 # Seconds; the largest of the shipped networks takes six on two busy cores.
 TIME_LIMIT = 180.0

@@ -27,7 +27,7 @@ from pipeline.backends.photos import calibration_photos, comparison_photos
 from stages.stage import Stage
 
 if TYPE_CHECKING:
-    from pipeline.chain import Chain
+    from pipeline.chain.chain import Chain
 
 NEAR = 50.0
 _FILE = "model.xml"

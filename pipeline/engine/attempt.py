@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from pipeline.device.precision import computing
+from pipeline.device.stopwatch import Stopwatch
+from pipeline.device.transfer import Download, down
 from pipeline.engine.canvas import Canvas
-from pipeline.engine.device import Stopwatch, computing
-from pipeline.engine.transfer import Download, down
 from pipeline.errors import RestorationError
 from pipeline.tiling import Region, needed_regions, split
 
 if TYPE_CHECKING:
-    from pipeline.chain import Chain
+    from pipeline.chain.chain import Chain
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.engine.pixels import begin_download, cut, to_tensor
+from pipeline.engine.tensors import begin_download, cut, to_tensor
 from pipeline.pixels import Pixels
 from pipeline.tiling import Region
 
@@ -42,7 +42,7 @@ class PixelCanvas:
     """One image on the host, uploaded and downloaded tile by tile, so that the device never holds all of them.
 
     Args:
-        pixels: ``(H, W, 3)`` or ``(H, W)``, see ``pipeline.engine.pixels.checked``.
+        pixels: ``(H, W, 3)`` or ``(H, W)``, see ``pipeline.engine.tensors.checked``.
         scales: How much larger each wanted result is, by stage name.
         device: Where the regions are handed out.
     """

@@ -11,17 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.backends import choose_backend, forget_compiled, names_of_backends, prepare, prepare_compiling
+from pipeline.backends.choice import choose_backend, forget_compiled, names_of_backends, prepare, prepare_compiling
+from pipeline.device.find import find_device
+from pipeline.device.memory import is_out_of_memory, memory_for_tiles, release
+from pipeline.device.precision import PRECISIONS, choose_precision
 from pipeline.engine.attempt import Attempt
 from pipeline.engine.canvas import Canvas, FrameCanvas, Image, PixelCanvas
-from pipeline.engine.device import PRECISIONS, choose_precision, find_device
-from pipeline.engine.memory import bytes_per_pixel, half_of, is_out_of_memory, largest_tile, memory_for_tiles, release
-from pipeline.engine.pixels import checked
+from pipeline.engine.tensors import checked
+from pipeline.engine.tile_size import bytes_per_pixel, half_of, largest_tile
 from pipeline.errors import ConfigError, OutOfMemory
 from pipeline.pixels import Pixels
 
 if TYPE_CHECKING:
-    from pipeline.chain import Chain
+    from pipeline.chain.chain import Chain
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from statistics import fmean
 
 from rich.table import Table
 
+from pipeline.atomic import working_path
+from pipeline.batch.record import Figures, Record
+from pipeline.cli.terminal import printable
 from pipeline.evaluation.metrics import Metric, measured
-from pipeline.record import Figures, Record
-from pipeline.results import working_path
-from pipeline.terminal import printable
 
 _HEADER = (
     "All at the size of the reference, smaller pictures enlarged bicubically. PSNR in dB. Y is the luma of BT.601, "

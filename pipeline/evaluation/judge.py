@@ -22,16 +22,16 @@ from pathlib import Path
 import torch
 
 from pipeline.alpha import visible_pixels
-from pipeline.chain import Chain
-from pipeline.config import sha256_of
+from pipeline.batch.record import Figures, Quality
+from pipeline.chain.chain import Chain
 from pipeline.engine.engine import Engine
-from pipeline.engine.pixels import enlarged, to_tensor
+from pipeline.engine.tensors import enlarged, to_tensor
 from pipeline.errors import BrokenImage, ConfigError, ImageError, RefusedImage, one_line
 from pipeline.evaluation.lpips import Lpips
 from pipeline.evaluation.metrics import measured, psnr_rgb, psnr_y, ssim_y
+from pipeline.hashing import sha256_of
 from pipeline.images import READABLE, read_picture
 from pipeline.pixels import Pixels
-from pipeline.record import Figures, Quality
 
 _CPU = torch.device("cpu")
 

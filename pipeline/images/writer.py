@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyvips
 
+from pipeline.atomic import working_path
 from pipeline.errors import BrokenImage, RefusedImage, needing_space
 from pipeline.images.formats import FORMATS, Format
 from pipeline.images.libvips import vips_errors_as
@@ -17,7 +18,6 @@ from pipeline.images.metadata import Metadata, attach, blocks
 from pipeline.images.picture import Picture
 from pipeline.images.tiff_metadata import append_tiff_metadata
 from pipeline.pixels import Pixels, white
-from pipeline.results import working_path
 
 _LARGEST_TIFF = 3 * 2**30  # offsets in a classic TIFF end at 4 GiB; noise may grow under compression
 

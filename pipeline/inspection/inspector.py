@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.chain import Chain
-from pipeline.config import ChainConfig, no_such_stage
+from pipeline.chain.chain import Chain
+from pipeline.chain.config import ChainConfig, no_such_stage
+from pipeline.chain.yaml_validation import did_you_mean
+from pipeline.device.memory import SHARE_OF_FREE, free_memory, is_out_of_memory
 from pipeline.engine.engine import Engine
-from pipeline.engine.memory import SHARE_OF_FREE, free_memory, is_out_of_memory
-from pipeline.engine.pixels import checked, cut, to_tensor
+from pipeline.engine.tensors import checked, cut, to_tensor
 from pipeline.errors import ConfigError, OutOfMemory
 from pipeline.images import write_picture
 from pipeline.images.picture import Picture
@@ -28,7 +29,6 @@ from pipeline.inspection.levels import find_levels, find_maps
 from pipeline.inspection.receptive_field import radius_of, receptive_field
 from pipeline.pixels import Pixels
 from pipeline.tiling import Region, Span, round_up
-from pipeline.yaml_config import did_you_mean
 from stages.stage import Stage
 
 _SHARE = 0.95

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from rich.table import Table
 
+from pipeline.cli.terminal import printable
 from pipeline.errors import BrokenVideo, ImageError
-from pipeline.terminal import printable
 from pipeline.video.agreement import Figure, equal, equal_texts, same_moment, same_times
 from pipeline.video.contents import FILM, Chapter, Contents, Film, Times, Track
 from pipeline.video.films import frame_number, frame_paths

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.device.transfer import down
 from pipeline.engine.engine import Engine
-from pipeline.engine.pixels import to_pixels
-from pipeline.engine.transfer import down
+from pipeline.engine.tensors import to_pixels
 from pipeline.pixels import Pixels
 from pipeline.video.colour import YUV, Planes
 from pipeline.video.films import Film

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.engine.pixels import to_tensor
-from pipeline.engine.transfer import up
+from pipeline.device.transfer import up
+from pipeline.engine.tensors import to_tensor
 from pipeline.errors import BrokenVideo, ConfigError, ImageError, RefusedVideo
 from pipeline.images import WRITABLE, read_picture
 from pipeline.images.picture import Picture

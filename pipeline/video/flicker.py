@@ -30,9 +30,9 @@ import cv2
 import numpy as np
 from rich.table import Table
 
+from pipeline.cli.terminal import printable
 from pipeline.errors import RefusedVideo
 from pipeline.pixels import Pixels, white
-from pipeline.terminal import printable
 from pipeline.video.container import film_of, open_video
 from pipeline.video.films import FrameFolder
 from pipeline.video.options import VideoOptions

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pyvips
 
+from pipeline.atomic import partial_folder
 from pipeline.errors import BrokenVideo, RefusedVideo
 from pipeline.images import Picture, write_picture
 from pipeline.pixels import Pixels
-from pipeline.results import partial_folder
 from pipeline.video.mark import is_marked, mark_anew, was_marked
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import av
 
-from pipeline.config import sha256_of
 from pipeline.errors import BrokenVideo, needing_space
+from pipeline.hashing import sha256_of
 from pipeline.video.colour import YUV
 from pipeline.video.container import address_of, film_of, open_video
 from pipeline.video.encoder import add_film

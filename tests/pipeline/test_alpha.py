@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.alpha import restored_like, visible_pixels
-from pipeline.engine.pixels import to_pixels, to_tensor
+from pipeline.engine.tensors import to_pixels, to_tensor
 from pipeline.images import Picture
 from stages.layers import bicubic_upscale
 

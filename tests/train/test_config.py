@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.chain.yaml_validation import read_yaml
 from pipeline.errors import ConfigError
-from pipeline.yaml_config import read_yaml
 from stages.profile import count_parameters
 from stages.registry import STAGES
 from stages.stage import LearnedStageConfig

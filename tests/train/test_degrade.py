@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.yaml_config import read_yaml
+from pipeline.chain.yaml_validation import read_yaml
 from train.data import read_rgb
 from train.degrade import DegradedSet, main
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.chain import Chain
+from pipeline.chain.chain import Chain
 from train import evaluate, protocols
 
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pipeline.chain import Chain
-from pipeline.config import load_chain_config
+from pipeline.chain.chain import Chain
+from pipeline.chain.config import load_chain_config
 from stages.registry import STAGES, load_stage
 from stages.weights import Card, read_card, save_weights
 from train.config import TrainingConfig

@@ -11,8 +11,8 @@ from lightning.pytorch.loggers import CSVLogger
 from pydantic import TypeAdapter, ValidationError
 from torch.utils.data import DataLoader, TensorDataset
 
+from pipeline.chain.yaml_validation import read_yaml
 from pipeline.errors import ConfigError
-from pipeline.yaml_config import read_yaml
 from train.config import TrainingConfig
 from train.inside import Inside
 from train.losses import LOSSES

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.chain import Chain
-from pipeline.config import ChainConfig
+from pipeline.chain.chain import Chain
+from pipeline.chain.config import ChainConfig
 from pipeline.evaluation.metrics import psnr_rgb, psnr_y
 from stages.edsr import EDSRConfig
 from train import protocols

@@ -14,10 +14,10 @@ import torch
 from skimage import data
 from torch import Tensor, nn
 
-from pipeline.chain import Chain
-from pipeline.config import ChainConfig
+from pipeline.chain.chain import Chain
+from pipeline.chain.config import ChainConfig
+from pipeline.device.memory import release
 from pipeline.engine.engine import Engine
-from pipeline.engine.memory import release
 from pipeline.errors import ConfigError, OutOfMemory, RestorationError
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig

@@ -8,19 +8,19 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.batch import Batch
-from pipeline.chain import Chain
-from pipeline.config import ChainConfig
-from pipeline.discover import plan
+from pipeline.batch.batch import Batch
+from pipeline.batch.plan import plan
+from pipeline.batch.record import Quality, Record
+from pipeline.batch.run_log import Report
+from pipeline.chain.chain import Chain
+from pipeline.chain.config import ChainConfig
 from pipeline.engine.engine import Engine
-from pipeline.engine.pixels import to_tensor
+from pipeline.engine.tensors import to_tensor
 from pipeline.errors import ConfigError
 from pipeline.evaluation.figures import as_table, write_csv
 from pipeline.evaluation.judge import Judge
 from pipeline.evaluation.metrics import psnr_rgb, psnr_y, ssim_y
 from pipeline.images import read_picture
-from pipeline.record import Quality, Record
-from pipeline.report import Report
 from stages.edsr import EDSRConfig
 from stages.layers import bicubic_upscale
 from stages.unsharp_mask import UnsharpMaskConfig

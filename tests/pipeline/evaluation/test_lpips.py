@@ -11,7 +11,7 @@ import torch
 from torchvision import models
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.app import app
 from pipeline.errors import ConfigError
 from pipeline.evaluation.lpips import Lpips
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import pipeline.inspection.inspector
-from pipeline.config import ChainConfig
+from pipeline.chain.config import ChainConfig
 from pipeline.errors import ConfigError
 from pipeline.images import read_picture
 from pipeline.images.writer import quantised

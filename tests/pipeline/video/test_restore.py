@@ -8,8 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.chain import Chain
-from pipeline.config import ChainConfig
+from pipeline.chain.chain import Chain
+from pipeline.chain.config import ChainConfig
 from pipeline.engine.engine import Engine
 from pipeline.errors import BrokenVideo, RefusedVideo
 from pipeline.video.conformance import examine

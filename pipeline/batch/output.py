@@ -1,0 +1,47 @@
+"""The paths of results, while they are written and afterwards, and the lock on their folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pipeline.errors import ConfigError
+
+_LONGEST_NAME = 255
+
+
+@contextmanager
+def reserved(output: Path) -> Iterator[None]:
+    """Keep other runs out of an output folder: they would delete half-written results as remains of a killed run.
+
+    Raises:
+        ConfigError: if another run is writing there.
+        OSError: if nothing can be written there.
+    """
+    made = not output.exists()
+    output.mkdir(parents=True, exist_ok=True)
+    lock = output / ".restoring.lock"
+    try:
+        with FileLock(lock, timeout=0):
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # Windows does so itself, when it is let go
+                    lock.unlink()
+    except Timeout:
+        raise ConfigError(
+            f"--output: another run is writing to {output}; wait until it ends, or choose another folder"
+        ) from None
+    finally:
+        if made:
+            with suppress(OSError):  # it holds results
+                output.rmdir()
+
+
+def stage_paths(names: Sequence[str], target: Path) -> list[Path]:
+    """Return where the pictures after the stages lie: ``TARGET.stages/1_dncnn.png`` and so on."""
+    folder = target.with_name(f"{target.name}.stages")
+    return [folder / f"{number}_{name}.png" for number, name in enumerate(names, start=1)]

@@ -1,0 +1,139 @@
+"""The report of a batch: one JSON line per input. Lines are only ever appended, and the next run reads them.
+
+A run that was killed leaves at most one torn line. Reading skips it, and writing starts a new line after it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.batch.record import Figures, Record
+from pipeline.errors import ConfigError, needing_space
+
+Origin = tuple[str, ...]
+"""An output and its hash, and what it was made from: the input's hash and the chain's fingerprint."""
+
+
+class Report:
+    """A report file: what earlier runs have finished, and a place for this run's records.
+
+    Raises:
+        ConfigError: if the path cannot be a report.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: io.FileIO | None = None
+        self._made: set[tuple[str, ...]] = set()  # output and its hash
+        self._precisions: dict[Origin, set[str]] = defaultdict(set)
+        self._differences: dict[Origin, tuple[str, ...]] = {}
+        self._figures: dict[tuple[Origin, str], dict[str, Figures]] = {}  # by the reference's hash, too
+        for record in _read_done(path):
+            origin = _origin(record)
+            self._made.add(origin[:2])
+            self._precisions[origin].add(str(record.get("precision")))
+            self._differences[origin] = tuple(record.get("differs", ()))
+            quality = record.get("quality")
+            if isinstance(quality, dict) and quality.get("figures"):
+                self._figures[origin, quality["reference_sha256"]] = quality["figures"]
+
+    def made(self, output: str, output_sha256: str) -> bool:
+        """Tell whether an output with these very bytes was written by an earlier run."""
+        return (output, output_sha256) in self._made
+
+    def finished(self, record: Record, precisions: Collection[str]) -> bool:
+        """Tell whether an earlier run made this output of this input by this chain, in one of these precisions."""
+        return not self._precisions.get(_origin(vars(record)), set()).isdisjoint(precisions)
+
+    def figures(self, record: Record) -> dict[str, Figures]:
+        """Return the figures that an earlier run found for a finished record with the same reference; else ``{}``."""
+        reference = None if record.quality is None else record.quality.reference_sha256
+        return self._figures.get((_origin(vars(record)), str(reference)), {})
+
+    def differences(self, record: Record) -> tuple[str, ...]:
+        """Return how an earlier run found a finished film to differ from its source."""
+        return self._differences.get(_origin(vars(record)), ())
+
+    def append(self, record: Record) -> None:
+        """Write one line at once; what is done is on the disk before this returns."""
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = io.FileIO(self.path, "a+")
+        with needing_space():
+            self._file.write(self._newline_if_torn() + record.line())
+            if record.status == "done":
+                os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file, if anything was written."""
+        if self._file is not None:
+            self._file.close()
+
+    def _newline_if_torn(self) -> bytes:
+        assert self._file is not None
+        if self._file.seek(0, os.SEEK_END) == 0:
+            return b""
+        self._file.seek(-1, os.SEEK_END)
+        return b"" if self._file.read(1) == b"\n" else b"\n"
+
+
+def split_paths(paths: Sequence[Path], output: Path) -> tuple[Path, Path | None]:
+    """Tell by suffix what each ``--report`` is: return the file of JSON lines and the page, if there is one.
+
+    Without one among the paths, the JSON lines go to ``output``.
+
+    Raises:
+        ConfigError: if there are two of a kind.
+    """
+    pages = [path for path in paths if path.suffix.lower() in (".html", ".htm")]
+    ledgers = [path for path in paths if path not in pages]
+    for kind, found in (("page (.html)", pages), ("file of JSON lines", ledgers)):
+        if len(found) > 1:
+            raise ConfigError(f"--report: got {' and '.join(map(str, found))}, expected at most one {kind}")
+    return ledgers[0] if ledgers else output / "restoration.jsonl", pages[0] if pages else None
+
+
+def recall(path: Path, records: Sequence[Record]) -> list[Record]:
+    """Complete the records of skipped inputs by what was recorded when they were restored.
+
+    Args:
+        path: The report.
+        records: Of all statuses; their order is kept.
+    """
+    skipped = {_origin(vars(record)) for record in records if record.status == "skipped"}
+    earlier = {_origin(record): record for record in _read_done(path) if _origin(record) in skipped}
+    return [
+        _recalled(record, earlier.get(_origin(vars(record)), {})) if record.status == "skipped" else record
+        for record in records
+    ]
+
+
+def _origin(record: Mapping[str, Any]) -> Origin:
+    return tuple(str(record.get(key)) for key in ("output", "output_sha256", "input_sha256", "chain"))
+
+
+def _recalled(record: Record, earlier: dict[str, Any]) -> Record:
+    told = ("notes", "seconds", "stage_seconds", "tile", "precision", "device", "input_size", "output_size")
+    return replace(record, **{key: earlier[key] for key in told if key in earlier})
+
+
+def _read_done(path: Path) -> Iterator[dict[str, Any]]:
+    if path.is_dir():
+        raise ConfigError(f"--report: {path} is a folder, expected a file")
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                record = json.loads(line)
+            except ValueError:  # torn, or not ours
+                continue
+            if isinstance(record, dict) and record.get("status") == "done":
+                yield record

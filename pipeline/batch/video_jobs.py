@@ -1,0 +1,166 @@
+"""Films as jobs of a batch: what one is, whether it is finished, and how it is restored."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from pipeline.atomic import partial_folder
+from pipeline.batch.plan import Job, frames_place
+from pipeline.batch.record import Quality, Record
+from pipeline.batch.run_log import Report
+from pipeline.engine.engine import Engine
+from pipeline.errors import ImageError, one_line
+from pipeline.evaluation.judge import Judge
+from pipeline.hashing import sha256_of
+from pipeline.video.agreement import folded
+from pipeline.video.conformance import examine
+from pipeline.video.encoder import check_codec
+from pipeline.video.films import Film, FrameFolder, VideoFile, frame_paths, parse_fps
+from pipeline.video.flicker import flicker_of_files
+from pipeline.video.frame_output import FrameOutput
+from pipeline.video.mark import unmark
+from pipeline.video.options import READABLE, VideoOptions
+from pipeline.video.restore import FilmRestoration, Progress
+
+Watch = Callable[[Job, Progress], None]
+
+
+class FilmJobs:
+    """Restores the films of a batch.
+
+    Args:
+        options: How they are read and written.
+        flicker: Measure the flicker of every film.
+        judge: Finds references for it. A film without one is recorded as one that cannot be judged.
+
+    Raises:
+        ConfigError: for options that libav does not know.
+    """
+
+    def __init__(
+        self,
+        options: VideoOptions,
+        *,
+        flicker: bool = False,
+        judge: Judge | None = None,
+    ) -> None:
+        check_codec(options)
+        if options.fps is not None:
+            parse_fps(options.fps)
+        self.options = options
+        self.flicker = flicker
+        self.judge = judge
+
+    def fingerprint(self, chain: str) -> str:
+        """Return a hash of all that determines a film's frames, beside its input."""
+        return hashlib.sha256(f"{chain} {self.options.fingerprint()}".encode()).hexdigest()
+
+    def input_hash(self, job: Job) -> str:
+        """Return the hash of a file, or of all frames in a folder with their names."""
+        if job.kind == "video":
+            return sha256_of(job.source)
+        frames = "".join(f"{path.name} {sha256_of(path)}\n" for path in frame_paths(job.source))
+        return hashlib.sha256(frames.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def open(self, job: Job, record: Record, report: Report) -> tuple[Record, Film | None]:
+        """Read what a film is, or recall what was found of it where all is finished.
+
+        Returns:
+            The record, and the film if it has to be restored.
+
+        Raises:
+            ImageError: if it cannot be restored.
+        """
+        frames = self._frame_output(job, record)
+        if record.status == "skipped" and (frames is None or frames.is_whole()):
+            record = replace(record, differs=report.differences(record))
+            return self._with_flicker(job, record, job.target), None
+        film = (VideoFile if job.kind == "video" else FrameFolder)(job.source, self.options)
+        return replace(record, status="pending", input_size=film.footage.size), film
+
+    def restore(self, job: Job, film: Film, engine: Engine, record: Record, watch: Watch) -> Record:
+        """Write the film beside its target, where ``keep`` finds it; what is there already is gone on with.
+
+        Args:
+            job: The input.
+            film: From ``open``.
+            engine: Runs the chain.
+            record: From ``open``.
+            watch: Called after every frame.
+
+        Raises:
+            ImageError: if the film cannot be read to its end.
+            RestorationError: as from ``Engine.run_frames``.
+        """
+        folder, frames = partial_folder(job.target), self._frame_output(job, record)
+        if frames is not None and not frames.begin():
+            unmark(folder)  # the frames of its segments are not there
+        restored = FilmRestoration(
+            film,
+            engine,
+            self.options,
+            folder,
+            job=f"{_of(record)} {engine.precision} {'' if frames is None else frames.folder}",
+            save=None if frames is None else frames.save,
+            tell=lambda progress: watch(job, progress),
+        ).run(folder / job.target.name)
+        progress = restored.progress
+        return replace(
+            record.computed(restored.account),
+            notes=(*record.notes, *restored.notes),
+            output_size=restored.size,
+            frames=progress.frames,
+            waiting={name: round(load.waiting, 3) for name, load in progress.loads.items()},
+        )
+
+    def keep(self, job: Job, record: Record, report: Report) -> Record:
+        """Check and record a film, then give it its name and drop its segments."""
+        folder = partial_folder(job.target)
+        made = folder / job.target.name
+        record = self._with_flicker(job, self._checked(job, record, made), made)
+        record = replace(record, status="done", output_sha256=sha256_of(made))
+        if (frames := self._frame_output(job, record)) is not None:
+            assert record.frames is not None
+            assert record.output_size is not None
+            frames.keep(record.frames, record.output_size)
+        report.append(record)
+        made.replace(job.target)
+        shutil.rmtree(folder, ignore_errors=True)
+        return record
+
+    def _checked(self, job: Job, record: Record, made: Path) -> Record:
+        """Record what of a restored film is not as in its source, and what the result cannot hold of it."""
+        if record.input_size is None or record.output_size is None:
+            return record
+        scale = record.output_size[0] // record.input_size[0]
+        figures = examine(job.source, made, self.options, scale=scale)
+        lost = folded([figure for figure in figures if not figure.agrees and not figure.is_fault])
+        differs = [str(figure) for figure in figures if figure.is_fault]
+        return replace(record, notes=(*record.notes, *lost), differs=tuple(differs))
+
+    def _with_flicker(self, job: Job, record: Record, made: Path) -> Record:
+        """Record the flicker of a film, its source and its reference, where that is wanted."""
+        quality = None if self.judge is None else self.judge.find(job.relative, READABLE)
+        reference = None if quality is None or quality.reference is None else Path(quality.reference)
+        if reference is None and not self.flicker:
+            return replace(record, quality=quality)
+        try:
+            errors = flicker_of_files(job.source, made, reference, self.options)
+        except ImageError as error:
+            return replace(record, quality=Quality(error=f"flicker: {one_line(error)}"))
+        flicker = {name: asdict(error) for name, error in errors.items()}
+        return replace(record, flicker=flicker, quality=quality if reference is None else None)
+
+    def _frame_output(self, job: Job, record: Record) -> FrameOutput | None:
+        if self.options.frames_out is None:
+            return None
+        return FrameOutput(frames_place(job, self.options.frames_out), _of(record))
+
+
+def _of(record: Record) -> str:
+    """Return what determines every frame."""
+    return f"{record.input_sha256} {record.chain}"

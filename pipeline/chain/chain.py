@@ -1,0 +1,130 @@
+"""Chain: stages in order. Scale, size constraint and halo follow from the stages by algebra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.chain.config import ChainConfig, load_chain_config
+from pipeline.engine.engine import Engine
+from pipeline.errors import ConfigError
+from pipeline.tiling import Footprint, scales_after, total_halo, total_multiple_of, total_scale
+from stages.layers import BICUBIC_HALO, bicubic_upscale
+from stages.stage import LearnedStageConfig, Stage, StageConfig
+from stages.weights import WeightsError, load_weights
+
+
+class Chain:
+    """Stages that run one after another on the same image.
+
+    Args:
+        config: What the chain was built from.
+        stages: The modules, one for each of ``config.stages``; put into eval mode and folded in place.
+
+    Attributes:
+        names: Each stage's tag, numbered from the second of a kind (``dncnn``, ``dncnn_2``).
+        strengths: Each stage's blend of output (1) and input (0).
+        footprints: What each stage asks of its input, its strength taken into account.
+        scales: How much larger than the image each stage's output is, by the stage's name.
+        scale: Output pixels per input pixel and axis.
+        multiple_of: What the image's height and width are padded to.
+        halo: Radius, in pixels of the image, of everything that one output pixel depends on; None where it is
+            the whole image.
+    """
+
+    def __init__(self, config: ChainConfig, stages: Sequence[Stage]) -> None:
+        self.config = config
+        self.names = config.names
+        self.stages = tuple(stage.eval().fuse() for stage in stages)
+        self.strengths = tuple(stage.strength for stage in config.stages)
+        self.footprints = tuple(map(_footprint, self.stages, self.strengths))
+        self.scales = dict(zip(self.names, scales_after(self.footprints), strict=True))
+        self.scale = total_scale(self.footprints)
+        self.multiple_of = total_multiple_of(self.footprints)
+        self.halo = total_halo(self.footprints)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Chain:
+        """Read a chain's YAML and all of its weights.
+
+        Raises:
+            ConfigError: with one line per mistake of the file; or for weights that do not fit.
+        """
+        return cls.build(load_chain_config(Path(path)))
+
+    @classmethod
+    def build(cls, config: ChainConfig) -> Chain:
+        """Build the stages and load their weights; random ones where a stage names none.
+
+        Raises:
+            ConfigError: for weights that do not fit their stage.
+        """
+        return cls(config, [_build(stage) for stage in config.stages])
+
+    def restore(
+        self,
+        image: np.ndarray[Any, Any],
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        tile: int | Literal["auto"] = "auto",
+    ) -> np.ndarray[Any, Any]:
+        """Restore one image, by torch. For many, keep an ``Engine``, which may use a faster back end.
+
+        Args:
+            image: RGB ``(H, W, 3)`` or gray ``(H, W)``; uint8, uint16, or float, clamped to ``[0, 1]``.
+            device: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best there is. The stages stay
+                there.
+            precision: ``fp32``, ``fp16``, ``bf16``, or ``auto``: fp16 on a GPU for 8-bit images, else fp32.
+            tile: Longest side in pixels of the parts it is worked in; 0 for the whole image at once; ``auto`` for
+                what fits into memory. It changes memory and time, not the picture.
+
+        Returns:
+            The restored image, ``scale`` times larger, same channels and dtype (float64 returns as float32).
+
+        Raises:
+            TypeError: for any other dtype or type.
+            ValueError: for any other shape, or for floats that are not finite or on another scale.
+            ConfigError: for a device, precision or tile size that there is not.
+            OutOfMemory: if not even the smallest tile fits.
+        """
+        return Engine(self, device=device, precision=precision, tile=tile).run(image).pixels
+
+    def with_stages(self, stages: Sequence[Stage]) -> Chain:
+        """Return the chain with other modules in the place of its own."""
+        return Chain(self.config, stages)
+
+    def run_stage(self, index: int, image: Tensor) -> Tensor:
+        """Run one stage at its strength on ``(B, 3, H, W)`` in ``[0, 1]``; fp32, not clamped."""
+        stage, strength = self.stages[index], self.strengths[index]
+        if strength == 0:
+            return bicubic_upscale(image, stage.scale)
+        result = stage(image).float()
+        if strength == 1:
+            return result
+        return torch.lerp(bicubic_upscale(image, stage.scale), result, strength)
+
+
+def _build(config: StageConfig) -> Stage:
+    stage = config.build()
+    if isinstance(config, LearnedStageConfig) and config.weights is not None:
+        try:
+            load_weights(stage, Path(config.weights))
+        except WeightsError as error:
+            raise ConfigError(f"stage {config.stage}: {error}") from error
+    return stage
+
+
+def _footprint(stage: Stage, strength: float) -> Footprint:
+    """Return what a stage and its blend ask of the input."""
+    bicubic_halo = BICUBIC_HALO if stage.scale > 1 else 0
+    if strength == 0:
+        return Footprint(stage.scale, 1, bicubic_halo)
+    if strength == 1 or stage.halo is None:
+        return Footprint(stage.scale, stage.multiple_of, stage.halo)
+    return Footprint(stage.scale, stage.multiple_of, max(stage.halo, bicubic_halo))

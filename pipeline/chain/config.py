@@ -1,0 +1,175 @@
+"""A chain's YAML as types: which stages, in which order, with which options and weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.chain.yaml_document import Mistake, YamlDocument, read_document
+from pipeline.chain.yaml_validation import check, did_you_mean
+from pipeline.errors import ConfigError
+from pipeline.hashing import sha256_of
+from stages.registry import STAGES, AnyStageConfig
+from stages.stage import LearnedStageConfig
+from stages.weights import WeightsError, read_card, resolve, shipped_weights
+
+
+class ChainConfig(BaseModel):
+    """The stages of a chain, in the order in which they run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stages: tuple[AnyStageConfig, ...] = Field(min_length=1, description="the steps, first to last")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the stages: their tags, numbered from the second of a kind (``dncnn``, ``dncnn_2``)."""
+        return _numbered(stage.stage for stage in self.stages)
+
+    def with_strengths(self, strengths: Mapping[str, float]) -> ChainConfig:
+        """Return the chain with the strengths of the named stages replaced.
+
+        Raises:
+            ConfigError: for a name that no stage has, or a strength outside 0 to 1.
+        """
+        mistakes = [
+            f"--strength: {no_such_stage(name, self.names)}" for name in strengths if name not in self.names
+        ] + [
+            f"--strength: {name}: got {strength}, expected a number from 0 to 1"
+            for name, strength in strengths.items()
+            if not 0 <= strength <= 1
+        ]
+        if mistakes:
+            raise ConfigError("\n".join(mistakes))
+        return ChainConfig(
+            stages=tuple(
+                stage.model_copy(update={"strength": float(strengths.get(name, stage.strength))})
+                for name, stage in zip(self.names, self.stages, strict=True)
+            )
+        )
+
+    def weights_hashes(self) -> dict[str, str]:
+        """Return the SHA-256 of every file that changes pixels: of weights by stage name, of others by option too."""
+        return {
+            name if option == "weights" else f"{name}.{option}": sha256_of(path)
+            for name, stage in zip(self.names, self.stages, strict=True)
+            for option, path in stage.files().items()
+        }
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 that changes with every option and every weight that changes pixels.
+
+        Where files lie does not count, only their bytes; neither do tile size and back end, whose results agree
+        within a tested bound, nor the precision, which is compared by itself.
+        """
+        options = [stage.model_dump(mode="json", exclude={"weights", *stage.files()}) for stage in self.stages]
+        content = json.dumps([options, self.weights_hashes()], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def load_chain_config(path: Path, untrained: str | None = None, *, up_to_it: bool = False) -> ChainConfig:
+    """Read a chain and find its weights.
+
+    ``weights`` become absolute paths. Architecture options that the YAML leaves out are taken from the card
+    of the weights.
+
+    Args:
+        path: The YAML.
+        untrained: Name of a stage that is about to be trained; its weights are not read and become None.
+        up_to_it: Leave out the stages after the untrained one, whose weights may be missing as well.
+
+    Raises:
+        ConfigError: with one line per mistake, those of the weights included; or if no stage is named ``untrained``.
+    """
+    document = read_document(path)
+    data, weights_mistakes = _with_weights(document, untrained, up_to_it=up_to_it)
+    config, mistakes = check(document, data, ChainConfig)
+    told = {mistake.location for mistake in mistakes}
+    mistakes = mistakes + [mistake for mistake in weights_mistakes if mistake.location not in told]
+    if config is None or mistakes:
+        raise document.error(mistakes)
+    return config
+
+
+def _numbered(tags: Iterable[str]) -> tuple[str, ...]:
+    """Number tags from the second of a kind."""
+    met: Counter[str] = Counter()
+    names = []
+    for tag in tags:
+        met[tag] += 1
+        names.append(tag if met[tag] == 1 else f"{tag}_{met[tag]}")
+    return tuple(names)
+
+
+def no_such_stage(name: str, names: Sequence[str]) -> str:
+    """Return the text of an error about a name that no stage of a chain has."""
+    return f"the chain has no stage {name!r}{did_you_mean(name, names)} Its stages: {', '.join(names)}"
+
+
+def _with_weights(
+    document: YamlDocument, untrained: str | None, *, up_to_it: bool
+) -> tuple[dict[str, Any], list[Mistake]]:
+    """Return the document's content with all weights resolved, and what is wrong with the weights."""
+    entries = document.data.get("stages")
+    if not isinstance(entries, list):
+        return document.data, []
+    names = _numbered(str(entry.get("stage")) if isinstance(entry, dict) else "" for entry in entries)
+    if untrained is not None and untrained not in names:
+        raise ConfigError(f"{document.path}: {no_such_stage(untrained, names)}")
+    filled: list[Any] = entries[: names.index(untrained) + 1] if untrained and up_to_it else list(entries)
+    mistakes: list[Mistake] = []
+    for index, (name, entry) in enumerate(zip(names, filled, strict=False)):
+        if isinstance(entry, dict) and name == untrained:
+            filled[index] = {key: value for key, value in entry.items() if key != "weights"}
+        elif isinstance(entry, dict):
+            filled[index], wrong = _fill_from_card(entry, document.path.parent)
+            mistakes += [document.mistake(("stages", index, key), text) for key, text in wrong.items()]
+    return {**document.data, "stages": filled}, mistakes
+
+
+def _fill_from_card(entry: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Complete one stage of the YAML from its weights' card; mistakes are returned by key.
+
+    Wrong types are left alone: the validation that follows tells them.
+    """
+    tag, weights = entry.get("stage"), entry.get("weights")
+    stage = STAGES.get(tag) if isinstance(tag, str) else None
+    if stage is None or not issubclass(stage, LearnedStageConfig):
+        return entry, {}
+    if weights is None:
+        shipped = ", ".join(shipped_weights()) or "none"
+        text = f"missing; {tag} has to be trained: expected a shipped name ({shipped}) or a path"
+        return entry, {"weights": text}
+    if not isinstance(weights, str):
+        return entry, {}
+    try:
+        path = resolve(weights, folder)
+        trained = _trained_options(stage, str(tag), path)
+    except WeightsError as error:
+        return entry, {"weights": " ".join(str(error).split())}
+    differing = {
+        key: f"got {entry[key]!r}, but the weights {path.name} were trained with {value!r}; leave the key out"
+        for key, value in trained.items()
+        if key in entry and entry[key] != value and key not in stage.run_options
+    }
+    return {**trained, **entry, "weights": str(path)}, differing
+
+
+def _trained_options(stage: type[LearnedStageConfig], tag: str, path: Path) -> dict[str, Any]:
+    """Read from a weights file which architecture it was trained with."""
+    card = read_card(path)
+    came = card.config.get("stage")
+    if came != tag:
+        raise WeightsError(f"{path} holds weights of stage {came!r}, expected {tag!r}")
+    try:
+        return stage.model_validate(card.config).architecture()
+    except ValidationError as error:
+        options = ", ".join(str(detail["loc"][-1]) for detail in error.errors() if detail["loc"])
+        text = f"{path} has a card with options that {tag} does not take: {options}"
+        raise WeightsError(text) from error

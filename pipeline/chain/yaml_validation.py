@@ -1,0 +1,156 @@
+"""YAML files as typed options; all mistakes of a file are told at once, by line, before anything is started.
+
+    configs/chain.yaml:7: stages.1.width: got 'abc', expected an integer
+
+Each says where, what came and what was expected; a misspelt name is answered with the nearest valid one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from pipeline.chain.yaml_document import Location, Mistake, YamlDocument, read_document
+
+M = TypeVar("M", bound=BaseModel)
+
+_EXPECTED = {
+    "int_type": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "`key: value` lines",
+    "model_type": "`key: value` lines",
+    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "more than {gt:g}",
+    "less_than_equal": "at most {le:g}",
+    "less_than": "less than {lt:g}",
+}
+
+
+def read_yaml(path: Path, model: type[M]) -> M:
+    """Read a YAML file as a pydantic model.
+
+    Raises:
+        ConfigError: with one line per mistake, all of them.
+    """
+    document = read_document(path)
+    value, mistakes = check(document, document.data, model)
+    if value is None or mistakes:
+        raise document.error(mistakes)
+    return value
+
+
+def check(document: YamlDocument, data: dict[str, Any], model: type[M]) -> tuple[M | None, list[Mistake]]:
+    """Validate a document's content, or what was made from it, and return the model and the mistakes.
+
+    Validators find the document's folder, which paths are relative to, in their context as ``folder``.
+    """
+    mistakes = list(document.duplicates)
+    try:
+        # By way of JSON, whose lists are valid for tuples even where pydantic is strict.
+        content = json.dumps(data, default=str)
+        return model.model_validate_json(content, context={"folder": document.path.parent}), mistakes
+    except ValidationError as error:
+        schema = model.model_json_schema()
+        details = [detail for detail in error.errors() if not _follows(detail)]
+        return None, mistakes + [_explain(document, detail, schema) for detail in details]
+    except (ValueError, RecursionError):  # an anchor inside of itself
+        return None, [*mistakes, Mistake(1, (), "the content contains itself, expected plain values")]
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return ``; did you mean 'NEAREST'?``, or a full stop where nothing is near."""
+    close = get_close_matches(name, list(names), n=1)
+    return f"; did you mean {close[0]!r}?" if close else "."
+
+
+def _follows(error: ErrorDetails) -> bool:
+    """Tell whether a list is too short only because some of its items are wrong, which is told anyway."""
+    return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
+
+
+def _explain(document: YamlDocument, error: ErrorDetails, schema: dict[str, Any]) -> Mistake:
+    """Turn one of pydantic's errors into a line for users."""
+    location = error["loc"]
+    names = _valid_names(schema, location)
+    if error["type"] == "union_tag_invalid":
+        location += (_discriminator(error),)
+    line, found = document.locate(location)
+    if error["type"] == "missing":
+        found += location[-1:]
+    return Mistake(line, found, _describe(error, names))
+
+
+def _describe(error: ErrorDetails, names: list[str]) -> str:
+    """Say what came and what was expected."""
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return "missing"
+        case "extra_forbidden":
+            return f"unknown key{did_you_mean(str(error['loc'][-1]), names)} Valid keys: {', '.join(names)}"
+        case "union_tag_invalid":
+            kind, tag = _discriminator(error), context["tag"]
+            return f"unknown {kind} {tag!r}{did_you_mean(tag, names)} Valid {kind}s: {', '.join(names)}"
+        case "union_tag_not_found":
+            return f"`{_discriminator(error)}:` is missing, expected one of {', '.join(names)}"
+        case "too_short":
+            return f"got {context['actual_length']} items, expected at least {context['min_length']}"
+        case "value_error":
+            return str(context["error"])
+    if error["type"] in _EXPECTED:
+        expected = _EXPECTED[error["type"]].format(**context)
+    else:
+        expected = error["msg"].removeprefix("Input should be ")
+    return f"got {_show(error['input'])}, expected {expected}"
+
+
+def _show(value: object) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case list():
+            return "a list"
+        case dict():
+            return "`key: value` lines"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _discriminator(error: ErrorDetails) -> str:
+    return str(error["ctx"]["discriminator"]).strip("'")
+
+
+def _valid_names(schema: dict[str, Any], location: Location) -> list[str]:
+    """Return the names that could have stood there: the tags of a union, or the keys beside the last one."""
+    here, parent = schema, schema
+    for piece in location:
+        parent, here = here, _step(here, piece, schema)
+    return list(here.get("discriminator", {}).get("mapping", {}) or parent.get("properties", {}))
+
+
+def _step(schema: dict[str, Any], piece: str | int, root: dict[str, Any]) -> dict[str, Any]:
+    """Walk one part of a location down a JSON schema; ``{}`` where it does not lead."""
+    tags = schema.get("discriminator", {}).get("mapping", {})
+    if isinstance(piece, int):
+        below = schema.get("items", {})
+    elif piece in tags:
+        below = {"$ref": tags[piece]}
+    else:
+        below = schema.get("properties", {}).get(piece, {})
+    for option in below.get("anyOf", []):  # an optional section
+        below = option if option.get("type") != "null" else below
+    while "$ref" in below:
+        below = root["$defs"][below["$ref"].rsplit("/", 1)[-1]]
+    return dict(below)

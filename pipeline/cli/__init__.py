@@ -1,0 +1,1 @@
+"""The command line: options in, restored folders and readable errors out."""

@@ -1,0 +1,1 @@
+"""Devices: names, number formats, memory, copies to and from them."""

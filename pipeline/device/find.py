@@ -1,0 +1,25 @@
+"""Devices by their names."""
+
+from __future__ import annotations
+
+import torch
+
+from pipeline.errors import ConfigError
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device of a name: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best there is.
+
+    Raises:
+        ConfigError: for a name that means nothing or a device that is not there.
+    """
+    there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    if name == "auto":
+        name = next((best for best in ("cuda:0", "mps") if best in there), "cpu")
+    if name == "cuda":
+        name = "cuda:0"
+    if name not in there:
+        here = ", ".join(there)
+        raise ConfigError(f"--device: got {name!r}, expected auto or what this machine has: {here}")
+    return torch.device(name)

@@ -1,0 +1,97 @@
+"""The size of tiles: how much memory a stage takes per pixel, and the largest tile that fits."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from pipeline.backends.wrapper import StandIn
+from pipeline.device.memory import SHARE_OF_FREE, is_out_of_memory
+from pipeline.tiling import TILE_STEP, Footprint, Region, Span, equal_part, needed_regions, round_up
+from stages.stage import Stage
+
+SMALLEST_TILE = 64
+
+
+def half_of(tile: int) -> int | None:
+    """Return the tile to try after one that did not fit; None if there is no smaller one."""
+    return round_up(-(-tile // 2), TILE_STEP) if tile > SMALLEST_TILE else None
+
+
+def largest_tile(
+    height: int, width: int, footprints: Sequence[Footprint], costs: Sequence[float], available: float
+) -> int:
+    """Return the largest tile with which every stage stays within its share of the memory.
+
+    Args:
+        height: Of the image.
+        width: Of the image.
+        footprints: The chain's stages.
+        costs: Each stage's ``bytes_per_pixel``.
+        available: Bytes that are free.
+
+    Returns:
+        A tile; not less than the image's longer side if the whole image fits, ``SMALLEST_TILE`` if none does.
+    """
+    for tile in range(round_up(max(height, width), TILE_STEP), SMALLEST_TILE, -TILE_STEP):
+        regions = needed_regions(_middle(height, width, tile), footprints, height, width)
+        taken = max(region.area * cost for region, cost in zip(regions, costs, strict=False))
+        if taken <= available * SHARE_OF_FREE:
+            return tile
+    return SMALLEST_TILE
+
+
+def bytes_per_pixel(stage: Stage, device: torch.device) -> float:
+    """Return the most bytes that a stage holds at once per pixel of its input, in fp32.
+
+    Found by running it on a small image; infinite if even that does not fit. Memory that an operation takes and
+    frees inside itself is not seen. For a stage that another engine runs, torch's need is measured instead.
+    """
+    stage = stage.original if isinstance(stage, StandIn) else stage
+    side = round_up(SMALLEST_TILE, stage.multiple_of)
+    try:
+        with torch.inference_mode(), _LiveBytes() as live:
+            stage(torch.zeros(1, 3, side, side, device=device))
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            return math.inf
+        raise
+    return live.peak / side**2
+
+
+class _LiveBytes(TorchFunctionMode):
+    """Follows the bytes of all tensors made inside it, by every operation, for as long as they live."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = 0
+        self._alive: dict[int, int] = {}
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(tensor, Tensor):
+                self._follow(tensor.untyped_storage())
+        self.peak = max(self.peak, sum(self._alive.values()))
+        return result
+
+    def _follow(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key not in self._alive:
+            self._alive[key] = storage.nbytes()
+            weakref.finalize(storage, self._alive.pop, key)
+
+
+def _middle(height: int, width: int, tile: int) -> Region:
+    """Return a tile in the middle of an image, where it has the most around it."""
+    rows, columns = equal_part(height, tile), equal_part(width, tile)
+    top, left = max(0, height - rows) // 2, max(0, width - columns) // 2
+    return Region(Span(top, min(height, top + rows)), Span(left, min(width, left + columns)))

@@ -1,0 +1,169 @@
+"""What a page shows of one input's pictures: each whole, as a thumbnail, and a piece of it at 100 %."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import pyvips
+
+from pipeline.engine.tensors import enlarged
+from pipeline.images import Picture
+from pipeline.images.metadata import Metadata, attach
+from pipeline.images.writer import as_vips, quantised
+from pipeline.pixels import Pixels
+from pipeline.tiling import Region, Span
+
+# Errors look like noise, which takes WebP three times the bytes of a photo.
+LONGEST, LONGEST_ERROR, LONGEST_THUMBNAIL, DETAIL = 1200, 600, 160, 288
+QUALITY, DETAIL_QUALITY = 85, 95
+ERROR_SPAN = 32
+
+Kind = Literal["input", "stage", "reference", "error"]
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture as WebP files in sRGB, its transparent parts gray.
+
+    Attributes:
+        size: Width and height of the picture itself.
+        whole: Reduced to ``LONGEST`` pixels, errors to ``LONGEST_ERROR``, where it is larger.
+        thumbnail: Reduced to ``LONGEST_THUMBNAIL``.
+        detail: The region of ``draw``, not reduced.
+    """
+
+    name: str
+    kind: Kind
+    size: tuple[int, int]
+    whole: Path
+    thumbnail: Path
+    detail: Path
+
+
+def draw(folder: Path, before: Picture, after: dict[str, Picture], reference: Picture | None) -> list[View]:
+    """Draw an input, what became of it, its reference, and the errors of the input and of the result.
+
+    The detail of all of them is the square, ``DETAIL`` pixels of the result wide, in which the result differs most
+    from the input, both seen at the input's size.
+
+    Args:
+        folder: For the files; must exist, and be another one for every input.
+        before: The input.
+        after: By stage; the last is the result.
+        reference: As large as the result.
+
+    Returns:
+        The input first, then the others in the order of the arguments.
+    """
+    before, after = _eight_bit(before), {stage: _eight_bit(picture) for stage, picture in after.items()}
+    result = list(after.values())[-1]
+    named: list[tuple[str, Kind, Picture]] = [("input", "input", before)]
+    named += [(f"after {stage}", "stage", picture) for stage, picture in after.items()]
+    if reference is not None:
+        reference = _eight_bit(reference)
+        named += [("reference", "reference", reference)]
+        named += [
+            (f"error of the {what}", "error", Picture(error_levels(picture.pixels, reference.pixels)))
+            for what, picture in (("input", before), ("result", result))
+        ]
+    region = most_changed(before.pixels, result.pixels, DETAIL)
+    return [
+        _view(folder / str(number), name, kind, picture, region.scaled(len(picture.pixels) // len(before.pixels)))
+        for number, (name, kind, picture) in enumerate(named)
+    ]
+
+
+def most_changed(before: Pixels, after: Pixels, side: int) -> Region:
+    """Return the square of ``before``, ``side`` pixels of ``after`` wide, in which the two differ most.
+
+    A larger ``after`` is averaged down to the size of ``before``. What is smaller than that is taken whole.
+
+    Args:
+        before: 8 bits, ``(H, W, 3)`` or ``(H, W)``.
+        after: 8 bits, larger by a whole factor.
+        side: In pixels of ``after``.
+    """
+    height, width = before.shape[:2]
+    scale = len(after) // height
+    change = cv2.absdiff(_colour(before), _colour(cv2.resize(after, (width, height), interpolation=cv2.INTER_AREA)))
+    rows, columns = min(height, side // scale), min(width, side // scale)
+    means = cv2.blur(change.mean(axis=2, dtype=np.float32), (columns, rows), anchor=(0, 0))
+    inside = means[: height - rows + 1, : width - columns + 1]
+    top, left = (int(place) for place in np.unravel_index(inside.argmax(), inside.shape))
+    return Region(Span(top, top + rows), Span(left, left + columns))
+
+
+def error_levels(pixels: Pixels, reference: Pixels) -> Pixels:
+    """Return ``|pixels - reference|``, the mean over the channels, ``(H, W)``, amplified to 8 bits.
+
+    ``ERROR_SPAN`` levels of 255 and all above become 255.
+
+    Args:
+        pixels: 8 bits, ``(H, W, 3)`` or ``(H, W)``; enlarged bicubically where it is smaller.
+        reference: 8 bits, larger by a whole factor.
+    """
+    ours, theirs = _colour(enlarged(pixels, len(reference) // len(pixels))), _colour(reference)
+    levels = cv2.absdiff(ours, theirs).mean(axis=2, dtype=np.float32)
+    return np.rint((levels * (255 / ERROR_SPAN)).clip(0, 255)).astype(np.uint8)
+
+
+def heat_colours(count: int = 9) -> list[str]:
+    """Return the colours of errors from 0 to ``ERROR_SPAN`` in equal steps, as ``#rrggbb``."""
+    levels = np.linspace(0, 255, count).round().astype(np.uint8)[None]
+    return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in _heat(levels)[0]]
+
+
+def _view(stem: Path, name: str, kind: Kind, picture: Picture, region: Region) -> View:
+    height, width = picture.pixels.shape[:2]
+    versions = {
+        "whole": (_reduced(picture, LONGEST_ERROR if kind == "error" else LONGEST), QUALITY),
+        "thumbnail": (_reduced(picture, LONGEST_THUMBNAIL), QUALITY),
+        "detail": (_map(picture, lambda plane: plane[region.slices]), DETAIL_QUALITY),
+    }
+    paths = {version: stem.with_name(f"{stem.name}_{version}.webp") for version in versions}
+    for version, (small, quality) in versions.items():
+        shown = Picture(_heat(small.pixels)) if kind == "error" else small
+        _as_srgb(shown).webpsave(os.fsencode(paths[version]), Q=quality, smart_subsample=True, keep="none")
+    return View(name, kind, (width, height), **paths)
+
+
+def _map(picture: Picture, change: Callable[[Pixels], Pixels]) -> Picture:
+    alpha = None if picture.alpha is None else change(picture.alpha)
+    return replace(picture, pixels=change(picture.pixels), alpha=alpha)
+
+
+def _eight_bit(picture: Picture) -> Picture:
+    return _map(picture, lambda plane: quantised(plane, np.dtype(np.uint8)))
+
+
+def _reduced(picture: Picture, longest: int) -> Picture:
+    height, width = picture.pixels.shape[:2]
+    factor = longest / max(height, width)
+    if factor >= 1:
+        return picture
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return _map(picture, lambda plane: cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
+
+
+def _colour(pixels: Pixels) -> Pixels:
+    return pixels if pixels.ndim == 3 else cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+
+
+def _heat(levels: Pixels) -> Pixels:
+    return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+
+
+def _as_srgb(picture: Picture) -> pyvips.Image:
+    """Convert to sRGB by the picture's own profile, if it has one that can be used, and lay it on gray."""
+    image = attach(as_vips(picture), Metadata(icc=picture.metadata.icc))
+    if picture.metadata.icc is not None:
+        with suppress(pyvips.Error):
+            image = image.icc_transform("srgb", embedded=True).copy_memory()
+    return image.flatten(background=128) if image.hasalpha() else image

@@ -1,5 +1,0 @@
-"""A run as one HTML page to look at: before and after, every stage, figures, time and work."""
-
-from pipeline.page.page import SHOWN_IN_FULL, Page
-
-__all__ = ["SHOWN_IN_FULL", "Page"]

@@ -1,0 +1,195 @@
+"""Compiled stages: which shapes are compiled, and what happens where that fails."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.backends.choice import forget_compiled, prepare_compiling
+from pipeline.backends.compiled import MOST_SHAPES, CompiledStage, HostNeededError, Run, WithoutHost
+from pipeline.backends.half import with_half_weights
+from pipeline.chain.chain import Chain
+from pipeline.chain.config import ChainConfig
+from pipeline.device.precision import computing
+from pipeline.engine.engine import Engine
+from pipeline.errors import ConfigError
+from stages.edsr import EDSRConfig
+from stages.stage import Stage
+from stages.unsharp_mask import UnsharpMaskConfig
+
+
+def compiler(seen: list[tuple[int, ...]]) -> Callable[[Stage], Run]:
+    """Return a stand-in for the compiler; what it makes notes the shapes that it is given."""
+
+    def compile(stage: Stage, image: Tensor) -> Run:
+        def run(image: Tensor) -> Tensor:
+            seen.append(tuple(image.shape[-2:]))
+            return stage(image)
+
+        return run
+
+    return compile
+
+
+def test_only_shapes_that_come_often_are_compiled() -> None:
+    seen: list[tuple[int, ...]] = []
+    original = UnsharpMaskConfig().build()
+    stage = CompiledStage(original, 2, compiler(seen))
+    images = [torch.rand(1, 3, 8, 8) for _ in range(4)] + [torch.rand(1, 3, 8, 9)]
+    for image in images:
+        assert torch.equal(stage(image), original(image))
+    assert seen == [(8, 8), (8, 8)]
+
+
+def test_no_more_shapes_than_memory_holds() -> None:
+    seen: list[tuple[int, ...]] = []
+    stage = CompiledStage(UnsharpMaskConfig().build(), 0, compiler(seen))
+    for width in range(8, 8 + 2 * MOST_SHAPES):
+        stage(torch.rand(1, 3, 8, width))
+    assert len(seen) == MOST_SHAPES
+
+
+def test_where_compiling_fails_the_stage_runs_on(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(stage: Stage, image: Tensor) -> Run:
+        raise RuntimeError("no C++ compiler")
+
+    original = UnsharpMaskConfig().build()
+    stage, image = CompiledStage(original, 0, broken), torch.rand(1, 3, 8, 8)
+    for _ in range(2):
+        assert torch.equal(stage(image), original(image))
+    assert caplog.messages == ["UnsharpMask is neither compiled nor captured: no C++ compiler"]
+    assert stage.label == "torch"
+
+
+def test_full_memory_is_no_failure_to_compile() -> None:
+    def hungry(stage: Stage, image: Tensor) -> Run:
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(torch.OutOfMemoryError):
+        CompiledStage(UnsharpMaskConfig().build(), 0, hungry)(torch.rand(1, 3, 8, 8))
+
+
+def test_the_time_it_took_is_told() -> None:
+    stage = CompiledStage(UnsharpMaskConfig().build(), 1, compiler([]))
+    stage(torch.rand(1, 3, 8, 8))
+    assert stage.label == "torch"
+    stage(torch.rand(1, 3, 8, 8))
+    assert re.fullmatch(r"torch compiled in \d\.\d s", stage.label)
+
+
+def test_what_is_forgotten_is_compiled_again() -> None:
+    made: list[Stage] = []
+
+    def compile(stage: Stage, image: Tensor) -> Run:
+        made.append(stage)
+        return stage
+
+    chain = Chain.build(ChainConfig(stages=(UnsharpMaskConfig(),)))
+    stage = CompiledStage(chain.stages[0], 0, compile)
+    for _ in range(2):
+        stage(torch.rand(1, 3, 8, 8))
+        forget_compiled(chain.with_stages([stage]), torch.device("cpu"))
+    assert len(made) == 2
+
+
+class Asking(Stage):
+    """Waits for the device."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image / 2 if image.max() > 0.5 else image
+
+
+class Reaching(Stage):
+    """Takes a tensor that is on the host."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image * torch.ones(1).to(image.device)
+
+
+@pytest.mark.parametrize("stage", [Asking(), Reaching()])
+def test_what_needs_the_host_is_not_captured(stage: Stage) -> None:
+    device = torch.device("cpu" if isinstance(stage, Asking) else "meta")
+    with torch.inference_mode(), pytest.raises(HostNeededError, match=r"aten.* needs the host"), WithoutHost(device):
+        stage(torch.empty(1, 3, 8, 8, device=device))
+
+
+def test_a_stage_that_needs_the_host_runs_on(caplog: pytest.LogCaptureFixture) -> None:
+    image = torch.rand(1, 3, 8, 8)
+    with torch.inference_mode():
+        assert torch.equal(CompiledStage(Asking(), 0)(image), Asking()(image))
+    assert caplog.messages == [
+        "Asking is neither compiled nor captured: aten._local_scalar_dense.default needs the host"
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_stage_is_one_graph(precision: str) -> None:
+    """Graph breaks would leave inductor little to melt; bicubic upscaling's filters are constants to it."""
+    stage = EDSRConfig(depth=1, width=4, upsampler="direct", bicubic_skip=True).build().eval()
+    halved, image = with_half_weights(stage, torch.bfloat16), torch.rand(1, 3, 8, 8)
+    with computing(torch.device("cpu"), precision):
+        run = torch.compile(halved, backend="eager", dynamic=False, fullgraph=True)
+        assert torch.equal(run(image), stage(image))
+
+
+def test_stages_that_are_ready_are_not_made_again() -> None:
+    """Figures of a chain without one of its stages are made with the others as they are: graphs cannot be copied."""
+    stage = EDSRConfig(depth=1, width=4).build()
+    ready = CompiledStage(with_half_weights(stage, torch.bfloat16), 0, compiler([]))
+    assert with_half_weights(ready, torch.bfloat16) is ready
+
+
+def test_the_words() -> None:
+    chain, cpu, gpu = Chain.build(ChainConfig(stages=(UnsharpMaskConfig(),))), torch.device("cpu"), torch.device("cuda")
+    assert prepare_compiling(chain, "auto", cpu) is chain
+    assert prepare_compiling(chain, "off", gpu) is chain
+    once = prepare_compiling(chain, "auto", gpu)
+    assert isinstance(once.stages[0], CompiledStage)
+    assert prepare_compiling(once, "on", gpu).stages == once.stages
+    with pytest.raises(ConfigError, match="--compile on: gains nothing on cpu"):
+        prepare_compiling(chain, "on", cpu)
+    with pytest.raises(ConfigError, match="--compile: got 'yes', expected one of auto, on, off"):
+        prepare_compiling(chain, "yes", cpu)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_captured_chain_makes_the_same_picture(precision: str) -> None:
+    """In whatever order sizes come, and in threads that come and go, as films have them."""
+    path = Path(__file__).parents[3] / "configs" / "restore_x2.yaml"
+    photos = [np.random.default_rng(0).integers(0, 256, (96, width, 3), np.uint8) for width in (128, 160)]
+    plain = Engine(Chain.load(path), device="cuda", precision=precision)
+    captured = Engine(Chain.load(path), device="cuda", precision=precision, compile="on")
+    expected = [plain.run(photo).pixels.astype(int) for photo in photos]
+    for _ in range(3):
+        with ThreadPoolExecutor(1) as thread:
+            for photo, pixels in zip(photos, expected, strict=True):
+                result = thread.submit(captured.run, photo).result()
+                assert np.abs(result.pixels - pixels).max() <= 2
+    assert all(label.startswith("torch compiled in") for label in result.backends.values())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_graphs_are_captured_again_when_all_are_gone() -> None:
+    chain, photo = Chain.build(ChainConfig(stages=(UnsharpMaskConfig(),))), np.full((24, 32, 3), 100, np.uint8)
+    for _ in range(3):
+        result = Engine(chain, device="cuda", compile="on").run(photo)
+        assert (result.pixels == photo).all()
+        assert result.backends["unsharp_mask"].startswith("torch compiled in")
+
+
+def test_a_start_without_compiling_does_not_load_the_compiler() -> None:
+    told = "import sys, pipeline.engine.engine, stages.registry; print('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout == "False\n"

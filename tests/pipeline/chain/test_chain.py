@@ -1,0 +1,100 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline import Chain, Engine
+from pipeline.chain.config import ChainConfig
+from pipeline.errors import ConfigError
+from stages.dncnn import DnCNNConfig
+from stages.edsr import EDSRConfig
+from stages.unet import UNetConfig
+from stages.unsharp_mask import UnsharpMaskConfig
+from stages.weights import Card, save_weights
+
+DNCNN = DnCNNConfig(depth=3, width=8)
+EDSR = EDSRConfig(scale=2, width=8, depth=1)
+
+
+def chain_of(*configs):
+    return Chain.build(ChainConfig(stages=configs))
+
+
+@pytest.fixture
+def chain_file(tmp_path):
+    """A chain with a weights file of its own beside it."""
+    stage = DNCNN.build()
+    config = {"stage": "dncnn", **DNCNN.architecture()}
+    save_weights(tmp_path / "small.safetensors", stage, Card(config=config))
+    path = tmp_path / "chain.yaml"
+    path.write_text("stages: [{stage: dncnn, weights: small.safetensors, strength: 0.5}, {stage: unsharp_mask}]")
+    return path
+
+
+def test_scale_and_multiple_follow_from_the_stages():
+    chain = chain_of(DNCNN, EDSR, UNetConfig(width=4, levels=4), UnsharpMaskConfig(), EDSR)
+    assert chain.scale == 4
+    assert chain.multiple_of == 8 // 2
+
+
+def test_halo_is_the_sum_in_pixels_of_the_image():
+    chain = chain_of(DNCNN, EDSR, UnsharpMaskConfig(sigma=1.0))
+    assert chain.halo == 3 + chain.stages[1].halo + 2
+
+
+def test_a_stage_at_strength_zero_asks_for_nothing():
+    chain = chain_of(DNCNN.model_copy(update={"strength": 0.0}), UNetConfig(width=4, strength=0.0))
+    assert (chain.halo, chain.multiple_of) == (0, 1)
+
+
+def test_blending_with_the_bicubic_upscale_counts_in_the_halo():
+    assert chain_of(EDSR.model_copy(update={"strength": 0.0})).halo == 2
+
+
+def test_repeated_stages_are_numbered():
+    assert chain_of(DNCNN, UnsharpMaskConfig(), DNCNN).names == ("dncnn", "unsharp_mask", "dncnn_2")
+
+
+def test_stages_are_ready_to_run():
+    chain = chain_of(DNCNN)
+    assert not any(stage.training for stage in chain.stages)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in chain.stages[0].modules())
+
+
+def test_a_file_is_loaded_with_its_weights(chain_file):
+    chain, again = Chain.load(chain_file), Chain.load(str(chain_file))
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    assert chain.strengths == (0.5, 1.0)
+    assert (chain.restore(image, device="cpu") == again.restore(image, device="cpu")).all()
+
+
+def test_weights_that_do_not_fit_are_a_config_error(chain_file):
+    wrong = DNCNN.model_copy(update={"width": 4, "weights": str(chain_file.with_name("small.safetensors"))})
+    with pytest.raises(ConfigError, match=r"stage dncnn: .*does not fit"):
+        chain_of(wrong)
+
+
+def test_restore_takes_and_returns_an_array():
+    image = np.random.default_rng(0).random((20, 30, 3))
+    result = chain_of(EDSR).restore(image, device="cpu", precision="fp32", tile=16)
+    assert (result.shape, result.dtype) == ((40, 60, 3), np.float32)
+
+
+def test_the_package_offers_an_engine_for_many_images():
+    image = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
+    chain = chain_of(EDSR)
+    assert np.array_equal(Engine(chain, device="cpu").run(image).pixels, chain.restore(image, device="cpu"))
+
+
+def test_importing_the_package_does_not_import_torch():
+    code = "import sys, pipeline; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_package_says_what_it_does_not_have():
+    import pipeline
+
+    with pytest.raises(AttributeError, match="no attribute 'Chains'"):
+        _ = pipeline.Chains

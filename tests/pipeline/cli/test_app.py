@@ -1,0 +1,299 @@
+"""The command line: exit codes, readable errors, and help that answers at once."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+import pipeline.cli.app
+from pipeline.cli.app import main
+from stages.dncnn import DnCNNConfig
+from stages.weights import Card, save_weights
+
+ROOT = Path(__file__).resolve().parents[3]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in a folder with a chain, a folder of two photos and nothing else."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    Path("chain.yaml").write_text("stages:\n  - stage: unsharp_mask\n")
+    for seed, name in enumerate(("a.png", "b.jpg")):
+        Path("photos").mkdir(exist_ok=True)
+        cv2.imwrite(f"photos/{name}", np.random.default_rng(seed).integers(0, 255, (16, 24, 3), np.uint8))
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["run_pipeline.py", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        assert "Traceback" not in out + err
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+RESTORE = ("photos", "-o", "restored", "-c", "chain.yaml", "--device", "cpu")
+
+
+def test_all_done_then_all_skipped(run: Run) -> None:
+    code, out, err = run(*RESTORE)
+    assert (code, err) == (0, "")
+    assert re.match(r"2 inputs: 2 done in \d+\.\d s \(\d+\.\d\d MP/s, \d+% waiting for files\)\n$", out)
+    assert sorted(path.name for path in Path("restored").iterdir()) == ["a.png", "b.jpg", "restoration.jsonl"]
+    code, out, _ = run(*RESTORE)
+    assert code == 0
+    assert out.startswith("2 inputs: 2 skipped in ")
+
+
+def test_quiet_says_nothing(run: Run) -> None:
+    assert run(*RESTORE, "--quiet") == (0, "", "")
+
+
+def test_failures_are_listed_at_the_end(run: Run) -> None:
+    Path("photos/c.png").write_bytes(b"")
+    code, out, err = run(*RESTORE)
+    assert code == 1
+    assert err.startswith("failed: photos/c.png: ")
+    assert out.startswith("3 inputs: 2 done, 1 failed in ")
+
+
+def test_what_is_passed_over_and_what_is_lost_are_told(run: Run) -> None:
+    for name in ("c.CR2", "notes.txt"):
+        (Path("photos") / name).touch()
+    deep = np.random.default_rng(0).integers(0, 65535, (16, 24, 3), np.uint16)
+    for name in ("d.png", "e.png"):
+        cv2.imwrite(f"photos/{name}", deep)
+    code, out, _ = run(*RESTORE, "--ext", "jpg")
+    assert code == 0
+    assert "note: photos/d.png and 1 more: 16 bit reduced to 8 bit, the most JPEG holds\n6 inputs: " in out
+    assert " 4 done, 2 ignored (.cr2, .txt) in " in out
+
+
+def test_two_runs_do_not_write_to_the_same_folder(run: Run) -> None:
+    from pipeline.batch.output import reserved
+
+    with reserved(Path("restored")):
+        code, _, err = run(*RESTORE)
+        assert (code, err[:46]) == (2, "--output: another run is writing to restored; ")
+    assert run(*RESTORE)[0] == 0
+    assert sorted(path.name for path in Path("restored").iterdir()) == ["a.png", "b.jpg", "restoration.jsonl"]
+
+
+def test_a_disk_error_is_told_without_its_number(run: Run) -> None:
+    Path("photos/file").touch()
+    assert run("photos", "-o", "photos/file/out", "-c", "chain.yaml")[2] == "photos/file/out: Not a directory\n"
+
+
+def test_names_that_look_like_markup_are_told_as_they_are(run: Run) -> None:
+    Path("photos/[red]c.png").write_bytes(b"")
+    assert run(*RESTORE)[2].startswith("failed: photos/[red]c.png: ")
+
+
+def test_another_report_file(run: Run) -> None:
+    assert run(*RESTORE, "--report", "logs/report.jsonl")[0] == 0
+    assert len(Path("logs/report.jsonl").read_text().splitlines()) == 2
+    assert not Path("restored/restoration.jsonl").exists()
+
+
+def test_a_page_is_written_besides_the_lines(run: Run) -> None:
+    assert run(*RESTORE, "--report", "pages/run.HTML", "--quiet") == (0, "", "")
+    assert Path("pages/run.HTML").read_text().startswith("<!DOCTYPE html>")
+    assert [path.name for path in Path("pages").iterdir()] == ["run.HTML"]
+    assert len(Path("restored/restoration.jsonl").read_text().splitlines()) == 2
+    assert run(*RESTORE, "--report", "page.html", "--report", "lines")[0] == 1  # other lines know of no results
+    assert "refused" in Path("page.html").read_text()
+    assert len(Path("lines").read_text().splitlines()) == 2
+
+
+def test_references_are_told_as_table_and_csv(run: Run) -> None:
+    shutil.copytree("photos", "clean")
+    code, out, err = run(*RESTORE, "--reference", "clean")
+    assert (code, err) == (0, "")
+    assert re.search(r"photos/a.png +│ bicubic +│ +100.00 │ +100.00 │ +1.0000 ", out)
+    assert re.search(r"mean +│ bicubic ", out)
+    figures = Path("restored/metrics.csv").read_text()
+    assert figures.splitlines()[-1].startswith("mean,without unsharp_mask,")
+    assert "2 skipped" in run(*RESTORE, "--reference", "clean")[1]
+    assert Path("restored/metrics.csv").read_text() == figures
+    assert run(*RESTORE, "--reference", "clean", "--quiet") == (0, "", "")
+
+
+def test_what_cannot_be_judged_is_restored_and_told(run: Run) -> None:
+    shutil.copytree("photos", "clean")
+    Path("clean/b.jpg").unlink()
+    code, out, err = run(*RESTORE, "--reference", "clean")
+    assert (code, err) == (1, "not judged: photos/b.jpg: no reference, expected clean/b.* of a type that can be read\n")
+    assert " 2 done " in out
+    assert "b.jpg" not in Path("restored/metrics.csv").read_text()
+
+
+def test_strength_overwrite_names_and_stages(run: Run) -> None:
+    options = ("--strength", "unsharp_mask=0.5", "--ext", "png", "--suffix", "_soft", "--save-stages")
+    assert run(*RESTORE, *options)[0] == 0
+    written = {path.relative_to("restored").as_posix() for path in Path("restored").rglob("*.png")}
+    assert written == {
+        "a_soft.png",
+        "a_soft.png.stages/1_unsharp_mask.png",
+        "b_soft.png",
+        "b_soft.png.stages/1_unsharp_mask.png",
+    }
+    assert " 2 done " in run(*RESTORE, *options, "--overwrite")[1]
+
+
+def test_check_shows_the_stages(run: Run) -> None:
+    code, out, err = run("--check", "chain.yaml")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "unsharp_mask  scale 1, halo 3 px, sizes in multiples of 1, strength 1, 0.00 M parameters",
+        "chain.yaml: scale 1, halo 3 px, sizes in multiples of 1",
+    ]
+    assert "strength 0.5" in run("--check", "-c", "chain.yaml", "--strength", "unsharp_mask=0.5")[1]
+
+
+def test_profile_counts_the_chain(run: Run) -> None:
+    code, out, err = run("--profile", "64x48", "chain.yaml", "-o", "counted")
+    assert (code, err) == (0, "")
+    assert re.search(r"unsharp_mask +│ 1 layers +│ +0 │", out)
+    assert Path("counted/chain.profile.png").exists()
+
+
+def test_attention_looks_into_a_stage(run: Run) -> None:
+    config = DnCNNConfig(depth=3, width=4, batch_norm=False)
+    card = Card(config={"stage": "dncnn", **config.architecture()})
+    save_weights(Path("small.safetensors"), config.build(), card)
+    Path("learned.yaml").write_text("stages:\n  - {stage: dncnn, weights: small.safetensors}\n")
+    Path("photos/c.png").write_bytes(b"")
+    code, out, err = run("photos", "-o", "seen", "-c", "learned.yaml", "--device", "cpu", "--attention", "dncnn:all")
+    assert (code, err) == (1, "failed: photos/c.png: is empty\n")
+    assert out.splitlines()[0] == "photos/a.png: 3 levels of dncnn: seen/a.png.attention/dncnn.png"
+    assert [path.name for path in sorted(Path("seen").iterdir())] == ["a.png.attention", "b.jpg.attention"]
+
+
+def test_check_tells_the_mistakes_of_all_chains(run: Run) -> None:
+    Path("bad.yaml").write_text("stages:\n  - stage: unsharp_mask\n    amont: 1\n    sigma: x\n")
+    code, _, err = run("--check", "bad.yaml", "no.yaml")
+    assert code == 2
+    assert [line.split(": ")[0] for line in err.splitlines()] == ["bad.yaml:3", "bad.yaml:4", "no.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("photos",), "expected INPUT... and -o FOLDER"),
+        (("-o", "out"), "expected INPUT... and -o FOLDER"),
+        (("no", "-o", "out", "-c", "chain.yaml"), "no: no such file, and nothing matches it"),
+        (("photos", "-o", "out", "-c", "no.yaml"), "no.yaml: no such file"),
+        ((*RESTORE, "--tile", "big"), "--tile: got 'big', expected a number of pixels, 0 for none, or auto"),
+        ((*RESTORE, "--strength", "half"), "--strength: got 'half', expected STAGE=NUMBER"),
+        ((*RESTORE, "--strength", "dncnn=0.5"), "--strength: the chain has no stage 'dncnn'"),
+        ((*RESTORE, "--device", "toaster"), "toaster"),
+        ((*RESTORE, "--precision", "fp8"), "fp8"),
+        ((*RESTORE, "--report", "photos"), "--report: photos is a folder, expected a file"),
+        ((*RESTORE, "--report", "a.html", "--report", "b.htm"), "--report: got a.html and b.htm, expected at most one"),
+        ((*RESTORE, "--reference", "no"), "--reference: no is not a folder, expected one with the inputs' tree"),
+        (("--profile", "64", "chain.yaml"), "--profile: got the size '64', expected WIDTHxHEIGHT"),
+        ((*RESTORE, "--attention", "unet"), "--attention: the chain has no stage 'unet'"),
+        ((*RESTORE, "--ext", "exe"), "--ext: got 'exe', expected one of"),
+        ((*RESTORE, "--ext", "mkv"), "webp; what films become is told by --container"),
+        ((*RESTORE, "--nonsense"), "--nonsense"),
+    ],
+)
+def test_wrong_use_exits_with_2_before_any_work(run: Run, arguments: tuple[str, ...], expected: str) -> None:
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert expected in err
+    assert not Path("out").exists()
+    assert not Path("restored").exists()
+
+
+class Interrupted:
+    """An engine in whose second picture the user presses Ctrl-C."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine, self.chain, self.begun = engine, engine.chain, False
+
+    def run(self, pixels: Any, *, keep_stages: bool) -> Any:
+        if self.begun:
+            raise KeyboardInterrupt
+        self.begun = True
+        return self.engine.run(pixels, keep_stages=keep_stages)
+
+
+def test_an_interruption_keeps_what_is_finished(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_engine = pipeline.cli.app._make_engine
+    monkeypatch.setattr(pipeline.cli.app, "_make_engine", lambda *options: Interrupted(make_engine(*options)))
+    code, _, err = run(*RESTORE)
+    assert code == 130
+    assert err == "interrupted after 1 of 2 inputs; the same command goes on with the others\n"
+
+
+def test_an_unexpected_error_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*options: Any) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(pipeline.cli.app, "_make_engine", broken)
+    code, _, err = run(*RESTORE)
+    assert (code, err) == (1, "internal error, please report it: ZeroDivisionError: oops\n")
+
+
+def test_help_needs_no_heavy_import() -> None:
+    """What costs seconds is imported when it is needed, so that ``--help`` answers at once."""
+    heavy = "{'torch', 'pyvips', 'cv2', 'numpy', 'pydantic', 'jinja2'}"
+    code = (
+        "import sys; import pipeline.cli.app; from typer.testing import CliRunner\n"
+        "result = CliRunner().invoke(pipeline.cli.app.app, ['--help'])\n"
+        f"print(result.exit_code, sorted({heavy} & sys.modules.keys()))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.split("\n")[0] == "0 []"
+
+
+def start(folder: Path, output: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(ROOT / "run_pipeline.py"), "many", "-o", output, "-c", "chain.yaml"]
+    return subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def wait_for_lines(report: Path, lines: int) -> None:
+    while not report.exists() or report.read_bytes().count(b"\n") < lines:
+        time.sleep(0.002)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal_name", ["SIGKILL", "SIGINT"])
+def test_stopped_in_the_middle_and_run_again_gives_the_same_bytes(tmp_path: Path, signal_name: str) -> None:
+    (tmp_path / "chain.yaml").write_text("stages:\n  - {stage: unsharp_mask, sigma: 5}\n")
+    (tmp_path / "many").mkdir()
+    for seed in range(20):
+        pixels = np.random.default_rng(seed).integers(0, 255, (200, 300, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / "many" / f"{seed}.png"), pixels)
+    assert start(tmp_path, "whole").wait() == 0
+
+    stopped = start(tmp_path, "stopped")
+    wait_for_lines(tmp_path / "stopped/restoration.jsonl", 5)
+    stopped.send_signal(signal.Signals[signal_name])
+    _, told = stopped.communicate()
+    if signal_name == "SIGINT":
+        assert stopped.returncode == 130
+        assert re.match(r"interrupted after \d+ of 20 inputs; the same command goes on with the others\n$", told)
+    assert len(list((tmp_path / "stopped").glob("*.png"))) < 20
+
+    assert start(tmp_path, "stopped").wait() == 0
+    for path in (tmp_path / "whole").glob("*.png"):
+        assert (tmp_path / "stopped" / path.name).read_bytes() == path.read_bytes()
+    assert {path.name for path in (tmp_path / "stopped").iterdir()} == {
+        path.name for path in (tmp_path / "whole").iterdir()
+    }

@@ -1,0 +1,91 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline.device.memory import SHARE_OF_FREE, free_memory, is_out_of_memory, memory_for_tiles
+from pipeline.engine.tile_size import bytes_per_pixel, half_of, largest_tile
+from pipeline.tiling import TILE_STEP, Footprint, equal_part
+from stages.stage import Stage
+
+CPU = torch.device("cpu")
+CHAIN = [Footprint(1, 2, 20), Footprint(2, 1, 5)]
+COSTS = [100.0, 500.0]
+
+
+def test_a_stage_takes_its_input_and_what_lives_beside_it():
+    class TwoLayers(Stage):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(nn.Conv2d(3, 32, 1), nn.ReLU(inplace=True), nn.Conv2d(32, 64, 1))
+
+        def forward(self, image: Tensor) -> Tensor:
+            return self.layers(image)
+
+    assert bytes_per_pixel(TwoLayers(), CPU) == 4 * (3 + 32 + 64)
+
+
+def test_a_stage_that_does_not_fit_at_all_takes_infinitely_much():
+    class Endless(Stage):
+        def forward(self, image: Tensor) -> Tensor:
+            return image.new_empty(2**60)
+
+    assert bytes_per_pixel(Endless(), CPU) == math.inf
+
+
+def test_a_small_image_is_restored_whole():
+    assert largest_tile(480, 640, CHAIN, COSTS, 10 * 2**30) >= 640
+
+
+def test_the_tile_grows_with_the_memory_not_with_the_image():
+    tiles = [largest_tile(4000, 6000, CHAIN, COSTS, mebibytes * 2**20) for mebibytes in (50, 100, 400, 1600)]
+    assert tiles == sorted(set(tiles))
+    tile = largest_tile(40000, 60000, CHAIN, COSTS, 400 * 2**20)
+    assert equal_part(40000, tile) == equal_part(4000, tiles[2])
+
+
+def test_the_hungriest_stage_stays_within_its_share_of_the_memory():
+    def taken(tile: int) -> int:
+        return 500 * (equal_part(4000, tile) + 10) * (equal_part(6000, tile) + 10)
+
+    available = 400 * 2**20
+    tile = largest_tile(4000, 6000, CHAIN, COSTS, available)
+    assert taken(tile) <= available * SHARE_OF_FREE < taken(tile + TILE_STEP)
+
+
+def test_where_nothing_fits_the_smallest_tile_is_tried():
+    assert largest_tile(4000, 6000, CHAIN, COSTS, 1000) == 64
+
+
+def test_halves_end_at_64():
+    tile: int | None = 6000
+    tiles = []
+    while (tile := half_of(tile)) is not None:
+        tiles.append(tile)
+    assert tiles == [3008, 1504, 768, 384, 192, 96, 64]
+
+
+def test_real_exhaustion_is_recognised():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60)
+    assert is_out_of_memory(caught.value)
+    assert is_out_of_memory(RuntimeError("GET was unable to find an engine to execute this computation"))
+    assert not is_out_of_memory(RuntimeError("sizes of tensors must match"))
+
+
+def test_some_memory_is_free():
+    assert 0 < free_memory(CPU) < 2**50
+
+
+@pytest.mark.parametrize(("free", "taken"), [(2**29, 2**29), (2**40, 2**30)])
+def test_on_a_cpu_tiles_do_not_grow_without_end(monkeypatch, free, taken):
+    monkeypatch.setattr("pipeline.device.memory.free_memory", lambda device: free)
+    assert memory_for_tiles(CPU) == taken
+
+
+@pytest.mark.parametrize("free", [2**30, 2**40])
+def test_on_a_gpu_no_tensor_has_more_elements_than_32_bits_can_count(monkeypatch, free):
+    monkeypatch.setattr("pipeline.device.memory.free_memory", lambda device: free)
+    allowed = memory_for_tiles(torch.device("cuda")) * SHARE_OF_FREE
+    assert allowed == pytest.approx(min(free * SHARE_OF_FREE, 2**31 * torch.float32.itemsize))
