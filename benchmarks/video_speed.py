@@ -25,9 +25,9 @@ from pipeline.chain.config import ChainConfig
 from pipeline.device.process import keep_freed_memory
 from pipeline.engine.engine import Engine
 from pipeline.video.encoder import add_film
-from pipeline.video.films import VideoFile
 from pipeline.video.options import VideoOptions
-from pipeline.video.restore import FilmRestoration, Progress
+from pipeline.video.restore import Progress, VideoRestoration
+from pipeline.video.sources import VideoFile
 from stages.unsharp_mask import UnsharpMaskConfig
 
 
@@ -103,7 +103,7 @@ def restore(clip: Path, target: Path, options: VideoOptions, engine: Engine) -> 
     """Decode, convert and encode as we do."""
     with tempfile.TemporaryDirectory() as folder:
         film = VideoFile(clip, options)
-        return FilmRestoration(film, engine, options, Path(folder, "segments")).run(target).progress
+        return VideoRestoration(film, engine, options, Path(folder, "segments")).run(target).progress
 
 
 if __name__ == "__main__":

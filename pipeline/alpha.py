@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 
 from pipeline.engine.tensors import enlarged
-from pipeline.images.picture import Picture
+from pipeline.images.image_file import ImageFile
 from pipeline.pixels import Pixels
 
 
-def visible_pixels(picture: Picture) -> Pixels:
+def visible_pixels(picture: ImageFile) -> Pixels:
     """Return the pixels to give to a chain: the picture's own, but for a single colour under alpha 0."""
     if picture.alpha is None or _hidden_colour(picture.pixels, picture.alpha) is None:
         return picture.pixels
@@ -31,7 +31,7 @@ def visible_pixels(picture: Picture) -> Pixels:
     return colours[nearest]
 
 
-def restored_like(picture: Picture, pixels: Pixels) -> Picture:
+def restored_like(picture: ImageFile, pixels: Pixels) -> ImageFile:
     """Return restored pixels as a picture, with the original's metadata and its alpha at the new size.
 
     Args:

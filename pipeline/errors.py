@@ -2,6 +2,8 @@
 
 RestorationError
 ├── ConfigError          a YAML file or an option is wrong; nothing was started   (exit code 2)
+├── WeightsError         a weights file is missing, damaged or of another network   (exit code 2)
+├── ConversionError      another engine cannot run a stage, which then runs in torch
 ├── ImageError
 │   ├── RefusedImage     a file that is understood, but must not or cannot be restored   (status refused)
 │   │   └── RefusedVideo
@@ -16,13 +18,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
-class RestorationError(Exception):
-    """Base of all errors whose text alone is enough for a user."""
+from stages.errors import RestorationError
 
 
 class ConfigError(RestorationError):
     """A YAML file or an option is wrong; the text holds one line per mistake."""
+
+
+class ConversionError(RestorationError):
+    """A stage cannot be converted for another engine, or its result there is not torch's."""
 
 
 class ImageError(RestorationError):

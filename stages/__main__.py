@@ -20,19 +20,11 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from stages.cost_report import cost_table, draw_bars, parse_size
+from stages.errors import WeightsError
 from stages.profile import count_macs, count_parameters, layer_costs
 from stages.registry import STAGES, config_from
 from stages.stage import StageConfig
-from stages.weights import (
-    Card,
-    WeightsError,
-    load_state,
-    read_card,
-    read_published,
-    resolve,
-    save_weights,
-    shipped_weights,
-)
+from stages.weights import Card, load_state, read_card, read_published, resolve, save_weights, shipped_weights
 
 _FRAME = (360, 640)
 

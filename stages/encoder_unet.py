@@ -17,9 +17,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from stages.errors import WeightsError
 from stages.layers import zero_init
 from stages.stage import LearnedStageConfig, Stage
-from stages.weights import WeightsError
 
 _VGG19_CONVOLUTIONS = (2, 2, 4, 4, 4)
 

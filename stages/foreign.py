@@ -17,9 +17,9 @@ from pydantic import AfterValidator, Field
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from stages.errors import WeightsError
 from stages.layers import full_precision
 from stages.stage import FileBeside, Stage, StageConfig
-from stages.weights import WeightsError
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor

@@ -11,6 +11,7 @@ from stages.deblurnet import DeblurNetConfig
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.encoder_unet import EncoderUNetConfig
+from stages.errors import WeightsError
 from stages.foreign import SpandrelConfig
 from stages.nafnet import NAFNetConfig
 from stages.nlm import NonLocalMeansConfig
@@ -21,7 +22,7 @@ from stages.uformer import UformerConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
 from stages.upscale import BicubicConfig, LanczosConfig
-from stages.weights import Card, WeightsError, load_weights, read_card
+from stages.weights import Card, load_weights, read_card
 
 AnyStageConfig = Annotated[
     BicubicConfig

@@ -14,14 +14,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from stages.errors import WeightsError
 from stages.stage import Stage
 
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
 _CARD_KEY = "restorechain.card"
-
-
-class WeightsError(Exception):
-    """A weights file that cannot be used; the text says why, to a user."""
 
 
 class Card(BaseModel):

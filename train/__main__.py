@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pipeline.device.process import keep_freed_memory
 from pipeline.errors import ConfigError, RestorationError
-from stages.weights import WeightsError
+from stages.errors import WeightsError
 from train.config import TrainingConfig, read_training
 from train.layouts import Files, find_files
 from train.precision import PRECISIONS

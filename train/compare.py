@@ -139,7 +139,7 @@ def train_once(config: TrainingConfig, train: Files, validation: Files, run: Run
 
 
 def measure(name: str, config: TrainingConfig, stage: Stage, images: ValidationImages, run: Run) -> Entry:
-    """Judge a trained network on every validation image, and time it."""
+    """ReferenceComparison a trained network on every validation image, and time it."""
     restore = restorer(stage)
     before, after, similarity = [], [], []
     for degraded, clean in images.samples:

@@ -14,15 +14,15 @@ from rich.table import Table
 
 from pipeline.device.process import keep_freed_memory
 from pipeline.errors import ConfigError
-from stages.weights import WeightsError
-from train.protocols import PROTOCOLS, Figure
+from stages.errors import WeightsError
+from train.protocols import PROTOCOLS, ProtocolResult
 
 _CHAINS = Path(__file__).parents[1] / "configs"
 # What is shipped, by the protocols that it is judged by.
 SHIPPED: dict[str, tuple[str, ...]] = {
-    "denoising": ("dncnn_color_blind", "dncnn_color_fast"),
-    "deblurring": ("unet_deblur", "unet_deblur_fast"),
-    "super_resolution": ("edsr_x2", "edsr_x2_fast"),
+    "denoising": ("denoise_blind", "denoise_blind_fast"),
+    "deblurring": ("deblur_mild", "deblur_mild_fast"),
+    "super_resolution": ("upscale_x2", "upscale_x2_fast"),
     "chain": (str(_CHAINS / "restore_x2.yaml"), str(_CHAINS / "restore_x2_fast.yaml")),
 }
 
@@ -34,7 +34,7 @@ def main() -> int:
         print("--weights goes with --only and one protocol", file=sys.stderr)
         return 2
     keep_freed_memory()
-    figures: list[Figure] = []
+    figures: list[ProtocolResult] = []
     try:
         for name in options.only or PROTOCOLS:
             for weights in [options.weights] if options.weights else SHIPPED[name]:
@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
 _COLUMNS = ("protocol", "weights", "doing nothing", "restored", "gain", "images better")
 
 
-def _cells(figure: Figure) -> tuple[str, ...]:
+def _cells(figure: ProtocolResult) -> tuple[str, ...]:
     restored = f"{figure.restored:.2f}"
     if figure.nothing is None:
         return figure.protocol, figure.weights, "unchanged", restored, "", ""
@@ -69,7 +69,7 @@ def _cells(figure: Figure) -> tuple[str, ...]:
     return figure.protocol, figure.weights, f"{figure.nothing:.2f}", restored, gain, f"{figure.better:.0%}"
 
 
-def print_figures(figures: list[Figure]) -> None:
+def print_figures(figures: list[ProtocolResult]) -> None:
     """Print the table."""
     table = Table(*_COLUMNS)
     for figure in figures:
@@ -77,7 +77,7 @@ def print_figures(figures: list[Figure]) -> None:
     Console().print(table)
 
 
-def as_markdown(figures: list[Figure]) -> str:
+def as_markdown(figures: list[ProtocolResult]) -> str:
     """Format the table as the page docs/quality.md."""
     rows = [_COLUMNS, ("---",) * len(_COLUMNS), *(_cells(figure) for figure in figures)]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -15,9 +15,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from stages.errors import WeightsError
 from stages.registry import config_from
 from stages.stage import Stage
-from stages.weights import WeightsError, load_weights, read_card, resolve, save_weights
+from stages.weights import load_weights, read_card, resolve, save_weights
 
 _SAME = 1e-4
 

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stages.weights import WeightsError, read_published
+from stages.errors import WeightsError
+from stages.weights import read_published
 
 _log = logging.getLogger(__name__)
 

@@ -18,8 +18,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from stages.encoder_unet import EncoderUNet
+from stages.errors import WeightsError
 from stages.stage import FileBeside, Section
-from stages.weights import WeightsError, load_state, read_published
+from stages.weights import load_state, read_published
 
 _FILE = "model.safetensors"
 _log = logging.getLogger(__name__)

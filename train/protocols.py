@@ -20,10 +20,11 @@ from torch import Generator, Tensor
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
 from pipeline.evaluation.metrics import psnr_rgb, psnr_y
+from stages.errors import WeightsError
 from stages.layers import bicubic_upscale
 from stages.registry import load_stage
 from stages.stage import LearnedStageConfig, Stage
-from stages.weights import WeightsError, resolve
+from stages.weights import resolve
 from train import degradations, recipe
 from train.data import read_rgb
 from train.layouts import find_files
@@ -49,7 +50,7 @@ Sample = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class Figure:
+class ProtocolResult:
     """One protocol's outcome: PSNR of doing nothing and of the result, and the share of images made better.
 
     Where the input is clean, doing nothing is perfect: there is no such PSNR and none can be made better.
@@ -64,17 +65,17 @@ class Figure:
 
 def judge(
     protocol: str, weights: str, samples: Iterator[Sample], nothing: Restore, restore: Restore, score: Callable
-) -> Figure:
+) -> ProtocolResult:
     """Score ``nothing(degraded)`` and ``restore(degraded)`` against clean for every sample."""
     before, after = [], []
     for degraded, clean in samples:
         before.append(score(nothing(degraded), clean))
         after.append(score(degradations.quantise(restore(degraded)), clean))
     better = np.mean([new > old for old, new in zip(before, after, strict=True)])
-    return Figure(protocol, Path(weights).stem, float(np.mean(before)), float(np.mean(after)), float(better))
+    return ProtocolResult(protocol, Path(weights).stem, float(np.mean(before)), float(np.mean(after)), float(better))
 
 
-def denoising(data: Path, weights: str) -> Iterator[Figure]:
+def denoising(data: Path, weights: str) -> Iterator[ProtocolResult]:
     """CBSD68 with white Gaussian noise, as float (the papers' protocol), and clipped to 8 bit; Set14 as JPEG; clean."""
     restore = restorer(load_for("denoising", weights, (1,)))
     for sigma in (15.0, 25.0, 50.0):
@@ -98,7 +99,7 @@ SHRUNK: tuple[tuple[str, Method, str], ...] = (
 )
 
 
-def super_resolution(data: Path, weights: str) -> Iterator[Figure]:
+def super_resolution(data: Path, weights: str) -> Iterator[ProtocolResult]:
     """Set5 and Set14 reduced by MATLAB's bicubic, Set14 in other ways, too.
 
     PSNR on Y (BT.601), as many border pixels cut as the scale.
@@ -115,7 +116,7 @@ def super_resolution(data: Path, weights: str) -> Iterator[Figure]:
         yield judge(protocol, weights, samples, enlarger(scale), restorer(stage), score)
 
 
-def deblurring(data: Path, weights: str) -> Iterator[Figure]:
+def deblurring(data: Path, weights: str) -> Iterator[ProtocolResult]:
     """Real pairs, whole frames; photos blurred mildly (Gaussian, defocus, shake; noise sigma 2), and not at all."""
     restore = restorer(load_for("deblurring", weights, (1,)))
     for name in ("gopro_flower_1280x720", "gopro_test_760x427", "reds_320x180"):
@@ -136,7 +137,7 @@ SMALL_PHOTOS: tuple[tuple[str, tuple[str, ...], recipe.Recipe], ...] = (
 )
 
 
-def chain(data: Path, file: str) -> Iterator[Figure]:
+def chain(data: Path, file: str) -> Iterator[ProtocolResult]:
     """The whole chain against bicubic upscaling: photos made small, and noisy, shaken or JPEGs besides.
 
     Then how near clean photos stay to themselves in its learned stages that keep the size, if it has any.
@@ -159,7 +160,7 @@ def stages_of_one_size(loaded: Chain) -> Chain | None:
     return Chain.build(ChainConfig(stages=cleaning)) if cleaning else None
 
 
-def harmlessness(data: Path, weights: str, restore: Restore) -> Iterator[Figure]:
+def harmlessness(data: Path, weights: str, restore: Restore) -> Iterator[ProtocolResult]:
     """How near clean photos stay to themselves: as they are, a little soft, and crisp, at half their size."""
     sets: tuple[tuple[str, list[Path], recipe.Recipe], ...] = (
         ("CBSD68 + Set14, clean", [data / "CBSD68", data / "Set14"], []),
@@ -168,7 +169,7 @@ def harmlessness(data: Path, weights: str, restore: Restore) -> Iterator[Figure]
     for name, folders, steps in sets:
         photos = (photo for photo, _ in degraded_images(folders, steps))
         kept = [psnr_rgb(degradations.quantise(restore(photo)), photo) for photo in photos]
-        yield Figure(f"{name}, PSNR RGB", Path(weights).stem, None, float(np.mean(kept)), None)
+        yield ProtocolResult(f"{name}, PSNR RGB", Path(weights).stem, None, float(np.mean(kept)), None)
 
 
 def load_for(protocol: str, weights: str, scales: tuple[int, ...]) -> Stage:
@@ -232,7 +233,7 @@ def to_tensor(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).float() / 255
 
 
-PROTOCOLS: dict[str, Callable[[Path, str], Iterator[Figure]]] = {
+PROTOCOLS: dict[str, Callable[[Path, str], Iterator[ProtocolResult]]] = {
     "denoising": denoising,
     "deblurring": deblurring,
     "super_resolution": super_resolution,

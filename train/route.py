@@ -98,7 +98,7 @@ def _refuse_other_options(trained: StageConfig, wanted: StageConfig, place: str)
 
 
 def _listed(stages: Iterable[StageConfig]) -> str:
-    """Name stages and their weights: ``dncnn (dncnn_color_blind), unsharp_mask``."""
+    """Name stages and their weights: ``dncnn (denoise_blind), unsharp_mask``."""
     return ", ".join(
         " ".join([stage.stage, *(f"({path.stem})" for path in stage.files().values())]) for stage in stages
     )

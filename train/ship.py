@@ -1,4 +1,4 @@
-"""Ship a run's weights, if they are better: ``python -m train.ship RUN/unet.safetensors --as unet_deblur --data DIR``.
+"""Ship a run's weights, if they are better: ``python -m train.ship RUN/unet.safetensors --as deblur_mild --data DIR``.
 
 Both the new and the shipped weights go through the standard protocols. The new ones replace the old ones only with a
 higher mean PSNR. They are stored in half precision and judged as stored, and their card carries the figures.
@@ -12,10 +12,11 @@ import tempfile
 from pathlib import Path
 from statistics import mean
 
+from stages.errors import WeightsError
 from stages.registry import config_from
-from stages.weights import SHIPPED_FOLDER, WeightsError, load_weights, read_card, save_weights, shipped_weights
+from stages.weights import SHIPPED_FOLDER, load_weights, read_card, save_weights, shipped_weights
 from train.evaluate import SHIPPED, print_figures
-from train.protocols import PROTOCOLS, Figure
+from train.protocols import PROTOCOLS, ProtocolResult
 
 NAMES = {name: PROTOCOLS[kind] for kind, names in SHIPPED.items() if kind != "chain" for name in names}
 
@@ -55,7 +56,7 @@ def ship(weights: Path, name: str, data: Path) -> bool:
     return True
 
 
-def store_in_half(source: Path, target: Path, figures: list[Figure]) -> None:
+def store_in_half(source: Path, target: Path, figures: list[ProtocolResult]) -> None:
     """Copy a weights file in half precision, with figures in its card."""
     card = read_card(source)
     stage = config_from(card).build()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from pipeline.backends.wrapper import StandIn
+from pipeline.backends.wrapper import StageWrapper
 from pipeline.device.precision import half_dtype
 from pipeline.errors import ConfigError
 
@@ -123,14 +123,14 @@ def forget_compiled(chain: Chain, device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)  # a graph must not go while it runs
     for stage in chain.stages:
-        if isinstance(stage, StandIn):
+        if isinstance(stage, StageWrapper):
             stage.forget()
 
 
 def names_of_backends(chain: Chain) -> dict[str, str]:
     """Return what runs each stage, by the stage's name."""
     return {
-        name: stage.label if isinstance(stage, StandIn) else "torch"
+        name: stage.label if isinstance(stage, StageWrapper) else "torch"
         for name, stage in zip(chain.names, chain.stages, strict=True)
     }
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pipeline.backends.wrapper import StandIn
+from pipeline.backends.wrapper import StageWrapper
 from pipeline.device.memory import is_out_of_memory
 from pipeline.device.precision import cudnn_flags
 from stages.layers import polyphase_filters
@@ -177,7 +177,7 @@ def _capturing_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
 
 
-class CompiledStage(StandIn):
+class CompiledStage(StageWrapper):
     """A stage that is compiled for a shape once that has come ``frequent`` times.
 
     Every shape is compiled as it is, not padded to a common one: a network answers differently beside a border.

@@ -24,9 +24,10 @@ import torch
 from platformdirs import user_cache_path
 from torch import Tensor
 
-from pipeline.backends.model_cache import ConversionError, ModelCache
+from pipeline.backends.model_cache import ModelCache
 from pipeline.backends.photos import comparison_photos
-from pipeline.backends.wrapper import StandIn
+from pipeline.backends.wrapper import StageWrapper
+from pipeline.errors import ConversionError
 from pipeline.tiling import round_up
 from stages.stage import Stage
 
@@ -41,7 +42,7 @@ Run = Callable[[Images], Images]
 """Runs a network on ``(B, 3, H, W)`` in float32; the caller owns the result."""
 
 
-class ConvertedStage(StandIn):
+class ConvertedStage(StageWrapper):
     """A stage whose network is run by another engine than torch.
 
     Args:

@@ -7,7 +7,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from pipeline.backends.wrapper import StandIn
+from pipeline.backends.wrapper import StageWrapper
 from stages.foreign import Spandrel
 from stages.stage import Stage
 
@@ -15,7 +15,7 @@ from stages.stage import Stage
 _HALVED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 
-class HalfWeights(StandIn):
+class HalfWeights(StageWrapper):
     """A stage with a second copy of its weights, so that autocast need not cast them; the result is the same.
 
     Args:
@@ -42,7 +42,7 @@ def with_half_weights(stage: Stage, dtype: torch.dtype) -> Stage:
     Returned as they are: stand-ins for others, foreign ones, which choose their precision themselves, and
     those without anything to halve.
     """
-    if isinstance(stage, StandIn | Spandrel):
+    if isinstance(stage, StageWrapper | Spandrel):
         return stage
     can_be_halved = any(isinstance(module, _HALVED) for module in stage.modules())
     return HalfWeights(stage, dtype) if can_be_halved else stage

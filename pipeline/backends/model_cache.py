@@ -9,13 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from pipeline.errors import ConversionError
+
 Checked = TypeVar("Checked")
 
 _REFUSED, _DIGEST = "refused.txt", "sha256.txt"
-
-
-class ConversionError(Exception):
-    """A conversion that cannot be used; the text says why."""
 
 
 class ModelCache:

@@ -28,9 +28,10 @@ from pipeline.backends.conversion import (
     require_agreement,
     tracing,
 )
-from pipeline.backends.model_cache import ConversionError, ModelCache
+from pipeline.backends.model_cache import ModelCache
 from pipeline.backends.parts import in_parts
 from pipeline.backends.photos import trial_photos
+from pipeline.errors import ConversionError
 from pipeline.tiling import round_up
 from stages.stage import Stage
 

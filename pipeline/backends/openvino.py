@@ -22,8 +22,9 @@ from pipeline.backends.conversion import (
     open_cache,
     tracing,
 )
-from pipeline.backends.model_cache import ConversionError, ModelCache
+from pipeline.backends.model_cache import ModelCache
 from pipeline.backends.photos import calibration_photos, comparison_photos
+from pipeline.errors import ConversionError
 from stages.stage import Stage
 
 if TYPE_CHECKING:

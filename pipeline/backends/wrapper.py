@@ -5,7 +5,7 @@ from __future__ import annotations
 from stages.stage import Stage
 
 
-class StandIn(Stage):
+class StageWrapper(Stage):
     """A stage in the place of another, with the same contract and, within a tested bound, the same result.
 
     Args:

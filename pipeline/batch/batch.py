@@ -16,24 +16,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pipeline.batch.image_jobs import PictureJobs
+from pipeline.batch.image_jobs import ImageJobs
 from pipeline.batch.plan import Job, LeftOut
 from pipeline.batch.prefetch import Spans, ahead, worker
 from pipeline.batch.record import Record, Status
-from pipeline.batch.run_log import Report
+from pipeline.batch.run_log import RunLog
 from pipeline.chain.config import ChainConfig
 from pipeline.device.precision import precisions_as_exact_as
 from pipeline.errors import BrokenImage, OutOfSpace, RefusedImage, one_line
 from pipeline.hashing import sha256_of
-from pipeline.images import Picture
+from pipeline.images import ImageFile
 
 if TYPE_CHECKING:
-    from pipeline.batch.video_jobs import FilmJobs, Watch
+    from pipeline.batch.video_jobs import VideoJobs, Watch
     from pipeline.engine.engine import Engine, Restoration
-    from pipeline.evaluation.judge import Judge
-    from pipeline.html_report import Page
+    from pipeline.evaluation.comparison import ReferenceComparison
+    from pipeline.html_report import HtmlReport
     from pipeline.pixels import Pixels
-    from pipeline.video.films import Film
+    from pipeline.video.sources import VideoSource
 
 Made = TypeVar("Made")
 
@@ -50,7 +50,7 @@ class Work:
 
     job: Job
     record: Record
-    content: Picture | Film
+    content: ImageFile | VideoSource
     replaces: bool = False
     restoration: Restoration[Pixels] | None = None
 
@@ -77,22 +77,22 @@ class Batch:
         self,
         config: ChainConfig,
         output: Path,
-        report: Report,
+        report: RunLog,
         make_engine: Callable[[], Engine],
         *,
         precision: str = "auto",
         overwrite: bool = False,
         save_stages: bool = False,
-        judge: Judge | None = None,
-        page: Page | None = None,
-        films: FilmJobs | None = None,
+        judge: ReferenceComparison | None = None,
+        page: HtmlReport | None = None,
+        films: VideoJobs | None = None,
     ) -> None:
         self.output = output
         self.report = report
         self.precisions = precisions_as_exact_as(precision)
         self.overwrite = overwrite
         self.page = page
-        self.pictures = PictureJobs(config.names if save_stages else (), judge)
+        self.pictures = ImageJobs(config.names if save_stages else (), judge)
         self.films = films
         self.chain = config.fingerprint()
         self.weights = config.weights_hashes()
@@ -157,7 +157,7 @@ class Batch:
         if record.status != "done":  # what is done was recorded before it got its name
             self.report.append(record)
         if self.page is not None:
-            picture = work.content if isinstance(work, Work) and isinstance(work.content, Picture) else None
+            picture = work.content if isinstance(work, Work) and isinstance(work.content, ImageFile) else None
             self.page.add(record, picture, work.restoration if isinstance(work, Work) else None)
         return record
 
@@ -170,13 +170,13 @@ class Batch:
         record = record.spent_since(started)
         return record if content is None else Work(job, record, content, replaces=os.path.lexists(job.target))
 
-    def _jobs_like(self, job: Job) -> PictureJobs | FilmJobs:
+    def _jobs_like(self, job: Job) -> ImageJobs | VideoJobs:
         if job.kind == "image":
             return self.pictures
         return self._films
 
     @property
-    def _films(self) -> FilmJobs:
+    def _films(self) -> VideoJobs:
         assert self.films is not None
         return self.films
 
@@ -196,7 +196,7 @@ class Batch:
     def _compute(self, work: Work, engine: Engine, watch: Watch) -> Work:
         started, restoration = time.perf_counter(), None
         with self._computing.span():
-            if isinstance(work.content, Picture):
+            if isinstance(work.content, ImageFile):
                 shown = self.page is not None and self.page.has_room
                 record, restoration = self.pictures.restore(
                     work.job, work.content, engine, work.record, keep_stages=shown
@@ -206,7 +206,7 @@ class Batch:
         return replace(work, record=record.spent_since(started), restoration=restoration)
 
     def _write(self, work: Work) -> Record:
-        if not isinstance(work.content, Picture):
+        if not isinstance(work.content, ImageFile):
             return self._films.keep(work.job, work.record, self.report)
         assert work.restoration is not None
         return self.pictures.keep(

@@ -14,19 +14,19 @@ from pipeline.alpha import restored_like, visible_pixels
 from pipeline.atomic import partial_folder, temporary_folder
 from pipeline.batch.output import stage_paths
 from pipeline.batch.record import Record
-from pipeline.batch.run_log import Report
+from pipeline.batch.run_log import RunLog
 from pipeline.errors import RefusedImage, needing_space
 from pipeline.hashing import sha256_of
-from pipeline.images import Picture, check_target, read_picture, write_picture
+from pipeline.images import ImageFile, check_target, read_image, write_image
 
 if TYPE_CHECKING:
     from pipeline.batch.plan import Job
     from pipeline.engine.engine import Engine, Restoration
-    from pipeline.evaluation.judge import Judge
+    from pipeline.evaluation.comparison import ReferenceComparison
     from pipeline.pixels import Pixels
 
 
-class PictureJobs:
+class ImageJobs:
     """Restores the pictures of a batch.
 
     Args:
@@ -34,7 +34,7 @@ class PictureJobs:
         judge: Compares the results with references.
     """
 
-    def __init__(self, stages: Sequence[str] = (), judge: Judge | None = None) -> None:
+    def __init__(self, stages: Sequence[str] = (), judge: ReferenceComparison | None = None) -> None:
         self.stages = stages
         self.judge = judge
 
@@ -46,7 +46,7 @@ class PictureJobs:
         """Return the hash of a file."""
         return sha256_of(job.source)
 
-    def open(self, job: Job, record: Record, report: Report) -> tuple[Record, Picture | None]:
+    def open(self, job: Job, record: Record, report: RunLog) -> tuple[Record, ImageFile | None]:
         """Read a picture; or recall its figures, if it is finished and all that is asked for is there.
 
         Returns:
@@ -60,13 +60,13 @@ class PictureJobs:
             record = replace(record, quality=self.judge.find(job.relative))
         if record.status == "skipped" and (recalled := self._recall(job.target, record, report)) is not None:
             return recalled, None
-        picture = read_picture(job.source)
+        picture = read_image(job.source)
         height, width = picture.pixels.shape[:2]
         record = replace(record, status="pending", output_sha256=None, notes=picture.notes, input_size=(width, height))
         return record, picture
 
     def restore(
-        self, job: Job, picture: Picture, engine: Engine, record: Record, *, keep_stages: bool
+        self, job: Job, picture: ImageFile, engine: Engine, record: Record, *, keep_stages: bool
     ) -> tuple[Record, Restoration[Pixels]]:
         """Run the chain over a picture and judge the result.
 
@@ -91,10 +91,10 @@ class PictureJobs:
     def keep(
         self,
         job: Job,
-        picture: Picture,
+        picture: ImageFile,
         restoration: Restoration[Pixels],
         record: Record,
-        report: Report,
+        report: RunLog,
         *,
         replaces: bool,
     ) -> Record:
@@ -116,7 +116,7 @@ class PictureJobs:
         with needing_space(), temporary_folder(target) as folder:
             self._write_stages(picture, restoration, folder, target)
             temporary = folder / target.name
-            notes = write_picture(temporary, restored_like(picture, restoration.pixels))
+            notes = write_image(temporary, restored_like(picture, restoration.pixels))
             height, width = restoration.pixels.shape[:2]
             record = replace(
                 record,
@@ -134,7 +134,7 @@ class PictureJobs:
             temporary.replace(target)
         return record
 
-    def _recall(self, target: Path, record: Record, report: Report) -> Record | None:
+    def _recall(self, target: Path, record: Record, report: RunLog) -> Record | None:
         """Return a finished record with its figures; None if stages or figures that are asked for are missing."""
         if not all(path.exists() for path in stage_paths(self.stages, target)):
             return None
@@ -145,9 +145,9 @@ class PictureJobs:
             return None
         return replace(record, quality=replace(record.quality, figures=figures))
 
-    def _write_stages(self, picture: Picture, restoration: Restoration[Pixels], folder: Path, target: Path) -> None:
+    def _write_stages(self, picture: ImageFile, restoration: Restoration[Pixels], folder: Path, target: Path) -> None:
         """Write the pictures after the stages, each whole: into ``folder``, then to its place."""
         for name, path in zip(self.stages, stage_paths(self.stages, target), strict=True):
             path.parent.mkdir(exist_ok=True)
-            write_picture(folder / path.name, restored_like(picture, restoration.stages[name]))
+            write_image(folder / path.name, restored_like(picture, restoration.stages[name]))
             (folder / path.name).replace(path)

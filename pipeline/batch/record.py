@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipeline.video.device import Account
 
 Status = Literal["pending", "done", "skipped", "failed", "refused", "ignored"]
-Figures = dict[str, float]
+Scores = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Quality:
 
     reference: str | None = None
     reference_sha256: str | None = None
-    figures: dict[str, Figures] = field(default_factory=dict)
+    figures: dict[str, Scores] = field(default_factory=dict)
     error: str | None = None
 
 
@@ -47,7 +47,7 @@ class Record:
         chain: Fingerprint of all options and weights that change pixels.
         weights: SHA-256 of the weights files by stage.
         fp32_retries: How often a result in half precision was not finite and was computed again.
-        memory_retreats: How often memory ran out and the tile was halved.
+        memory_retries: How often memory ran out and the tile was halved.
         input_size: Width and height in pixels.
         quality: Absent where no references were given.
         frames: Of a film.
@@ -70,7 +70,7 @@ class Record:
     chain: str = ""
     weights: dict[str, str] = field(default_factory=dict)
     fp32_retries: int = 0
-    memory_retreats: int = 0
+    memory_retries: int = 0
     input_sha256: str | None = None
     output_sha256: str | None = None
     input_size: tuple[int, int] | None = None
@@ -83,7 +83,7 @@ class Record:
 
     def computed(self, run: Restoration[Any] | Account) -> Record:
         """Return the record completed by the engine's account of its work."""
-        told = ("tile", "device", "precision", "backends", "fp32_retries", "memory_retreats")
+        told = ("tile", "device", "precision", "backends", "fp32_retries", "memory_retries")
         seconds = {name: round(seconds, 3) for name, seconds in run.seconds.items()}
         return replace(self, stage_seconds=seconds, **{name: getattr(run, name) for name in told})
 

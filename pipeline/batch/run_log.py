@@ -14,14 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.batch.record import Figures, Record
+from pipeline.batch.record import Record, Scores
 from pipeline.errors import ConfigError, needing_space
 
 Origin = tuple[str, ...]
 """An output and its hash, and what it was made from: the input's hash and the chain's fingerprint."""
 
 
-class Report:
+class RunLog:
     """A report file: what earlier runs have finished, and a place for this run's records.
 
     Raises:
@@ -34,7 +34,7 @@ class Report:
         self._made: set[tuple[str, ...]] = set()  # output and its hash
         self._precisions: dict[Origin, set[str]] = defaultdict(set)
         self._differences: dict[Origin, tuple[str, ...]] = {}
-        self._figures: dict[tuple[Origin, str], dict[str, Figures]] = {}  # by the reference's hash, too
+        self._figures: dict[tuple[Origin, str], dict[str, Scores]] = {}  # by the reference's hash, too
         for record in _read_done(path):
             origin = _origin(record)
             self._made.add(origin[:2])
@@ -52,7 +52,7 @@ class Report:
         """Tell whether an earlier run made this output of this input by this chain, in one of these precisions."""
         return not self._precisions.get(_origin(vars(record)), set()).isdisjoint(precisions)
 
-    def figures(self, record: Record) -> dict[str, Figures]:
+    def figures(self, record: Record) -> dict[str, Scores]:
         """Return the figures that an earlier run found for a finished record with the same reference; else ``{}``."""
         reference = None if record.quality is None else record.quality.reference_sha256
         return self._figures.get((_origin(vars(record)), str(reference)), {})

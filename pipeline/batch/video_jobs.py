@@ -11,25 +11,25 @@ from pathlib import Path
 from pipeline.atomic import partial_folder
 from pipeline.batch.plan import Job, frames_place
 from pipeline.batch.record import Quality, Record
-from pipeline.batch.run_log import Report
+from pipeline.batch.run_log import RunLog
 from pipeline.engine.engine import Engine
 from pipeline.errors import ImageError, one_line
-from pipeline.evaluation.judge import Judge
+from pipeline.evaluation.comparison import ReferenceComparison
 from pipeline.hashing import sha256_of
 from pipeline.video.agreement import folded
 from pipeline.video.conformance import examine
 from pipeline.video.encoder import check_codec
-from pipeline.video.films import Film, FrameFolder, VideoFile, frame_paths, parse_fps
 from pipeline.video.flicker import flicker_of_files
 from pipeline.video.frame_output import FrameOutput
 from pipeline.video.mark import unmark
 from pipeline.video.options import READABLE, VideoOptions
-from pipeline.video.restore import FilmRestoration, Progress
+from pipeline.video.restore import Progress, VideoRestoration
+from pipeline.video.sources import FrameFolder, VideoFile, VideoSource, frame_paths, parse_fps
 
 Watch = Callable[[Job, Progress], None]
 
 
-class FilmJobs:
+class VideoJobs:
     """Restores the films of a batch.
 
     Args:
@@ -46,7 +46,7 @@ class FilmJobs:
         options: VideoOptions,
         *,
         flicker: bool = False,
-        judge: Judge | None = None,
+        judge: ReferenceComparison | None = None,
     ) -> None:
         check_codec(options)
         if options.fps is not None:
@@ -66,7 +66,7 @@ class FilmJobs:
         frames = "".join(f"{path.name} {sha256_of(path)}\n" for path in frame_paths(job.source))
         return hashlib.sha256(frames.encode("utf-8", "surrogateescape")).hexdigest()
 
-    def open(self, job: Job, record: Record, report: Report) -> tuple[Record, Film | None]:
+    def open(self, job: Job, record: Record, report: RunLog) -> tuple[Record, VideoSource | None]:
         """Read what a film is, or recall what was found of it where all is finished.
 
         Returns:
@@ -82,7 +82,7 @@ class FilmJobs:
         film = (VideoFile if job.kind == "video" else FrameFolder)(job.source, self.options)
         return replace(record, status="pending", input_size=film.footage.size), film
 
-    def restore(self, job: Job, film: Film, engine: Engine, record: Record, watch: Watch) -> Record:
+    def restore(self, job: Job, film: VideoSource, engine: Engine, record: Record, watch: Watch) -> Record:
         """Write the film beside its target, where ``keep`` finds it; what is there already is gone on with.
 
         Args:
@@ -99,7 +99,7 @@ class FilmJobs:
         folder, frames = partial_folder(job.target), self._frame_output(job, record)
         if frames is not None and not frames.begin():
             unmark(folder)  # the frames of its segments are not there
-        restored = FilmRestoration(
+        restored = VideoRestoration(
             film,
             engine,
             self.options,
@@ -117,7 +117,7 @@ class FilmJobs:
             waiting={name: round(load.waiting, 3) for name, load in progress.loads.items()},
         )
 
-    def keep(self, job: Job, record: Record, report: Report) -> Record:
+    def keep(self, job: Job, record: Record, report: RunLog) -> Record:
         """Check and record a film, then give it its name and drop its segments."""
         folder = partial_folder(job.target)
         made = folder / job.target.name

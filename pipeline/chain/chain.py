@@ -14,9 +14,10 @@ from pipeline.chain.config import ChainConfig, load_chain_config
 from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError
 from pipeline.tiling import Footprint, scales_after, total_halo, total_multiple_of, total_scale
+from stages.errors import WeightsError
 from stages.layers import BICUBIC_HALO, bicubic_upscale
 from stages.stage import LearnedStageConfig, Stage, StageConfig
-from stages.weights import WeightsError, load_weights
+from stages.weights import load_weights
 
 
 class Chain:

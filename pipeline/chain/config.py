@@ -11,13 +11,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.chain.yaml_document import Mistake, YamlDocument, read_document
+from pipeline.chain.yaml_document import ConfigProblem, YamlDocument, read_document
 from pipeline.chain.yaml_validation import check, did_you_mean
 from pipeline.errors import ConfigError
 from pipeline.hashing import sha256_of
+from stages.errors import WeightsError
 from stages.registry import STAGES, AnyStageConfig
 from stages.stage import LearnedStageConfig
-from stages.weights import WeightsError, read_card, resolve, shipped_weights
+from stages.weights import read_card, resolve, shipped_weights
 
 
 class ChainConfig(BaseModel):
@@ -114,7 +115,7 @@ def no_such_stage(name: str, names: Sequence[str]) -> str:
 
 def _with_weights(
     document: YamlDocument, untrained: str | None, *, up_to_it: bool
-) -> tuple[dict[str, Any], list[Mistake]]:
+) -> tuple[dict[str, Any], list[ConfigProblem]]:
     """Return the document's content with all weights resolved, and what is wrong with the weights."""
     entries = document.data.get("stages")
     if not isinstance(entries, list):
@@ -123,7 +124,7 @@ def _with_weights(
     if untrained is not None and untrained not in names:
         raise ConfigError(f"{document.path}: {no_such_stage(untrained, names)}")
     filled: list[Any] = entries[: names.index(untrained) + 1] if untrained and up_to_it else list(entries)
-    mistakes: list[Mistake] = []
+    mistakes: list[ConfigProblem] = []
     for index, (name, entry) in enumerate(zip(names, filled, strict=False)):
         if isinstance(entry, dict) and name == untrained:
             filled[index] = {key: value for key, value in entry.items() if key != "weights"}

@@ -16,7 +16,7 @@ from pipeline.errors import ConfigError
 Location = tuple[str | int, ...]
 
 
-class Mistake(NamedTuple):
+class ConfigProblem(NamedTuple):
     """One line of a ConfigError: what is wrong with the value at a place of the file."""
 
     line: int
@@ -36,11 +36,11 @@ class YamlDocument:
     path: Path
     root: yaml.Node
     data: dict[str, Any]
-    duplicates: tuple[Mistake, ...]
+    duplicates: tuple[ConfigProblem, ...]
 
-    def mistake(self, location: Location, text: str) -> Mistake:
+    def mistake(self, location: Location, text: str) -> ConfigProblem:
         """Attach a text to a place; the line is that of the innermost part that the file has."""
-        return Mistake(self.locate(location)[0], location, text)
+        return ConfigProblem(self.locate(location)[0], location, text)
 
     def locate(self, location: Location) -> tuple[int, Location]:
         """Return the line of a place in the file, and the place without what the file does not have.
@@ -56,12 +56,12 @@ class YamlDocument:
                 found.append(piece)
         return line, tuple(found)
 
-    def error(self, mistakes: list[Mistake]) -> ConfigError:
+    def error(self, mistakes: list[ConfigProblem]) -> ConfigError:
         """Make the one error that tells all mistakes, a line each, from the top of the file down."""
         ordered = sorted(mistakes, key=lambda mistake: mistake.line)
         return ConfigError("\n".join(self._told(mistake) for mistake in ordered))
 
-    def _told(self, mistake: Mistake) -> str:
+    def _told(self, mistake: ConfigProblem) -> str:
         place = ".".join(str(piece) for piece in mistake.location)
         return f"{self.path}:{mistake.line}: {place}{': ' if place else ''}{mistake.text}"
 
@@ -149,7 +149,7 @@ def _explain_syntax(error: yaml.YAMLError, text: str) -> str:
     return f":{number + 1}: {problem}; near {lines[number].strip()!r}"
 
 
-def _duplicate_keys(node: yaml.Node, location: Location, seen: set[int]) -> Iterator[Mistake]:
+def _duplicate_keys(node: yaml.Node, location: Location, seen: set[int]) -> Iterator[ConfigProblem]:
     if id(node) in seen:  # an alias
         return
     seen.add(id(node))
@@ -162,7 +162,7 @@ def _duplicate_keys(node: yaml.Node, location: Location, seen: set[int]) -> Iter
             name = str(key.value)
             if name in lines:
                 text = f"given twice, first on line {lines[name]}; keep one"
-                yield Mistake(_line_of(key), (*location, name), text)
+                yield ConfigProblem(_line_of(key), (*location, name), text)
             lines.setdefault(name, _line_of(key))
             yield from _duplicate_keys(value, (*location, name), seen)
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline.chain.yaml_document import Location, Mistake, YamlDocument, read_document
+from pipeline.chain.yaml_document import ConfigProblem, Location, YamlDocument, read_document
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -49,7 +49,7 @@ def read_yaml(path: Path, model: type[M]) -> M:
     return value
 
 
-def check(document: YamlDocument, data: dict[str, Any], model: type[M]) -> tuple[M | None, list[Mistake]]:
+def check(document: YamlDocument, data: dict[str, Any], model: type[M]) -> tuple[M | None, list[ConfigProblem]]:
     """Validate a document's content, or what was made from it, and return the model and the mistakes.
 
     Validators find the document's folder, which paths are relative to, in their context as ``folder``.
@@ -64,7 +64,7 @@ def check(document: YamlDocument, data: dict[str, Any], model: type[M]) -> tuple
         details = [detail for detail in error.errors() if not _follows(detail)]
         return None, mistakes + [_explain(document, detail, schema) for detail in details]
     except (ValueError, RecursionError):  # an anchor inside of itself
-        return None, [*mistakes, Mistake(1, (), "the content contains itself, expected plain values")]
+        return None, [*mistakes, ConfigProblem(1, (), "the content contains itself, expected plain values")]
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
@@ -78,7 +78,7 @@ def _follows(error: ErrorDetails) -> bool:
     return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
 
 
-def _explain(document: YamlDocument, error: ErrorDetails, schema: dict[str, Any]) -> Mistake:
+def _explain(document: YamlDocument, error: ErrorDetails, schema: dict[str, Any]) -> ConfigProblem:
     """Turn one of pydantic's errors into a line for users."""
     location = error["loc"]
     names = _valid_names(schema, location)
@@ -87,7 +87,7 @@ def _explain(document: YamlDocument, error: ErrorDetails, schema: dict[str, Any]
     line, found = document.locate(location)
     if error["type"] == "missing":
         found += location[-1:]
-    return Mistake(line, found, _describe(error, names))
+    return ConfigProblem(line, found, _describe(error, names))
 
 
 def _describe(error: ErrorDetails, names: list[str]) -> str:

@@ -25,11 +25,11 @@ from pipeline.errors import ConfigError, RestorationError
 
 if TYPE_CHECKING:
     from pipeline.batch.plan import Job
-    from pipeline.batch.video_jobs import FilmJobs
+    from pipeline.batch.video_jobs import VideoJobs
     from pipeline.chain.config import ChainConfig
     from pipeline.engine.engine import Engine
-    from pipeline.evaluation.judge import Judge
-    from pipeline.html_report import Page
+    from pipeline.evaluation.comparison import ReferenceComparison
+    from pipeline.html_report import HtmlReport
     from pipeline.video.options import VideoOptions
 
 DEFAULT_CHAIN = Path(__file__).resolve().parents[2] / "configs" / "restore_x2.yaml"
@@ -95,7 +95,7 @@ def restore(
         from pipeline.batch.batch import Batch
         from pipeline.batch.output import reserved
         from pipeline.batch.plan import Job, plan
-        from pipeline.batch.run_log import Report, split_paths
+        from pipeline.batch.run_log import RunLog, split_paths
         from pipeline.chain.config import load_chain_config
 
         engine_options = {
@@ -118,7 +118,7 @@ def restore(
         ledger_path, page_path = split_paths(report or [], output)
         with (
             reserved(output),
-            closing(Report(ledger_path)) as ledger,
+            closing(RunLog(ledger_path)) as ledger,
             _make_page(page_path, config, output, ledger_path) as page,
         ):
             work = Batch(
@@ -171,7 +171,7 @@ def _refuse_beside_attention(given: Mapping[str, object]) -> None:
 
 def _inspect(config: ChainConfig, attention: str, device: str, jobs: list[Job]) -> int:
     """Look into a stage for all jobs; return the exit code."""
-    from pipeline.images import read_picture
+    from pipeline.images import read_image
     from pipeline.inspection.inspector import Inspector
 
     inspector, failed = Inspector(config, attention, device), False
@@ -181,7 +181,7 @@ def _inspect(config: ChainConfig, attention: str, device: str, jobs: list[Job]) 
             failed = True
             continue
         try:
-            told = inspector.inspect(read_picture(job.source).pixels, Path(f"{job.target}.attention"))
+            told = inspector.inspect(read_image(job.source).pixels, Path(f"{job.target}.attention"))
         except RestorationError as error:
             say_error(f"failed: {job.source}: {error}")
             failed = True
@@ -197,36 +197,38 @@ def _make_engine(config: ChainConfig, chosen: dict[str, Any]) -> Engine:
     return Engine(Chain.build(config), **chosen)
 
 
-def _make_film_jobs(jobs: list[Job], chosen: VideoOptions, *, flicker: bool, judge: Judge | None) -> FilmJobs | None:
+def _make_film_jobs(
+    jobs: list[Job], chosen: VideoOptions, *, flicker: bool, judge: ReferenceComparison | None
+) -> VideoJobs | None:
     if all(job.kind == "image" for job in jobs):
         return None
 
-    from pipeline.batch.video_jobs import FilmJobs
+    from pipeline.batch.video_jobs import VideoJobs
 
-    return FilmJobs(chosen, flicker=flicker, judge=judge)
+    return VideoJobs(chosen, flicker=flicker, judge=judge)
 
 
-def _make_judge(folder: Path | None, *, lpips: bool) -> Judge | None:
+def _make_judge(folder: Path | None, *, lpips: bool) -> ReferenceComparison | None:
     if folder is None:
         if lpips:
             raise ConfigError("--lpips compares with references; give --reference FOLDER, too")
         return None
 
-    from pipeline.evaluation.judge import Judge
+    from pipeline.evaluation.comparison import ReferenceComparison
     from pipeline.evaluation.lpips import Lpips
 
-    return Judge(folder, Lpips() if lpips else None)
+    return ReferenceComparison(folder, Lpips() if lpips else None)
 
 
 def _make_page(
     path: Path | None, config: ChainConfig, output: Path, ledger: Path
-) -> AbstractContextManager[Page | None]:
+) -> AbstractContextManager[HtmlReport | None]:
     if path is None:
         return nullcontext()
 
-    from pipeline.html_report import Page
+    from pipeline.html_report import HtmlReport
 
-    return closing(Page(path, config, output, ledger))
+    return closing(HtmlReport(path, config, output, ledger))
 
 
 def _parse_tile(text: str) -> int | Literal["auto"]:

@@ -72,7 +72,7 @@ def _tell_film(record: Record, *, quiet: bool) -> None:
 
 
 def _tell_figures(path: Path, judged: list[Record], *, quiet: bool) -> None:
-    from pipeline.evaluation.figures import as_table, write_csv
+    from pipeline.evaluation.tables import as_table, write_csv
 
     write_csv(path, judged)
     if not quiet:

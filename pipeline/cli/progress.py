@@ -18,7 +18,7 @@ from pipeline.errors import suffixes_of
 
 if TYPE_CHECKING:
     from pipeline.batch.plan import Job
-    from pipeline.video.restore import Progress as FilmProgress
+    from pipeline.video.restore import Progress as VideoProgress
 
 _ORDER = ("done", "skipped", "failed", "refused", "ignored")
 
@@ -98,7 +98,7 @@ class Bars:
         self._tally.add(record)
         self._display.update(self._inputs, advance=1, speed=self._tally.speed(), last=printable(record.input))
 
-    def watch(self, job: Job, film: FilmProgress) -> None:
+    def watch(self, job: Job, film: VideoProgress) -> None:
         """Show how far a film is: frames, frames a second, time left, and the step that limits."""
         name = printable(str(job.source))
         if self._film is None or self._display.tasks[-1].description != name:

@@ -40,7 +40,7 @@ class Restoration(Generic[Image]):
         backends: By stage name: ``torch``, ``torch compiled in 9.5 s``, ``ncnn``, ``openvino``, or
             ``openvino int8|bf16``.
         fp32_retries: Tiles that half precision could not hold and that were run again in fp32.
-        memory_retreats: Times that memory ran out and the image was begun again with smaller tiles.
+        memory_retries: Times that memory ran out and the image was begun again with smaller tiles.
     """
 
     pixels: Image
@@ -51,7 +51,7 @@ class Restoration(Generic[Image]):
     precision: str
     backends: dict[str, str]
     fp32_retries: int
-    memory_retreats: int
+    memory_retries: int
 
 
 class Engine:
@@ -168,7 +168,7 @@ class Engine:
             precision=precision,
             backends=names_of_backends(self.chain),
             fp32_retries=attempt.fp32_retries,
-            memory_retreats=retreats,
+            memory_retries=retreats,
         )
 
     def _scales(self, names: Sequence[str]) -> dict[str, int]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from pipeline.backends.wrapper import StandIn
+from pipeline.backends.wrapper import StageWrapper
 from pipeline.device.memory import SHARE_OF_FREE, is_out_of_memory
 from pipeline.tiling import TILE_STEP, Footprint, Region, Span, equal_part, needed_regions, round_up
 from stages.stage import Stage
@@ -53,7 +53,7 @@ def bytes_per_pixel(stage: Stage, device: torch.device) -> float:
     Found by running it on a small image; infinite if even that does not fit. Memory that an operation takes and
     frees inside itself is not seen. For a stage that another engine runs, torch's need is measured instead.
     """
-    stage = stage.original if isinstance(stage, StandIn) else stage
+    stage = stage.original if isinstance(stage, StageWrapper) else stage
     side = round_up(SMALLEST_TILE, stage.multiple_of)
     try:
         with torch.inference_mode(), _LiveBytes() as live:

@@ -14,7 +14,7 @@ import numpy as np
 import pyvips
 
 from pipeline.engine.tensors import enlarged
-from pipeline.images import Picture
+from pipeline.images import ImageFile
 from pipeline.images.metadata import Metadata, attach
 from pipeline.images.writer import as_vips, quantised
 from pipeline.pixels import Pixels
@@ -47,7 +47,7 @@ class View:
     detail: Path
 
 
-def draw(folder: Path, before: Picture, after: dict[str, Picture], reference: Picture | None) -> list[View]:
+def draw(folder: Path, before: ImageFile, after: dict[str, ImageFile], reference: ImageFile | None) -> list[View]:
     """Draw an input, what became of it, its reference, and the errors of the input and of the result.
 
     The detail of all of them is the square, ``DETAIL`` pixels of the result wide, in which the result differs most
@@ -64,13 +64,13 @@ def draw(folder: Path, before: Picture, after: dict[str, Picture], reference: Pi
     """
     before, after = _eight_bit(before), {stage: _eight_bit(picture) for stage, picture in after.items()}
     result = list(after.values())[-1]
-    named: list[tuple[str, Kind, Picture]] = [("input", "input", before)]
+    named: list[tuple[str, Kind, ImageFile]] = [("input", "input", before)]
     named += [(f"after {stage}", "stage", picture) for stage, picture in after.items()]
     if reference is not None:
         reference = _eight_bit(reference)
         named += [("reference", "reference", reference)]
         named += [
-            (f"error of the {what}", "error", Picture(error_levels(picture.pixels, reference.pixels)))
+            (f"error of the {what}", "error", ImageFile(error_levels(picture.pixels, reference.pixels)))
             for what, picture in (("input", before), ("result", result))
         ]
     region = most_changed(before.pixels, result.pixels, DETAIL)
@@ -120,7 +120,7 @@ def heat_colours(count: int = 9) -> list[str]:
     return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in _heat(levels)[0]]
 
 
-def _view(stem: Path, name: str, kind: Kind, picture: Picture, region: Region) -> View:
+def _view(stem: Path, name: str, kind: Kind, picture: ImageFile, region: Region) -> View:
     height, width = picture.pixels.shape[:2]
     versions = {
         "whole": (_reduced(picture, LONGEST_ERROR if kind == "error" else LONGEST), QUALITY),
@@ -129,21 +129,21 @@ def _view(stem: Path, name: str, kind: Kind, picture: Picture, region: Region) -
     }
     paths = {version: stem.with_name(f"{stem.name}_{version}.webp") for version in versions}
     for version, (small, quality) in versions.items():
-        shown = Picture(_heat(small.pixels)) if kind == "error" else small
+        shown = ImageFile(_heat(small.pixels)) if kind == "error" else small
         _as_srgb(shown).webpsave(os.fsencode(paths[version]), Q=quality, smart_subsample=True, keep="none")
     return View(name, kind, (width, height), **paths)
 
 
-def _map(picture: Picture, change: Callable[[Pixels], Pixels]) -> Picture:
+def _map(picture: ImageFile, change: Callable[[Pixels], Pixels]) -> ImageFile:
     alpha = None if picture.alpha is None else change(picture.alpha)
     return replace(picture, pixels=change(picture.pixels), alpha=alpha)
 
 
-def _eight_bit(picture: Picture) -> Picture:
+def _eight_bit(picture: ImageFile) -> ImageFile:
     return _map(picture, lambda plane: quantised(plane, np.dtype(np.uint8)))
 
 
-def _reduced(picture: Picture, longest: int) -> Picture:
+def _reduced(picture: ImageFile, longest: int) -> ImageFile:
     height, width = picture.pixels.shape[:2]
     factor = longest / max(height, width)
     if factor >= 1:
@@ -160,7 +160,7 @@ def _heat(levels: Pixels) -> Pixels:
     return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
 
 
-def _as_srgb(picture: Picture) -> pyvips.Image:
+def _as_srgb(picture: ImageFile) -> pyvips.Image:
     """Convert to sRGB by the picture's own profile, if it has one that can be used, and lay it on gray."""
     image = attach(as_vips(picture), Metadata(icc=picture.metadata.icc))
     if picture.metadata.icc is not None:

@@ -22,7 +22,7 @@ from pipeline.errors import ConfigError, one_line
 from pipeline.evaluation.metrics import measured
 from pipeline.html_report import previews
 from pipeline.html_report.summary import after_lines, chain_lines, gmacs_by_stage, summarise, without_lines
-from pipeline.images import Picture, read_picture
+from pipeline.images import ImageFile, read_image
 from pipeline.video.options import READABLE as VIDEOS
 
 SHOWN_IN_FULL = 30
@@ -39,7 +39,7 @@ class Shown:
     error: str | None = None
 
 
-class Page:
+class HtmlReport:
     """Gathers a run's inputs, and writes the page once, at the end.
 
     Pictures are drawn as soon as an input is finished, into a hidden folder beside the page, so that memory does
@@ -74,7 +74,7 @@ class Page:
         """Whether the next input's pictures will be shown."""
         return len(self._shown) < SHOWN_IN_FULL
 
-    def add(self, record: Record, picture: Picture | None, restoration: Restoration | None) -> None:
+    def add(self, record: Record, picture: ImageFile | None, restoration: Restoration | None) -> None:
         """Add one input, whatever became of it.
 
         Args:
@@ -132,7 +132,7 @@ class Page:
         """Remove what was kept for the page."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _draw(self, index: int, record: Record, picture: Picture | None, restoration: Restoration | None) -> Shown:
+    def _draw(self, index: int, record: Record, picture: ImageFile | None, restoration: Restoration | None) -> Shown:
         """Draw an input's pictures; whatever goes wrong there does not stop a run."""
         source = Path(record.input)
         if source.is_dir() or source.suffix.lower() in VIDEOS:
@@ -140,11 +140,11 @@ class Page:
         folder = self._folder / str(index)
         folder.mkdir(parents=True)
         try:
-            before = picture or read_picture(source)
+            before = picture or read_image(source)
             if restoration is not None:
                 after = {name: restored_like(before, pixels) for name, pixels in restoration.stages.items()}
             else:
-                after = {self._config.names[-1]: read_picture(self._output / str(record.output))}
+                after = {self._config.names[-1]: read_image(self._output / str(record.output))}
             return Shown(previews.draw(folder, before, after, _reference_of(record)))
         except Exception as error:
             return Shown([], one_line(error))
@@ -155,11 +155,11 @@ class Page:
         return self._gmacs[width, height]
 
 
-def _reference_of(record: Record) -> Picture | None:
+def _reference_of(record: Record) -> ImageFile | None:
     """Read what the input was judged by; None where it could not be."""
     if record.quality is None or record.quality.reference is None or not record.quality.figures:
         return None
-    return read_picture(Path(record.quality.reference))
+    return read_image(Path(record.quality.reference))
 
 
 def _environment() -> Environment:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from pipeline.batch.record import Figures, Record
+from pipeline.batch.record import Record, Scores
 from pipeline.chain.config import ChainConfig
 from pipeline.chain.costs import chain_costs
-from pipeline.evaluation.figures import mean_figures
+from pipeline.evaluation.tables import mean_figures
 from stages.profile import total
 from stages.stage import LearnedStageConfig, StageConfig
 
@@ -54,7 +54,7 @@ class Summary:
     problems: list[Record]
     unjudged: list[Record]
     judged: int
-    figures: dict[str, Figures]
+    figures: dict[str, Scores]
     stage_seconds: dict[str, float]
     median_seconds: float | None
     devices: list[str]
@@ -86,29 +86,29 @@ class FiguresLine:
     """The figures of one picture, and how they differ from another's; None where there is no other."""
 
     name: str
-    figures: Figures
-    change: Figures | None
+    figures: Scores
+    change: Scores | None
 
 
-def after_lines(figures: dict[str, Figures]) -> list[FiguresLine]:
+def after_lines(figures: dict[str, Scores]) -> list[FiguresLine]:
     """Return the figures before and after every stage, with the change that each brings."""
     names = [name for name in figures if not name.startswith(_WITHOUT)]
-    befores: list[Figures | None] = [None, *(figures[name] for name in names)]
+    befores: list[Scores | None] = [None, *(figures[name] for name in names)]
     return [_line(name, figures[name], before) for name, before in zip(names, befores, strict=False)]
 
 
-def without_lines(figures: dict[str, Figures]) -> list[FiguresLine]:
+def without_lines(figures: dict[str, Scores]) -> list[FiguresLine]:
     """Return the figures of the result without each stage, with what the result gains by having it."""
     *_, result = (name for name in figures if not name.startswith(_WITHOUT))
     left_out = (name for name in figures if name.startswith(_WITHOUT))
     return [FiguresLine(name, figures[name], _difference(figures[result], figures[name])) for name in left_out]
 
 
-def _line(name: str, figures: Figures, before: Figures | None) -> FiguresLine:
+def _line(name: str, figures: Scores, before: Scores | None) -> FiguresLine:
     return FiguresLine(name, figures, None if before is None else _difference(figures, before))
 
 
-def _difference(figures: Figures, others: Figures) -> Figures:
+def _difference(figures: Scores, others: Scores) -> Scores:
     return {metric: value - others[metric] for metric, value in figures.items()}
 
 

@@ -4,11 +4,11 @@ Safe to call from several threads.
 """
 
 from pipeline.images.formats import FORMATS
-from pipeline.images.picture import Picture
-from pipeline.images.reader import PIXEL_LIMIT, read_picture
-from pipeline.images.writer import check_target, write_picture
+from pipeline.images.image_file import ImageFile
+from pipeline.images.reader import PIXEL_LIMIT, read_image
+from pipeline.images.writer import check_target, write_image
 
-__all__ = ["PIXEL_LIMIT", "READABLE", "WRITABLE", "Picture", "check_target", "read_picture", "write_picture"]
+__all__ = ["PIXEL_LIMIT", "READABLE", "WRITABLE", "ImageFile", "check_target", "read_image", "write_image"]
 
 WRITABLE = frozenset(FORMATS)
 

@@ -9,10 +9,10 @@ import numpy as np
 import pyvips
 
 from pipeline.errors import BrokenImage, RefusedImage
+from pipeline.images.image_file import ImageFile
 from pipeline.images.kinds import Header, is_animated_png, kind_of, raw_header, second_picture
 from pipeline.images.libvips import vips_errors_as
 from pipeline.images.metadata import Metadata, collect, orientation_of
-from pipeline.images.picture import Picture
 from pipeline.images.tiff_lab import open_tiff_lab
 from pipeline.images.tiff_metadata import read_tiff_metadata
 from pipeline.pixels import Pixels, white
@@ -43,7 +43,7 @@ _CONVERTED = {"cmyk": "CMYK", "lab": "Lab", "labs": "Lab", "labq": "Lab"}
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
-def read_picture(path: Path) -> Picture:
+def read_image(path: Path) -> ImageFile:
     """Read one still picture; the content tells the format, not the suffix.
 
     Raises:
@@ -67,7 +67,7 @@ def read_picture(path: Path) -> Picture:
         raise BrokenImage(f"cannot be read: {error.strerror or error}") from error
 
 
-def _read_by_opencv(path: Path, kind: str, head: bytes) -> Picture:
+def _read_by_opencv(path: Path, kind: str, head: bytes) -> ImageFile:
     header = raw_header(kind, head)
     if header is None:
         raise BrokenImage(f"has a damaged {kind.upper()} header")
@@ -92,7 +92,7 @@ def _stretched(pixels: Pixels, header: Header) -> Pixels:
     return np.minimum(np.rint(pixels * (full / header.maximum)), full).astype(pixels.dtype)
 
 
-def _read_by_libvips(path: Path, kind: str) -> Picture:
+def _read_by_libvips(path: Path, kind: str) -> ImageFile:
     with vips_errors_as(BrokenImage, "is damaged, cut off, or of a rare kind"):
         image = _open(path, kind)
         _check_size(image.width, image.height)
@@ -163,7 +163,7 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     return pixels
 
 
-def _picture(pixels: Pixels, metadata: Metadata, notes: tuple[str, ...]) -> Picture:
+def _picture(pixels: Pixels, metadata: Metadata, notes: tuple[str, ...]) -> ImageFile:
     """Take alpha off ``(H, W, 1..4)``, and check what is left."""
     bands = pixels.shape[2]
     if pixels.dtype.name not in ("uint8", "uint16", "float32", "float64") or bands > 4:
@@ -174,7 +174,7 @@ def _picture(pixels: Pixels, metadata: Metadata, notes: tuple[str, ...]) -> Pict
         pixels = _in_range(pixels)
     alpha = np.ascontiguousarray(pixels[..., -1]) if bands in (2, 4) else None
     colours = pixels[..., 0] if bands < 3 else pixels[..., :3]
-    return Picture(np.ascontiguousarray(colours), alpha, metadata, notes)
+    return ImageFile(np.ascontiguousarray(colours), alpha, metadata, notes)
 
 
 def _in_range(pixels: Pixels) -> Pixels:

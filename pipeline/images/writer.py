@@ -13,16 +13,16 @@ import pyvips
 from pipeline.atomic import working_path
 from pipeline.errors import BrokenImage, RefusedImage, needing_space
 from pipeline.images.formats import FORMATS, Format
+from pipeline.images.image_file import ImageFile
 from pipeline.images.libvips import vips_errors_as
 from pipeline.images.metadata import Metadata, attach, blocks
-from pipeline.images.picture import Picture
 from pipeline.images.tiff_metadata import append_tiff_metadata
 from pipeline.pixels import Pixels, white
 
 _LARGEST_TIFF = 3 * 2**30  # offsets in a classic TIFF end at 4 GiB; noise may grow under compression
 
 
-def write_picture(path: Path, picture: Picture) -> tuple[str, ...]:
+def write_image(path: Path, picture: ImageFile) -> tuple[str, ...]:
     """Write a picture in the format that the suffix names, by way of a temporary file in the same folder.
 
     Returns:
@@ -46,7 +46,7 @@ def write_picture(path: Path, picture: Picture) -> tuple[str, ...]:
     return notes
 
 
-def check_target(path: Path, picture: Picture, scale: int = 1) -> None:
+def check_target(path: Path, picture: ImageFile, scale: int = 1) -> None:
     """Raise RefusedImage if the format of ``path`` cannot hold the picture, enlarged ``scale`` times.
 
     To be called before the work is done that would be lost.
@@ -80,7 +80,7 @@ def _save_tiff(image: pyvips.Image, path: Path, metadata: Metadata, options: Map
     return ()
 
 
-def _fit(picture: Picture, target: Format) -> tuple[Picture, tuple[str, ...]]:
+def _fit(picture: ImageFile, target: Format) -> tuple[ImageFile, tuple[str, ...]]:
     """Reduce what the format cannot hold, and tell it."""
     notes = []
     dtype = picture.pixels.dtype
@@ -110,7 +110,7 @@ def quantised(pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:
     return np.rint(scaled).clip(0, white(dtype)).astype(dtype)
 
 
-def as_vips(picture: Picture) -> pyvips.Image:
+def as_vips(picture: ImageFile) -> pyvips.Image:
     """Wrap the pixels, and alpha as the last band, without copying them."""
     names = {"uint8": ("b-w", "srgb"), "uint16": ("grey16", "rgb16"), "float32": ("b-w", "scrgb")}
     gray, colour = names[picture.pixels.dtype.name]

@@ -21,8 +21,8 @@ from pipeline.device.memory import SHARE_OF_FREE, free_memory, is_out_of_memory
 from pipeline.engine.engine import Engine
 from pipeline.engine.tensors import checked, cut, to_tensor
 from pipeline.errors import ConfigError, OutOfMemory
-from pipeline.images import write_picture
-from pipeline.images.picture import Picture
+from pipeline.images import write_image
+from pipeline.images.image_file import ImageFile
 from pipeline.inspection.attention import bytes_kept_per_pixel, heat_maps, squared_change
 from pipeline.inspection.heat_pictures import contact_sheet, field_picture, overlay, to_bytes
 from pipeline.inspection.levels import find_levels, find_maps
@@ -165,4 +165,4 @@ def _size(pixels: Pixels) -> str:
 
 
 def _save(path: Path, pixels: Pixels) -> None:
-    write_picture(path, Picture(pixels))
+    write_image(path, ImageFile(pixels))

@@ -17,11 +17,11 @@ from rich.table import Table
 from pipeline.cli.terminal import printable
 from pipeline.errors import BrokenVideo, ImageError
 from pipeline.video.agreement import Figure, equal, equal_texts, same_moment, same_times
-from pipeline.video.contents import FILM, Chapter, Contents, Film, Times, Track
-from pipeline.video.films import frame_number, frame_paths
+from pipeline.video.contents import FILM, Chapter, Contents, Times, Track, VideoFrames
 from pipeline.video.holdable import holdable, untold
 from pipeline.video.inventory import read_contents, read_frames
 from pipeline.video.options import VideoOptions
+from pipeline.video.sources import frame_number, frame_paths
 
 
 def examine(
@@ -79,7 +79,7 @@ def _read(role: str, path: Path, options: VideoOptions) -> Contents:
         raise BrokenVideo(f"the {role} {path} {error}") from error
 
 
-def _film_figures(before: Film, after: Film, scale: int | None) -> Iterator[Figure]:
+def _film_figures(before: VideoFrames, after: VideoFrames, scale: int | None) -> Iterator[Figure]:
     yield equal("frames", len(before.times.ticks), len(after.times.ticks))
     yield same_times("frame times", before.times, after.times)
     yield same_moment("start", (before.times.start, after.times.start), (before.times.tick, after.times.tick))
@@ -94,7 +94,9 @@ def _film_figures(before: Film, after: Film, scale: int | None) -> Iterator[Figu
         yield equal(name, fact, after.facts.get(name))
 
 
-def _folder_figures(before: Film, after: Film, paths: Sequence[Path], scale: int | None) -> Iterator[Figure]:
+def _folder_figures(
+    before: VideoFrames, after: VideoFrames, paths: Sequence[Path], scale: int | None
+) -> Iterator[Figure]:
     yield equal("frames", len(before.times.ticks), len(after.times.ticks))
     yield _size(before.size, after.size, scale)
     for path, following in pairwise(paths):
@@ -111,7 +113,7 @@ def _size(before: tuple[int, int], after: tuple[int, int], scale: int | None) ->
     return Figure("size", text, f"{after[0]}x{after[1]}", after == (width, height))
 
 
-def _aspect(wanted: Fraction, after: Film) -> Figure:
+def _aspect(wanted: Fraction, after: VideoFrames) -> Figure:
     """Compare the shape of pixels; some containers tell it as a width in whole pixels on the screen."""
     agrees = abs(wanted - after.aspect) * after.size[0] <= 1
     return Figure("pixel aspect", str(wanted), str(after.aspect), agrees)

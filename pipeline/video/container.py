@@ -34,7 +34,7 @@ def open_video(path: Path) -> InputContainer:
         raise BrokenVideo(f"cannot be read as a video: {error.strerror or error}") from error
 
 
-def film_of(container: InputContainer) -> VideoStream:
+def video_stream_of(container: InputContainer) -> VideoStream:
     """Return the first stream of moving pictures; a cover is none.
 
     Raises:

@@ -37,7 +37,7 @@ class Times:
 
 
 @dataclass(frozen=True)
-class Film:
+class VideoFrames:
     """The frames and what is said of them.
 
     Attributes:
@@ -107,4 +107,4 @@ class Contents:
     """A whole file."""
 
     head: Head
-    film: Film
+    film: VideoFrames

@@ -18,10 +18,10 @@ from pipeline.engine.engine import Engine
 from pipeline.engine.tensors import to_pixels
 from pipeline.pixels import Pixels
 from pipeline.video.colour import YUV, Planes
-from pipeline.video.films import Film
 from pipeline.video.planes import to_frames
-from pipeline.video.reader import Shot
+from pipeline.video.reader import DecodedFrame
 from pipeline.video.segments import Shown
+from pipeline.video.sources import VideoSource
 from stages.layers import bicubic_upscale
 
 _LARGEST_BATCH = 8
@@ -43,7 +43,7 @@ class Account:
     seconds: dict[str, float] = field(default_factory=dict)
     backends: dict[str, str] = field(default_factory=dict)
     fp32_retries: int = 0
-    memory_retreats: int = 0
+    memory_retries: int = 0
     tile: int | None = None
     precision: str | None = None
     device: str | None = None
@@ -59,7 +59,7 @@ class DeviceStep:
         keep_pixels: Return RGB pixels beside the planes.
     """
 
-    def __init__(self, engine: Engine, film: Film, layout: YUV, *, keep_pixels: bool) -> None:
+    def __init__(self, engine: Engine, film: VideoSource, layout: YUV, *, keep_pixels: bool) -> None:
         self.engine = engine
         self.film = film
         self.layout = layout
@@ -67,7 +67,7 @@ class DeviceStep:
         self.account = Account()
 
     @torch.inference_mode()
-    def restore(self, shots: Sequence[Shot]) -> list[Made]:
+    def restore(self, shots: Sequence[DecodedFrame]) -> list[Made]:
         """Restore frames that are all damaged or all whole; damaged ones are only enlarged."""
         with _one_thread():
             image, excess = self.film.to_rgb(shots, self.engine.device)
@@ -88,7 +88,7 @@ class DeviceStep:
         for name, seconds in restoration.seconds.items():
             account.seconds[name] = account.seconds.get(name, 0.0) + seconds
         account.fp32_retries += restoration.fp32_retries
-        account.memory_retreats += restoration.memory_retreats
+        account.memory_retries += restoration.memory_retries
         account.backends = restoration.backends
         account.tile, account.precision, account.device = restoration.tile, restoration.precision, restoration.device
         return restoration.pixels
@@ -121,7 +121,7 @@ def batch_size(chosen: int | Literal["auto"], device: torch.device) -> int:
     return 1 if device.type == "cpu" else _LARGEST_BATCH
 
 
-def batches(shots: Iterable[Shot], size: int, segment: int) -> Iterator[list[Shot]]:
+def batches(shots: Iterable[DecodedFrame], size: int, segment: int) -> Iterator[list[DecodedFrame]]:
     """Group frames for the device: neighbours of one segment that are all damaged or all whole.
 
     Grouped anew in each segment, so that a run that goes on behind one groups them as one that never stopped. No

@@ -33,10 +33,10 @@ from rich.table import Table
 from pipeline.cli.terminal import printable
 from pipeline.errors import RefusedVideo
 from pipeline.pixels import Pixels, white
-from pipeline.video.container import film_of, open_video
-from pipeline.video.films import FrameFolder
+from pipeline.video.container import open_video, video_stream_of
 from pipeline.video.options import VideoOptions
 from pipeline.video.probe import probe
+from pipeline.video.sources import FrameFolder
 from pipeline.video.window import window_of
 
 Frame = np.ndarray
@@ -138,7 +138,7 @@ def _frames_of_folder(path: Path, options: VideoOptions) -> Iterator[Frame]:
 def _frames_of_file(path: Path, options: VideoOptions) -> Iterator[Frame]:
     matrix = probe(path).layout.matrix  # where a file does not say it, as it was restored
     with open_video(path) as container:
-        stream = film_of(container)
+        stream = video_stream_of(container)
         stream.thread_type = "AUTO"
         window = window_of(Fraction(container.start_time or 0, av.time_base), options.start, options.duration)
         for frame in container.decode(stream):

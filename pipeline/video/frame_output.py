@@ -11,7 +11,7 @@ import pyvips
 
 from pipeline.atomic import partial_folder
 from pipeline.errors import BrokenVideo, RefusedVideo
-from pipeline.images import Picture, write_picture
+from pipeline.images import ImageFile, write_image
 from pipeline.pixels import Pixels
 from pipeline.video.mark import is_marked, mark_anew, was_marked
 
@@ -48,7 +48,7 @@ class FrameOutput:
 
     def save(self, number: int, pixels: Pixels) -> None:
         """Write a frame; they are numbered from 0."""
-        write_picture(self._partial / f"{number + 1:06}.png", Picture(pixels))
+        write_image(self._partial / f"{number + 1:06}.png", ImageFile(pixels))
 
     def keep(self, frames: int, size: tuple[int, int]) -> None:
         """Give the folder its name, if so many frames of this width and height are in it.

@@ -17,7 +17,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 
 from pipeline.errors import RefusedVideo
-from pipeline.video.container import film_of, open_video
+from pipeline.video.container import open_video, video_stream_of
 from pipeline.video.contents import FILM, Head, Track
 from pipeline.video.inventory import read_head
 
@@ -48,7 +48,7 @@ def holdable(source: Path, head: Head, result: Path, film: Track) -> Head:
     """
     with open_video(source) as given, open_video(result) as made:
         name = _format_name(made, result)
-        main = _Copy(film_of(made), film.first, film_of(given))
+        main = _Copy(video_stream_of(made), film.first, video_stream_of(given))
         whole = _round_trip(name, [main], given)
         if not whole.tracks:  # then trying tells nothing, and nothing is excused
             return head
@@ -70,7 +70,7 @@ def untold(result: Path, earliest: Fraction) -> dict[str, str]:
         earliest: Seconds at which the first of the source's streams begins; AAC in MP4 begins before 0.
     """
     with open_video(result) as made:
-        codec = film_of(made).codec_context.codec.canonical_name
+        codec = video_stream_of(made).codec_context.codec.canonical_name
         is_matroska = made.format.name.startswith("matroska")
     reasons = {} if codec in _HDR_CODECS else dict.fromkeys(_HDR, f"{codec} does not carry it")
     if is_matroska:
@@ -100,7 +100,7 @@ def _round_trip(format_name: str, copies: Sequence[_Copy], given: InputContainer
             trial.start_encoding()
             trial.mux([packet for packet in packets if packet.size])
         with av.open(io.BytesIO(file.getvalue()), "r") as back:
-            return read_head(back, film_of(back))
+            return read_head(back, video_stream_of(back))
     except (av.FFmpegError, ValueError, RefusedVideo):
         return _NOTHING
 

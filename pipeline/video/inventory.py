@@ -18,10 +18,10 @@ from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from pipeline.errors import RefusedVideo
-from pipeline.video.container import OF_THE_FILE, demuxed, film_of, open_video
-from pipeline.video.contents import FILM, Chapter, Contents, Film, Head, Times, Track
-from pipeline.video.films import FrameFolder
+from pipeline.video.container import OF_THE_FILE, demuxed, open_video, video_stream_of
+from pipeline.video.contents import FILM, Chapter, Contents, Head, Times, Track, VideoFrames
 from pipeline.video.options import VideoOptions
+from pipeline.video.sources import FrameFolder
 from pipeline.video.timecode import timecodes_moved
 from pipeline.video.window import Window, window_of
 
@@ -54,7 +54,7 @@ def read_contents(path: Path, *, start: float = 0.0, duration: float | None = No
         RefusedVideo: if it holds no frame that can be decoded.
     """
     with open_video(path) as container:
-        stream = film_of(container)
+        stream = video_stream_of(container)
         stream.thread_type = "AUTO"
         window = window_of(Fraction(container.start_time or 0, av.time_base), start, duration)
         head = read_head(container, stream, window)
@@ -89,7 +89,7 @@ def read_frames(folder: Path, options: VideoOptions) -> Contents:
     tick, window = frames.footage.time_base, window_of(Fraction(0), options.start, options.duration)
     shown = (shot.pts for shot in frames.shots() if window.holds(shot.pts * tick))
     times = Times(tick, tuple(window.moved(pts, tick) for pts in shown))
-    film = Film(frames.footage.size, times, last=tick, aspect=Fraction(1), turn="0 degrees", facts={})
+    film = VideoFrames(frames.footage.size, times, last=tick, aspect=Fraction(1), turn="0 degrees", facts={})
     return Contents(Head((Track(0, FILM, "", None, {}, frozenset()),), (), {}), film)
 
 
@@ -134,12 +134,12 @@ class _FilmReader:
             elif self._last is not None and self._following is None:
                 self._following = self._window.moved(pts, self._tick)
 
-    def film(self) -> Film:
+    def film(self) -> VideoFrames:
         self._decode(self._stream.decode)
         first, last, tick = self._first, self._last, self._tick
         if first is None or last is None:
             raise RefusedVideo("holds no frame that can be decoded")
-        return Film(
+        return VideoFrames(
             size=(first.width, first.height),
             times=Times(tick, tuple(self._ticks)),
             last=self._span_of(last),

@@ -16,7 +16,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from pipeline.errors import BrokenVideo, needing_space
-from pipeline.video.container import OF_THE_FILE, address_of, demuxed, film_of, open_video
+from pipeline.video.container import OF_THE_FILE, address_of, demuxed, open_video, video_stream_of
 from pipeline.video.options import FORMATS
 from pipeline.video.probe import Footage
 from pipeline.video.segments import Segment, decoding_times, packets_of
@@ -47,7 +47,7 @@ def join(path: Path, source: Path | None, segments: Sequence[Segment], footage: 
             given = None if source is None else stack.enter_context(open_video(source))
             flags = {} if suffix == ".mkv" else {"movflags": "faststart", "movie_timescale": _timescale(footage, given)}
             out = stack.enter_context(av.open(address_of(path), "w", format=format_name, options=flags))
-            film, copies = _add_streams(out, film_of(first), given, footage)
+            film, copies = _add_streams(out, video_stream_of(first), given, footage)
             if given is not None:
                 _copy_film_facts(out, given, window)
                 if window.begin is not None:
@@ -85,7 +85,7 @@ def _add_streams(
     if given is None:
         return _add_film(out, encoded, footage), {}
     copies: dict[int, Stream] = {}
-    main = film_of(given)
+    main = video_stream_of(given)
     film: VideoStream | None = None
     for stream in given.streams:
         if stream.index == main.index:
@@ -158,7 +158,7 @@ def _copy_film_facts(out: OutputContainer, given: InputContainer, window: Window
 
 def _move_timecodes(out: OutputContainer, given: InputContainer, begin: Fraction) -> None:
     for told in (out, *out.streams):
-        told.metadata.update(timecodes_moved(told.metadata, film_of(given), begin))
+        told.metadata.update(timecodes_moved(told.metadata, video_stream_of(given), begin))
 
 
 def _film_packets(film: VideoStream, segments: Sequence[Segment], footage: Footage, window: Window) -> Iterator[Timed]:

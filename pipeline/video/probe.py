@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import RefusedVideo
 from pipeline.video.colour import MATRICES, YUV
-from pipeline.video.container import film_of, open_video
+from pipeline.video.container import open_video, video_stream_of
 from pipeline.video.planes import pix_fmt_of, shape_of
 
 UNTAGGED = 2
@@ -84,7 +84,7 @@ def probe(path: Path) -> Footage:
         RefusedVideo: if it holds no frames, or colours that cannot be converted.
     """
     with open_video(path) as container:
-        stream = film_of(container)
+        stream = video_stream_of(container)
         frame = _first_frame(container, stream)
         colours, notes = _colours(frame)
         depth, halved = shape_of(frame.format.name)

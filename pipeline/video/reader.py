@@ -13,13 +13,13 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from pipeline.errors import RefusedVideo
-from pipeline.video.container import film_of, open_video
+from pipeline.video.container import open_video, video_stream_of
 from pipeline.video.planes import pix_fmt_of
 from pipeline.video.probe import Footage
 
 
 @dataclass(frozen=True)
-class Shot:
+class DecodedFrame:
     """One frame.
 
     Attributes:
@@ -35,9 +35,9 @@ class Shot:
     damaged: bool = False
 
 
-def read_shots(
+def read_frames_in_order(
     path: Path, footage: Footage, *, since: int | None = None, deinterlace: bool = False, tell: Callable[[str], None]
-) -> Iterator[Shot]:
+) -> Iterator[DecodedFrame]:
     """Yield the frames of a video in the order in which they are shown.
 
     Args:
@@ -52,7 +52,7 @@ def read_shots(
         RefusedVideo: for frames that change their size, or hold fields although ``deinterlace`` is not given.
     """
     with open_video(path) as container:
-        stream = film_of(container)
+        stream = video_stream_of(container)
         # On several frames at once, libav's H.264 decoder may mark damage after it has handed the frame out.
         stream.thread_type = "SLICE" if stream.codec_context.name == "h264" else "AUTO"
         frames = _decoded(container, stream, tell)
@@ -66,7 +66,7 @@ def read_shots(
 
 def _in_order(
     frames: Iterable[av.VideoFrame], footage: Footage, deinterlaced: bool, tell: Callable[[str], None]
-) -> Iterator[Shot]:
+) -> Iterator[DecodedFrame]:
     """Give every frame a time behind the one before it."""
     shown = -(2**62)
     for frame in frames:
@@ -77,10 +77,10 @@ def _in_order(
             pts = shown + 1
         shown = pts
         _check_size(frame, pts, footage)
-        yield Shot(_fitted(frame, footage, deinterlaced), pts, frame.duration or 0, frame.is_corrupt)
+        yield DecodedFrame(_fitted(frame, footage, deinterlaced), pts, frame.duration or 0, frame.is_corrupt)
 
 
-def _until_the_next(shots: Iterable[Shot]) -> Iterator[Shot]:
+def _until_the_next(shots: Iterable[DecodedFrame]) -> Iterator[DecodedFrame]:
     """Let every shot but the last end where the next begins: a file may tell the time to the next one stored."""
     for shot, following in pairwise(chain(shots, (None,))):
         assert shot is not None

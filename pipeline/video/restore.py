@@ -22,12 +22,11 @@ from pipeline.errors import BrokenVideo, RefusedVideo
 from pipeline.pixels import Pixels
 from pipeline.video.device import Account, DeviceStep, Made, batch_size, batches
 from pipeline.video.encoder import layout_for
-from pipeline.video.films import Film
 from pipeline.video.join import join
 from pipeline.video.mark import is_marked, mark_anew
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import pix_fmt_of
-from pipeline.video.reader import Shot
+from pipeline.video.reader import DecodedFrame
 from pipeline.video.segments import (
     Segment,
     Shown,
@@ -37,6 +36,7 @@ from pipeline.video.segments import (
     whole_segments,
     write_segment,
 )
+from pipeline.video.sources import VideoSource
 from pipeline.video.steps import Load, Waiting, side_by_side
 from pipeline.video.window import window_of
 
@@ -90,7 +90,7 @@ class Restored:
     account: Account
 
 
-class FilmRestoration:
+class VideoRestoration:
     """A film on its way into a file.
 
     Args:
@@ -105,7 +105,7 @@ class FilmRestoration:
 
     def __init__(
         self,
-        film: Film,
+        film: VideoSource,
         engine: Engine,
         options: VideoOptions,
         folder: Path,
@@ -174,7 +174,7 @@ class FilmRestoration:
                 yield self._write(index, chain([first], islice(frames, self.options.segment - 1)))
                 index += 1
 
-    def _shots(self, since: int | None) -> Iterator[Shot]:
+    def _shots(self, since: int | None) -> Iterator[DecodedFrame]:
         time_base, begin = self.footage.time_base, self.window.begin
         if since is None and begin is not None:
             since = -(-begin // time_base)

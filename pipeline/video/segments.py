@@ -22,7 +22,7 @@ import av
 from pipeline.errors import BrokenVideo, needing_space
 from pipeline.hashing import sha256_of
 from pipeline.video.colour import YUV
-from pipeline.video.container import address_of, film_of, open_video
+from pipeline.video.container import address_of, open_video, video_stream_of
 from pipeline.video.encoder import add_film
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import pix_fmt_of
@@ -129,7 +129,7 @@ def whole_segments(folder: Path) -> Iterator[Segment]:
 def packets_of(segment: Segment) -> Iterator[av.Packet]:
     """Yield the packets of a segment as encoded, without their times."""
     with open_video(segment.path) as container:
-        for packet in container.demux(film_of(container)):
+        for packet in container.demux(video_stream_of(container)):
             if packet.size:
                 yield packet
 
@@ -137,7 +137,7 @@ def packets_of(segment: Segment) -> Iterator[av.Packet]:
 def _coded_order(path: Path) -> list[int]:
     """Return the place in the order of showing of each packet."""
     with open_video(path) as container:
-        times = [packet.pts for packet in container.demux(film_of(container)) if packet.size]
+        times = [packet.pts for packet in container.demux(video_stream_of(container)) if packet.size]
     places = {pts: place for place, pts in enumerate(sorted(pts for pts in times if pts is not None))}
     return [-1 if pts is None else places[pts] for pts in times]
 

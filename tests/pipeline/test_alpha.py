@@ -8,13 +8,13 @@ import torch
 
 from pipeline.alpha import restored_like, visible_pixels
 from pipeline.engine.tensors import to_pixels, to_tensor
-from pipeline.images import Picture
+from pipeline.images import ImageFile
 from stages.layers import bicubic_upscale
 
 
-def picture(dtype: Any, alpha: float | None) -> Picture:
+def picture(dtype: Any, alpha: float | None) -> ImageFile:
     pixels = np.zeros((4, 6, 3), dtype)
-    return Picture(pixels, None if alpha is None else np.full((4, 6), alpha, dtype), notes=("a note",))
+    return ImageFile(pixels, None if alpha is None else np.full((4, 6), alpha, dtype), notes=("a note",))
 
 
 @pytest.mark.parametrize(("dtype", "alpha"), [(np.uint8, 200), (np.uint16, 65535), (np.float32, 0.25)])
@@ -43,12 +43,12 @@ def test_an_opaque_picture_stays_without() -> None:
     assert restored_like(picture(np.uint8, None), np.zeros((8, 12, 3), np.uint8)).alpha is None
 
 
-def disc(background: int) -> Picture:
+def disc(background: int) -> ImageFile:
     """An orange disc with a soft edge whose hidden surroundings are of one gray."""
     rows, columns = np.mgrid[-16:16, -16:16]
     alpha = np.clip(255 * (12 - np.hypot(rows, columns)), 0, 255).astype(np.uint8)
     pixels = np.where(alpha[..., None] > 0, np.uint8([240, 120, 30]), np.uint8(background))
-    return Picture(pixels, alpha)
+    return ImageFile(pixels, alpha)
 
 
 @pytest.mark.parametrize("background", [0, 77, 255])

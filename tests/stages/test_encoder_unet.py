@@ -5,8 +5,8 @@ import torch
 
 from stages.__main__ import main
 from stages.encoder_unet import EncoderUNetConfig
+from stages.errors import WeightsError
 from stages.profile import count_parameters
-from stages.weights import WeightsError
 
 
 @pytest.mark.parametrize(

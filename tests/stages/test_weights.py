@@ -6,17 +6,9 @@ import torch
 from safetensors.torch import save_file
 
 from stages.dncnn import DnCNNConfig
+from stages.errors import WeightsError
 from stages.registry import config_from, load_stage
-from stages.weights import (
-    Card,
-    WeightsError,
-    load_weights,
-    read_card,
-    read_published,
-    resolve,
-    save_weights,
-    shipped_weights,
-)
+from stages.weights import Card, load_weights, read_card, read_published, resolve, save_weights, shipped_weights
 
 CONFIG = DnCNNConfig(depth=3, width=4)
 CARD = Card(config={"stage": "dncnn", **CONFIG.architecture()}, trained_for="noise", steps=7, metrics={"PSNR": 30.5})

@@ -25,7 +25,7 @@ def test_main_writes_the_page(sharp_folder: Path, tmp_path: Path, monkeypatch: p
 def test_weights_of_another_task_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for protocol, weights in (("super_resolution", "unet_deblur_fast"), ("denoising", "edsr_x2_fast")):
+    for protocol, weights in (("super_resolution", "deblur_mild_fast"), ("denoising", "upscale_x2_fast")):
         arguments = ["--data", str(tmp_path), "--only", protocol, "--weights", weights]
         monkeypatch.setattr("sys.argv", ["evaluate", *arguments])
         assert evaluate.main() == 2

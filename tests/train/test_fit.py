@@ -16,8 +16,9 @@ from skimage.io import imsave
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from pipeline.errors import ConfigError
+from stages.errors import WeightsError
 from stages.registry import load_stage
-from stages.weights import WeightsError, read_card, save_weights
+from stages.weights import read_card, save_weights
 from train.__main__ import CONFIGS
 from train.config import CosineSchedule, TrainingConfig, read_training
 from train.data import read_rgb

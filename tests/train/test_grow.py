@@ -6,10 +6,11 @@ import torch
 from stages.concat_unet import ConcatUNetConfig
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
+from stages.errors import WeightsError
 from stages.registry import load_stage
 from stages.stage import LearnedStageConfig
 from stages.unet import UNetConfig
-from stages.weights import Card, WeightsError, read_card, save_weights
+from stages.weights import Card, read_card, save_weights
 from train.grow import grow, main
 
 PLAIN = DnCNNConfig(depth=4, width=4, batch_norm=False)
@@ -59,6 +60,6 @@ def test_width_must_be_larger(tmp_path: Path) -> None:
 
 def test_shipped_weights_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wide = tmp_path / "wide.safetensors"
-    monkeypatch.setattr("sys.argv", ["grow", "unet_deblur_fast", str(wide), "--width", "26"])
+    monkeypatch.setattr("sys.argv", ["grow", "deblur_mild_fast", str(wide), "--width", "26"])
     assert main() == 0
     assert read_card(wide).config["width"] == 26

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages.weights import WeightsError
+from stages.errors import WeightsError
 from train.perceptual import NETWORKS, load_perceptual_loss
 
 

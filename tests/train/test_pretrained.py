@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from pipeline.errors import ConfigError
 from stages.encoder_unet import EncoderUNet, EncoderUNetConfig
-from stages.weights import WeightsError
+from stages.errors import WeightsError
 from train.config import read_training
 from train.pretrained import Pretrained
 

@@ -8,7 +8,7 @@ from stages.dncnn import DnCNNConfig
 from stages.registry import load_stage
 from stages.weights import Card, read_card, resolve, save_weights
 from train import ship
-from train.protocols import Figure
+from train.protocols import ProtocolResult
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "shipped"
 
 
-def protocol(data: Path, weights: str) -> Iterator[Figure]:
+def protocol(data: Path, weights: str) -> Iterator[ProtocolResult]:
     stage = load_stage(resolve(weights, Path()))
-    yield Figure("noise", weights, 20.0, stage.model[0].bias[0].item(), 1.0)
+    yield ProtocolResult("noise", weights, 20.0, stage.model[0].bias[0].item(), 1.0)
 
 
 def weights_worth(value: float, path: Path) -> Path:

@@ -143,7 +143,7 @@ def test_a_stage_is_one_graph(precision: str) -> None:
 
 
 def test_stages_that_are_ready_are_not_made_again() -> None:
-    """Figures of a chain without one of its stages are made with the others as they are: graphs cannot be copied."""
+    """Scores of a chain without one of its stages are made with the others as they are: graphs cannot be copied."""
     stage = EDSRConfig(depth=1, width=4).build()
     ready = CompiledStage(with_half_weights(stage, torch.bfloat16), 0, compiler([]))
     assert with_half_weights(ready, torch.bfloat16) is ready

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.backends.model_cache import ConversionError, ModelCache
+from pipeline.backends.model_cache import ModelCache
+from pipeline.errors import ConversionError
 
 
 class Converter:

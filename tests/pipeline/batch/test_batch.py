@@ -14,8 +14,8 @@ import pytest
 from pipeline.batch.batch import Batch
 from pipeline.batch.plan import plan
 from pipeline.batch.record import Record
-from pipeline.batch.run_log import Report
-from pipeline.batch.video_jobs import FilmJobs
+from pipeline.batch.run_log import RunLog
+from pipeline.batch.video_jobs import VideoJobs
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
 from pipeline.engine.engine import Engine
@@ -52,11 +52,11 @@ def restore(
     save_stages: bool = False,
     ext: str | None = None,
     precision: str = "auto",
-    films: FilmJobs | None = None,
+    films: VideoJobs | None = None,
 ) -> dict[str, Record]:
     """Restore ``folder/in`` to ``folder/out``; return what was told, by input name."""
     jobs = plan([str(folder / "in")], folder / "out", ext=ext)
-    report = Report(folder / "out" / "restoration.jsonl")
+    report = RunLog(folder / "out" / "restoration.jsonl")
     batch = Batch(
         config,
         folder / "out",
@@ -109,7 +109,7 @@ def test_the_report_tells_everything(tmp_path: Path) -> None:
         "chain": TWICE.fingerprint(),
         "weights": {},
         "fp32_retries": 0,
-        "memory_retreats": 0,
+        "memory_retries": 0,
         "input_sha256": sha256_of(source),
         "output_sha256": sha256_of(tmp_path / "out/deep/a.png"),
         "input_size": [24, 16],
@@ -267,7 +267,7 @@ def test_bad_files_do_not_stop_the_others(tmp_path: Path) -> None:
 def test_a_device_or_pipe_is_not_read(tmp_path: Path, name: str) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / name).symlink_to("/dev/null")
-    record = restore(tmp_path, films=FilmJobs(VideoOptions()), engine=no_engine)[name]
+    record = restore(tmp_path, films=VideoJobs(VideoOptions()), engine=no_engine)[name]
     assert (record.status, record.error) == ("failed", "is not a file, or a link to nothing")
 
 
@@ -300,7 +300,7 @@ def test_a_named_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("notes")
     jobs = plan([str(tmp_path / "notes.txt")], tmp_path / "out")
     told: list[Record] = []
-    Batch(MASK, tmp_path / "out", Report(tmp_path / "r"), no_engine).run(jobs, told.append)
+    Batch(MASK, tmp_path / "out", RunLog(tmp_path / "r"), no_engine).run(jobs, told.append)
     assert [(record.status, record.error) for record in told] == [
         ("refused", "'.txt' is not the suffix of an image or video that can be read; convert it to PNG or TIFF first")
     ]
@@ -351,7 +351,7 @@ def test_the_picture_after_every_stage(tmp_path: Path) -> None:
 def test_a_finished_film_is_skipped_although_it_has_no_pictures_of_its_stages(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     clips.b_frames(tmp_path / "in/film")
-    films = FilmJobs(VideoOptions())
+    films = VideoJobs(VideoOptions())
     assert statuses(restore(tmp_path, save_stages=True, films=films)) == {"film.mp4": "done"}
     assert statuses(restore(tmp_path, save_stages=True, films=films, engine=no_engine)) == {"film.mp4": "skipped"}
 
@@ -400,13 +400,13 @@ def test_killed_while_a_line_was_written(tmp_path: Path) -> None:
 def test_a_result_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paint(tmp_path / "in/a.png")
 
-    def fail(report: Report, record: Record) -> None:
+    def fail(report: RunLog, record: Record) -> None:
         if record.status == "done":
             raise OSError(errno.EIO, "Input/output error")
         append(report, record)
 
-    append = Report.append
-    monkeypatch.setattr(Report, "append", fail)
+    append = RunLog.append
+    monkeypatch.setattr(RunLog, "append", fail)
     record = restore(tmp_path)["a.png"]
     assert (record.status, record.error) == ("failed", "Input/output error")
     assert files(tmp_path / "out") == ["restoration.jsonl"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.batch.record import Record
-from pipeline.batch.run_log import Report
+from pipeline.batch.run_log import RunLog
 from pipeline.errors import ConfigError
 
 
@@ -15,7 +15,7 @@ def done(output: str = "a.png", sha: str = "out", source: str = "in", chain: str
 
 
 def append(path: Path, *records: Record) -> None:
-    report = Report(path)
+    report = RunLog(path)
     for record in records:
         report.append(record)
     report.close()
@@ -34,13 +34,13 @@ def test_one_json_line_a_record_appended(tmp_path: Path) -> None:
 
 
 def test_nothing_is_created_before_the_first_record(tmp_path: Path) -> None:
-    Report(tmp_path / "report.jsonl").close()
+    RunLog(tmp_path / "report.jsonl").close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_finished_means_same_bytes_input_chain_and_precision(tmp_path: Path) -> None:
     append(tmp_path / "r", done())
-    report = Report(tmp_path / "r")
+    report = RunLog(tmp_path / "r")
     assert report.finished(done(), ("fp16", "fp32"))
     for other in (done("other"), done(sha="other"), done(source="other"), done(chain="other")):
         assert not report.finished(other, ("fp16", "fp32"))
@@ -54,7 +54,7 @@ def test_older_outputs_are_still_known_as_made_by_us(tmp_path: Path) -> None:
         done(sha="second", chain="other"),
         Record("a.png", "a.png", "skipped"),
     )
-    report = Report(tmp_path / "r")
+    report = RunLog(tmp_path / "r")
     assert report.made("a.png", "first")
     assert report.made("a.png", "second")
     assert not report.made("a.png", "third")
@@ -65,7 +65,7 @@ def test_only_what_is_done_counts(tmp_path: Path) -> None:
         tmp_path / "r",
         Record("a.png", "a.png", "failed", input_sha256="in", output_sha256="out", chain="chain"),
     )
-    assert not Report(tmp_path / "r").made("a.png", "out")
+    assert not RunLog(tmp_path / "r").made("a.png", "out")
 
 
 def test_a_torn_last_line_is_passed_over_and_closed(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_torn_last_line_is_passed_over_and_closed(tmp_path: Path) -> None:
     append(path, done("a.png"))
     path.write_bytes(path.read_bytes() + done("b.png").line()[:40])
     append(path, done("c.png"))
-    report = Report(path)
+    report = RunLog(path)
     assert [report.made(name, "out") for name in ("a.png", "b.png", "c.png")] == [True, False, True]
     assert path.read_bytes().count(b"\n") == 3
 
@@ -81,15 +81,15 @@ def test_a_torn_last_line_is_passed_over_and_closed(tmp_path: Path) -> None:
 def test_lines_that_are_not_ours_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "r").write_bytes(b'\xff\xfe\n[1]\n"x"\n{"status": "done"}\n')
     append(tmp_path / "r", done())
-    assert Report(tmp_path / "r").made("a.png", "out")
+    assert RunLog(tmp_path / "r").made("a.png", "out")
 
 
 def test_a_name_that_is_not_unicode_is_found_again(tmp_path: Path) -> None:
     name = b"caf\xe9.png".decode("utf-8", "surrogateescape")
     append(tmp_path / "r", done(name))
-    assert Report(tmp_path / "r").made(name, "out")
+    assert RunLog(tmp_path / "r").made(name, "out")
 
 
 def test_a_folder_is_no_report(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a folder, expected a file"):
-        Report(tmp_path)
+        RunLog(tmp_path)

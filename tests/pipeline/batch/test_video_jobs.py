@@ -13,13 +13,13 @@ import pytest
 from pipeline.batch.batch import Batch
 from pipeline.batch.plan import plan
 from pipeline.batch.record import Record
-from pipeline.batch.run_log import Report
-from pipeline.batch.video_jobs import FilmJobs
+from pipeline.batch.run_log import RunLog
+from pipeline.batch.video_jobs import VideoJobs
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
 from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError, OutOfSpace
-from pipeline.evaluation.judge import Judge
+from pipeline.evaluation.comparison import ReferenceComparison
 from pipeline.video.agreement import Figure
 from pipeline.video.conformance import examine
 from pipeline.video.options import VideoOptions
@@ -34,13 +34,13 @@ def restore(
     *inputs: str,
     watch: Callable = lambda job, progress: None,
     flicker: bool = False,
-    judge: Judge | None = None,
+    judge: ReferenceComparison | None = None,
     **options,
 ) -> list[Record]:
     """Restore inputs below a folder to ``folder/out``."""
     chosen = VideoOptions(**options)
     jobs = plan([str(folder / text) for text in inputs], folder / "out", video=chosen)
-    report = Report(folder / "out/restoration.jsonl")
+    report = RunLog(folder / "out/restoration.jsonl")
     engine = Engine(Chain.build(CHAIN), device="cpu")
     told: list[Record] = []
     try:
@@ -49,7 +49,7 @@ def restore(
             folder / "out",
             report,
             lambda: engine,
-            films=FilmJobs(chosen, flicker=flicker, judge=judge),
+            films=VideoJobs(chosen, flicker=flicker, judge=judge),
         ).run(jobs, told.append, watch)
     finally:
         report.close()
@@ -209,7 +209,7 @@ def test_flicker_is_recorded_beside_that_of_the_reference(tmp_path):
     clips.wide_pixels(tmp_path / "film")
     assert restore(tmp_path, "film.mp4", flicker=True)[0].flicker.keys() == {"source", "result"}
     (tmp_path / "clean").mkdir()
-    judge = Judge(tmp_path / "clean")
+    judge = ReferenceComparison(tmp_path / "clean")
     (record,) = restore(tmp_path, "film.mp4", judge=judge)
     assert (record.status, record.flicker) == ("skipped", {})
     assert record.quality.error.startswith("no reference, expected ")
@@ -395,4 +395,4 @@ def test_frames_of_another_run_are_replaced_and_those_of_somebody_else_are_not(f
 )
 def test_wrong_options_are_told_before_any_work(options, text):
     with pytest.raises(ConfigError, match=text):
-        FilmJobs(VideoOptions(**options))
+        VideoJobs(VideoOptions(**options))

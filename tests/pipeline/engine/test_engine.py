@@ -289,8 +289,8 @@ def test_a_gpu_that_runs_out_of_memory_makes_the_same_picture():
         result = Engine(chain, device="cuda", tile=0).run(image)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert (expected.memory_retreats, expected.tile) == (0, 0)
-    assert result.memory_retreats > 0
+    assert (expected.memory_retries, expected.tile) == (0, 0)
+    assert result.memory_retries > 0
     assert difference(result.pixels, expected.pixels) <= 1e-4
 
 
@@ -346,14 +346,14 @@ def test_full_memory_halves_the_tile(error):
     engine = Engine(stub_chain(stage), device="cpu", tile=0)
     result = engine.run(image)
     assert (result.pixels == Engine(stub_chain(Stub()), device="cpu").run(image).pixels).all()
-    assert (result.tile, result.memory_retreats) == (96, 2)
+    assert (result.tile, result.memory_retries) == (96, 2)
 
 
 def test_a_tile_that_did_not_fit_is_not_tried_again():
     engine = Engine(stub_chain(Hungry(100 * 100, MemoryError())), device="cpu", tile=0)
     engine.run(picture(300, 200))
     again = engine.run(picture(300, 200))
-    assert (again.tile, again.memory_retreats) == (96, 0)
+    assert (again.tile, again.memory_retries) == (96, 0)
 
 
 @pytest.mark.parametrize("tile", [0, "auto"])
@@ -441,5 +441,5 @@ def test_full_memory_halves_the_batch_before_the_tile():
     engine = Engine(stub_chain(TooMany()), device="cpu", tile=0)
     result = engine.run_frames(frames)
     assert (result.pixels == frames / 2).all()
-    assert (result.tile, result.memory_retreats) == (0, 1)
-    assert engine.run_frames(frames).memory_retreats == 0
+    assert (result.tile, result.memory_retries) == (0, 1)
+    assert engine.run_frames(frames).memory_retries == 0

@@ -14,16 +14,16 @@ import pytest
 import pipeline.html_report.report
 from pipeline.batch.batch import Batch
 from pipeline.batch.plan import plan
-from pipeline.batch.run_log import Report
+from pipeline.batch.run_log import RunLog
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
 from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError
-from pipeline.evaluation.judge import Judge
-from pipeline.html_report import Page
+from pipeline.evaluation.comparison import ReferenceComparison
+from pipeline.html_report import HtmlReport
 from pipeline.html_report.previews import DETAIL, ERROR_SPAN, LONGEST, draw, error_levels, most_changed
 from pipeline.html_report.summary import after_lines, gmacs_by_stage, without_lines
-from pipeline.images import Picture
+from pipeline.images import ImageFile
 from pipeline.images.metadata import Metadata
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
@@ -67,8 +67,8 @@ def paint(path: Path, height: int = 16, width: int = 24, *, seed: int = 0) -> No
 def restore(folder: Path, *, judged: bool = True, planned: int | None = None, engine: Any = None) -> Document:
     """Restore ``folder/in`` to ``folder/out``, with the page ``folder/page.html``."""
     ledger, output = folder / "out/restoration.jsonl", folder / "out"
-    report, page = Report(ledger), Page(folder / "page.html", TWICE, output, ledger)
-    judge = Judge(folder / "clean") if judged else None
+    report, page = RunLog(ledger), HtmlReport(folder / "page.html", TWICE, output, ledger)
+    judge = ReferenceComparison(folder / "clean") if judged else None
     make_engine = engine or (lambda: Engine(Chain.build(TWICE), device="cpu"))
     jobs = plan([str(folder / "in")], output)
     Batch(TWICE, output, report, make_engine, judge=judge, page=page).run(jobs, lambda record: None)
@@ -210,13 +210,13 @@ def test_pictures_that_cannot_be_drawn_are_told_and_stop_nothing(
 
 def test_a_page_may_have_the_longest_name(tmp_path: Path) -> None:
     path = tmp_path / f"{'a' * 250}.html"
-    Page(path, TWICE, tmp_path, tmp_path / "r.jsonl").write(planned=0, seconds=0.0, waiting=0.0)
+    HtmlReport(path, TWICE, tmp_path, tmp_path / "r.jsonl").write(planned=0, seconds=0.0, waiting=0.0)
     assert path.read_text().startswith("<!DOCTYPE html>")
 
 
 def test_a_folder_is_no_page(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a folder, expected a file"):
-        Page(tmp_path, TWICE, tmp_path, tmp_path / "r.jsonl")
+        HtmlReport(tmp_path, TWICE, tmp_path, tmp_path / "r.jsonl")
 
 
 def test_the_detail_is_where_the_change_is() -> None:
@@ -240,7 +240,7 @@ def test_previews_are_small_whatever_the_picture(tmp_path: Path, dtype: type) ->
     top = 1 if dtype is np.float32 else np.iinfo(dtype).max
     pixels = np.full((8, LONGEST + 100), top, dtype)
     alpha = np.zeros_like(pixels)
-    wide = Picture(pixels, alpha, Metadata(icc=b"no profile"))
+    wide = ImageFile(pixels, alpha, Metadata(icc=b"no profile"))
     views = draw(tmp_path, wide, {"mask": wide}, None)
     assert [view.name for view in views] == ["input", "after mask"]
     whole, thumbnail, detail = (

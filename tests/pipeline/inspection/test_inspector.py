@@ -7,7 +7,7 @@ import torch
 import pipeline.inspection.inspector
 from pipeline.chain.config import ChainConfig
 from pipeline.errors import ConfigError
-from pipeline.images import read_picture
+from pipeline.images import read_image
 from pipeline.images.writer import quantised
 from pipeline.inspection.inspector import Inspector
 from stages.dncnn import DnCNNConfig
@@ -39,7 +39,7 @@ def test_every_level_gets_a_picture_of_the_images_size(tmp_path: Path) -> None:
         *(f"unet_{level}.png" for level in levels),
     }
     for level in levels:
-        assert read_picture(tmp_path / f"unet_{level}.png").pixels.shape == PHOTO.shape
+        assert read_image(tmp_path / f"unet_{level}.png").pixels.shape == PHOTO.shape
 
 
 def test_one_level_and_modules_inside_it(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_one_level_and_modules_inside_it(tmp_path: Path) -> None:
 
 def test_a_stage_after_an_enlargement_sees_the_larger_image(tmp_path: Path) -> None:
     inspect("dncnn", tmp_path)
-    assert read_picture(next(tmp_path.glob("dncnn_01_*.png"))).pixels.shape == (42, 74, 3)
+    assert read_image(next(tmp_path.glob("dncnn_01_*.png"))).pixels.shape == (42, 74, 3)
 
 
 def test_a_stage_sees_what_those_before_it_make() -> None:
@@ -63,13 +63,13 @@ def test_a_stage_sees_what_those_before_it_make() -> None:
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_gray_and_deep_pixels(dtype: type, tmp_path: Path) -> None:
     inspect("unet:tail", tmp_path, quantised(PHOTO[..., 0], np.dtype(dtype)))
-    assert read_picture(tmp_path / "unet_01_tail.png").pixels.dtype == np.uint8
+    assert read_image(tmp_path / "unet_01_tail.png").pixels.dtype == np.uint8
 
 
 def test_little_memory_shows_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline.inspection.inspector, "free_memory", lambda device: 200_000)
     _, part = inspect("unet:tail", tmp_path, np.zeros((200, 300, 3), np.uint8))
-    height, width, _ = read_picture(tmp_path / "unet_01_tail.png").pixels.shape
+    height, width, _ = read_image(tmp_path / "unet_01_tail.png").pixels.shape
     assert part == f"only the middle {width}x{height} of 300x200 fits into memory"
     assert width / height == pytest.approx(1.5, rel=0.2)
 

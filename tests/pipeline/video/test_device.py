@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 
 from pipeline.video.device import batches
-from pipeline.video.reader import Shot
+from pipeline.video.reader import DecodedFrame
 
 
 def test_batches_end_with_segments_and_damage_and_ask_for_no_frame_early():
     asked = []
 
-    def shots() -> Iterator[Shot]:
+    def shots() -> Iterator[DecodedFrame]:
         for number in range(10):
             asked.append(number)
-            yield Shot(None, number, 1, damaged=number in (4, 5))
+            yield DecodedFrame(None, number, 1, damaged=number in (4, 5))
 
     grouped = ([shot.pts for shot in batch] for batch in batches(shots(), size=2, segment=3))
     assert next(grouped) == [0, 1]

@@ -13,9 +13,9 @@ from pipeline.chain.config import ChainConfig
 from pipeline.engine.engine import Engine
 from pipeline.errors import BrokenVideo, RefusedVideo
 from pipeline.video.conformance import examine
-from pipeline.video.films import VideoFile
 from pipeline.video.options import VideoOptions
-from pipeline.video.restore import FilmRestoration, Restored
+from pipeline.video.restore import Restored, VideoRestoration
+from pipeline.video.sources import VideoFile
 from stages.edsr import EDSRConfig
 from stages.stage import StageConfig
 from stages.unsharp_mask import UnsharpMaskConfig
@@ -29,7 +29,7 @@ UNEVEN = (0, 512, 700, 2000, 2001, 2600, 5000, 5512, 9000)
 def restore(source: Path, target: Path, stage: StageConfig = SAME, **options) -> Restored:
     engine = Engine(Chain.build(ChainConfig(stages=(stage,))), device="cpu")
     chosen = VideoOptions(**options)
-    return FilmRestoration(VideoFile(source, chosen), engine, chosen, target.with_suffix(".partial")).run(target)
+    return VideoRestoration(VideoFile(source, chosen), engine, chosen, target.with_suffix(".partial")).run(target)
 
 
 def times(path: Path) -> list[Fraction]:

@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from pipeline.alpha import visible_pixels
-from pipeline.batch.record import Figures, Quality
+from pipeline.batch.record import Quality, Scores
 from pipeline.chain.chain import Chain
 from pipeline.engine.engine import Engine
 from pipeline.engine.tensors import enlarged, to_tensor
@@ -30,19 +30,19 @@ from pipeline.errors import BrokenImage, ConfigError, ImageError, RefusedImage, 
 from pipeline.evaluation.lpips import Lpips
 from pipeline.evaluation.metrics import measured, psnr_rgb, psnr_y, ssim_y
 from pipeline.hashing import sha256_of
-from pipeline.images import READABLE, read_picture
+from pipeline.images import READABLE, read_image
 from pipeline.pixels import Pixels
 
 _CPU = torch.device("cpu")
 
 
-class Judge:
+class ReferenceComparison:
     """Finds references and judges pictures by them.
 
     Args:
         folder: Holds the references where the inputs lie below theirs, by the same names with any suffix that
             can be read.
-        lpips: Judge by it, too.
+        lpips: ReferenceComparison by it, too.
 
     Raises:
         ConfigError: if it is no folder.
@@ -113,8 +113,8 @@ class Judge:
         for name in stages:
             yield f"without {name}", self._variants[f"without {name}"].run(pixels).pixels
 
-    def _figures(self, pictures: Iterable[tuple[str, Pixels]], clean: Pixels, scale: int) -> dict[str, Figures]:
-        """Judge pictures; as many border pixels are cut from luma as the chain enlarges, none at scale 1."""
+    def _figures(self, pictures: Iterable[tuple[str, Pixels]], clean: Pixels, scale: int) -> dict[str, Scores]:
+        """Score images; as many border pixels are cut from luma as the chain enlarges, none at scale 1."""
         reference, border = to_tensor(clean, _CPU), scale if scale > 1 else 0
         figures = {}
         for name, picture in pictures:
@@ -128,7 +128,7 @@ class Judge:
                 figures[name]["lpips"] = round(self.lpips(image, reference), 6)
         return figures
 
-    def has_judged(self, figures: dict[str, Figures]) -> bool:
+    def has_judged(self, figures: dict[str, Scores]) -> bool:
         """Tell whether figures of an earlier run hold all that is asked for now."""
         return bool(figures) and (self.lpips is None or "lpips" in measured(figures.values()))
 
@@ -151,7 +151,7 @@ def _variants(engine: Engine) -> dict[str, Engine]:
 
 def _read_reference(path: Path, pixels: Pixels, scale: int) -> Pixels:
     try:
-        clean = visible_pixels(read_picture(path))
+        clean = visible_pixels(read_image(path))
     except ImageError as error:
         raise BrokenImage(f"the reference {path} {error}") from error
     height, width = (side * scale for side in pixels.shape[:2])

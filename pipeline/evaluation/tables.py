@@ -10,7 +10,7 @@ from statistics import fmean
 from rich.table import Table
 
 from pipeline.atomic import working_path
-from pipeline.batch.record import Figures, Record
+from pipeline.batch.record import Record, Scores
 from pipeline.cli.terminal import printable
 from pipeline.evaluation.metrics import Metric, measured
 
@@ -53,7 +53,7 @@ def as_table(judged: Sequence[Record]) -> Table:
     return table
 
 
-def mean_figures(judged: Sequence[Record]) -> dict[str, Figures]:
+def mean_figures(judged: Sequence[Record]) -> dict[str, Scores]:
     """Return each picture's means over all images; empty if there is none."""
     every = [record.quality.figures for record in judged if record.quality is not None]
     return {name: _mean([figures[name] for figures in every]) for name in every[0]} if every else {}
@@ -64,7 +64,7 @@ def _columns(judged: Sequence[Record]) -> dict[str, Metric]:
     return measured(figures for record in judged if record.quality for figures in record.quality.figures.values())
 
 
-def _sections(judged: Sequence[Record]) -> Iterator[tuple[str, list[tuple[str, Figures]]]]:
+def _sections(judged: Sequence[Record]) -> Iterator[tuple[str, list[tuple[str, Scores]]]]:
     """Yield each image's pictures with their figures, and the means over all images at the end."""
     for record in judged:
         if record.quality is not None:
@@ -73,5 +73,5 @@ def _sections(judged: Sequence[Record]) -> Iterator[tuple[str, list[tuple[str, F
         yield "mean", list(mean_figures(judged).items())
 
 
-def _mean(figures: Sequence[Figures]) -> Figures:
+def _mean(figures: Sequence[Scores]) -> Scores:
     return {column: round(fmean(one[column] for one in figures), 6) for column in measured(figures)}

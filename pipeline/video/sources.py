@@ -16,17 +16,17 @@ from torch import Tensor
 from pipeline.device.transfer import up
 from pipeline.engine.tensors import to_tensor
 from pipeline.errors import BrokenVideo, ConfigError, ImageError, RefusedVideo
-from pipeline.images import WRITABLE, read_picture
-from pipeline.images.picture import Picture
+from pipeline.images import WRITABLE, read_image
+from pipeline.images.image_file import ImageFile
 from pipeline.pixels import Pixels
 from pipeline.video.colour import YUV, Planes
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import to_planes
 from pipeline.video.probe import ALPHA_LEFT_BEHIND, Colours, Footage, probe
-from pipeline.video.reader import Shot, read_shots
+from pipeline.video.reader import DecodedFrame, read_frames_in_order
 
 
-class Film(Protocol):
+class VideoSource(Protocol):
     """Frames in the order of showing.
 
     Attributes:
@@ -37,10 +37,10 @@ class Film(Protocol):
     footage: Footage
     beside: Path | None
 
-    def shots(self, since: int | None, tell: Callable[[str], None]) -> Iterator[Shot]:
+    def shots(self, since: int | None, tell: Callable[[str], None]) -> Iterator[DecodedFrame]:
         """Yield the frames that are shown at a tick or later."""
 
-    def to_rgb(self, shots: Sequence[Shot], device: torch.device) -> tuple[Tensor, Tensor]:
+    def to_rgb(self, shots: Sequence[DecodedFrame], device: torch.device) -> tuple[Tensor, Tensor]:
         """Return ``(B, 3, H, W)`` in ``[0, 1]`` on the device, and what of the frames lies beyond."""
 
 
@@ -54,13 +54,13 @@ class VideoFile:
         if self.footage.interlaced and not options.deinterlace:
             raise RefusedVideo("is interlaced; restore it with --deinterlace")
 
-    def shots(self, since: int | None, tell: Callable[[str], None]) -> Iterator[Shot]:
+    def shots(self, since: int | None, tell: Callable[[str], None]) -> Iterator[DecodedFrame]:
         """Decode from the key frame before ``since``."""
         assert self.beside is not None
         deinterlace = self._options.deinterlace and self.footage.interlaced
-        return read_shots(self.beside, self.footage, since=since, deinterlace=deinterlace, tell=tell)
+        return read_frames_in_order(self.beside, self.footage, since=since, deinterlace=deinterlace, tell=tell)
 
-    def to_rgb(self, shots: Sequence[Shot], device: torch.device) -> tuple[Tensor, Tensor]:
+    def to_rgb(self, shots: Sequence[DecodedFrame], device: torch.device) -> tuple[Tensor, Tensor]:
         """Upload planes and convert them there."""
         planes = to_planes([shot.frame for shot in shots], self.footage.layout)
         return self.footage.layout.to_rgb(Planes(*(up(plane, device) for plane in planes)))
@@ -88,15 +88,17 @@ class FrameFolder:
             notes=(ALPHA_LEFT_BEHIND,) if picture.transparent else (),
         )
 
-    def shots(self, since: int | None = None, tell: Callable[[str], None] = lambda text: None) -> Iterator[Shot]:
+    def shots(
+        self, since: int | None = None, tell: Callable[[str], None] = lambda text: None
+    ) -> Iterator[DecodedFrame]:
         """Read the pictures from number ``since`` on; tell where numbers are left out."""
         for gap in _gaps(self.paths):
             tell(gap)
         for index, path in enumerate(self.paths):
             if since is None or index >= since:
-                yield Shot(self._read(path), index, 1)
+                yield DecodedFrame(self._read(path), index, 1)
 
-    def to_rgb(self, shots: Sequence[Shot], device: torch.device) -> tuple[Tensor, Tensor]:
+    def to_rgb(self, shots: Sequence[DecodedFrame], device: torch.device) -> tuple[Tensor, Tensor]:
         """Upload pixels; nothing of a picture lies beyond RGB."""
         image = torch.cat([to_tensor(shot.frame, device) for shot in shots])
         return image, torch.zeros_like(image)
@@ -110,9 +112,9 @@ class FrameFolder:
         return pixels
 
 
-def _picture(path: Path) -> Picture:
+def _picture(path: Path) -> ImageFile:
     try:
-        return read_picture(path)
+        return read_image(path)
     except ImageError as error:
         raise BrokenVideo(f"{path.name} {error}") from error
 

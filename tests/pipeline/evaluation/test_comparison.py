@@ -11,16 +11,16 @@ import pytest
 from pipeline.batch.batch import Batch
 from pipeline.batch.plan import plan
 from pipeline.batch.record import Quality, Record
-from pipeline.batch.run_log import Report
+from pipeline.batch.run_log import RunLog
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
 from pipeline.engine.engine import Engine
 from pipeline.engine.tensors import to_tensor
 from pipeline.errors import ConfigError
-from pipeline.evaluation.figures import as_table, write_csv
-from pipeline.evaluation.judge import Judge
+from pipeline.evaluation.comparison import ReferenceComparison
 from pipeline.evaluation.metrics import psnr_rgb, psnr_y, ssim_y
-from pipeline.images import read_picture
+from pipeline.evaluation.tables import as_table, write_csv
+from pipeline.images import read_image
 from stages.edsr import EDSRConfig
 from stages.layers import bicubic_upscale
 from stages.unsharp_mask import UnsharpMaskConfig
@@ -43,9 +43,9 @@ def paint_pair(folder: Path, name: str = "a.png", *, seed: int = 0) -> None:
 
 def restore(folder: Path, config: ChainConfig = TWICE, engine: Any = None, **options: Any) -> dict[str, Record]:
     """Restore ``folder/in`` to ``folder/out`` and judge by ``folder/clean``; return what was told, by input name."""
-    report = Report(folder / "out" / "restoration.jsonl")
+    report = RunLog(folder / "out" / "restoration.jsonl")
     make_engine = engine or (lambda: Engine(Chain.build(config), device="cpu"))
-    batch = Batch(config, folder / "out", report, make_engine, judge=Judge(folder / "clean"), **options)
+    batch = Batch(config, folder / "out", report, make_engine, judge=ReferenceComparison(folder / "clean"), **options)
     told: list[Record] = []
     batch.run(plan([str(folder / "in")], folder / "out"), told.append)
     report.close()
@@ -69,14 +69,14 @@ def touch(folder: Path, *names: str) -> None:
 
 def test_a_reference_has_the_same_place_and_stem(tmp_path: Path) -> None:
     touch(tmp_path, "deep/a.b.tif", "deep/a.txt", "a.b.png", "deep/a.JPG")
-    judge = Judge(tmp_path)
+    judge = ReferenceComparison(tmp_path)
     assert judge.find(Path("deep/a.b.png")).reference == str(tmp_path / "deep/a.b.tif")
     assert judge.find(Path("deep/a.png")).reference == str(tmp_path / "deep/a.JPG")
 
 
 def test_a_missing_or_ambiguous_reference_is_told(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "a.jpg")
-    judge = Judge(tmp_path)
+    judge = ReferenceComparison(tmp_path)
     assert judge.find(Path("a.png")) == Quality(
         error=f"{tmp_path}/a.jpg and {tmp_path}/a.png could be its reference; keep one of them"
     )
@@ -87,7 +87,7 @@ def test_a_missing_or_ambiguous_reference_is_told(tmp_path: Path) -> None:
 
 def test_a_file_is_no_folder_of_references(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--reference: .*a\.png is not a folder"):
-        Judge(paint(tmp_path / "a.png"))
+        ReferenceComparison(paint(tmp_path / "a.png"))
 
 
 def test_every_stage_and_the_chain_without_it_are_judged(tmp_path: Path) -> None:
@@ -102,8 +102,8 @@ def test_every_stage_and_the_chain_without_it_are_judged(tmp_path: Path) -> None
         "without edsr",
     ]
     cpu = Engine(Chain.build(TWICE), device="cpu").device
-    clean = to_tensor(read_picture(tmp_path / "clean/a.png").pixels, cpu)
-    result = to_tensor(read_picture(tmp_path / "out/a.png").pixels, cpu)
+    clean = to_tensor(read_image(tmp_path / "clean/a.png").pixels, cpu)
+    result = to_tensor(read_image(tmp_path / "out/a.png").pixels, cpu)
     assert figures["after edsr"] == pytest.approx(
         {
             "psnr_rgb": psnr_rgb(result, clean),
@@ -112,7 +112,7 @@ def test_every_stage_and_the_chain_without_it_are_judged(tmp_path: Path) -> None
         },
         abs=1e-4,
     )
-    early = to_tensor(read_picture(tmp_path / "out/a.png.stages/1_unsharp_mask.png").pixels, cpu)
+    early = to_tensor(read_image(tmp_path / "out/a.png.stages/1_unsharp_mask.png").pixels, cpu)
     enlarged = bicubic_upscale(early, 2).clamp(0, 1).mul(255).round() / 255
     assert figures["after unsharp_mask"]["psnr_rgb"] == pytest.approx(psnr_rgb(enlarged, clean), abs=1e-3)
     # Without the enlarging stage the others' picture is enlarged bicubically, which is just how it is judged.
@@ -135,9 +135,9 @@ def test_a_stage_left_out_is_the_chain_at_strength_zero(tmp_path: Path) -> None:
 def test_judging_does_not_change_the_result(tmp_path: Path) -> None:
     paint_pair(tmp_path)
     engine = Engine(Chain.build(TWICE), device="cpu")
-    expected = engine.run(read_picture(tmp_path / "in/a.png").pixels).pixels
+    expected = engine.run(read_image(tmp_path / "in/a.png").pixels).pixels
     record = restore(tmp_path, engine=lambda: engine)["a.png"]
-    assert np.array_equal(read_picture(tmp_path / "out/a.png").pixels, expected)
+    assert np.array_equal(read_image(tmp_path / "out/a.png").pixels, expected)
     assert not (tmp_path / "out/a.png.stages").exists()
     assert record.stage_seconds.keys() == {"unsharp_mask", "edsr"}
 

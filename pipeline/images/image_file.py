@@ -7,7 +7,7 @@ from pipeline.pixels import Pixels, white
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageFile:
     """One still picture.
 
     Args:
