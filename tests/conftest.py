@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import stages  # noqa: F401  (side by side, pytest imports lightning for its warnings: not without our torchvision guard)
 from stages import torchvision_guard as _torchvision_guard  # noqa: F401  (tests import torchvision)
 
 # Tests run side by side (pytest -n); threads that wait for each other's cores would make them many times slower.
