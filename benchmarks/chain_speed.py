@@ -36,8 +36,8 @@ from ways import Way, bicubic_way, classical_way, fsrcnn_way, opencv_way, our_wa
 from pipeline.backends.choice import choose_backend
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig, load_chain_config
+from pipeline.device.computing import cpu_computes_in_bf16
 from pipeline.device.find import find_device
-from pipeline.device.precision import cpu_computes_in_bf16
 from pipeline.errors import ConfigError
 from stages.dncnn import DnCNNConfig
 

@@ -31,7 +31,8 @@ from ways import plain_way
 
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import load_chain_config
-from pipeline.device.precision import PRECISIONS, choose_precision
+from pipeline.device.computing import choose_precision
+from pipeline.device.precision import PRECISIONS
 from pipeline.device.process import keep_freed_memory
 from pipeline.engine.engine import Engine
 from pipeline.engine.tensors import to_tensor

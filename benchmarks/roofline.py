@@ -25,10 +25,11 @@ import numpy as np
 import torch
 from chain_speed import DEFAULT_CHAIN, FAST_CHAIN, command, machine, markdown_table, show
 
-from pipeline.backends.choice import BACKENDS, choose_backend, names_of_backends
+from pipeline.backends.choice import BACKENDS, choose_backend
+from pipeline.backends.preparation import label_of
 from pipeline.chain.chain import Chain
+from pipeline.device.computing import cpu_computes_in_bf16
 from pipeline.device.find import find_device
-from pipeline.device.precision import cpu_computes_in_bf16
 from pipeline.device.process import keep_freed_memory
 from pipeline.device.stopwatch import Stopwatch
 from pipeline.engine.engine import Engine
@@ -143,13 +144,14 @@ def share_rows(
     backend = "torch" if precision in ("bf16", "fp16") else options.backend
     engine = Engine(Chain.load(path), device=options.device, precision=precision, backend=backend, tile=0)
     width, height = map(int, options.size.split("x"))
-    seconds, names = measure(engine, height, width, options.runs), names_of_backends(engine.chain)
+    seconds = measure(engine, height, width, options.runs)
     total = 0.0
     for name, (arithmetic, traffic) in floors(engine.chain, height, width, product, copy).items():
         least = max(arithmetic, traffic)
         total += least
         cells = (f"{value * 1000:.1f}" for value in (arithmetic, traffic, least, seconds[name]))
-        yield (name, names[name], *cells, f"{least / seconds[name]:.0%}")
+        label = label_of(engine.chain.stages[engine.chain.names.index(name)])
+        yield (name, label, *cells, f"{least / seconds[name]:.0%}")
     whole = sum(seconds.values())
     yield "chain", "", "", "", f"{total * 1000:.1f}", f"{whole * 1000:.1f}", f"{total / whole:.0%}"
 

@@ -1,7 +1,6 @@
-"""Chains of restoration stages: ``Chain.load("chain.yaml").restore(image)``.
+"""Chains of restoration stages: ``Engine.load("chain.yaml").run(image).pixels``.
 
-For many images, ``Engine(chain, backend="auto").run(image).pixels``: made once, and on a CPU as fast as the command
-line.
+An engine is made once and then runs as many images as wanted, as fast as the command line does.
 """
 
 from importlib import import_module
@@ -9,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.chain.chain import Chain
-    from pipeline.engine.engine import Engine
+    from pipeline.engine.engine import Engine, Restoration
 
-__all__ = ["Chain", "Engine"]
-_PLACES = {"Chain": "pipeline.chain.chain", "Engine": "pipeline.engine.engine"}
+__all__ = ["Chain", "Engine", "Restoration"]
+_MODULES = {
+    "Chain": "pipeline.chain.chain",
+    "Engine": "pipeline.engine.engine",
+    "Restoration": "pipeline.engine.engine",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Lazy, because torch takes seconds to import and `--help` needs none of it.
-    if name in _PLACES:
-        return getattr(import_module(_PLACES[name]), name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,7 +18,24 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stages.errors import RestorationError
+from stages.errors import RestorationError, WeightsError
+
+__all__ = [
+    "BrokenImage",
+    "BrokenVideo",
+    "ConfigError",
+    "ConversionError",
+    "ImageError",
+    "OutOfMemory",
+    "OutOfSpace",
+    "RefusedImage",
+    "RefusedVideo",
+    "RestorationError",
+    "WeightsError",
+    "needing_space",
+    "one_line",
+    "suffixes_of",
+]
 
 
 class ConfigError(RestorationError):

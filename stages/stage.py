@@ -9,8 +9,6 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 from torch import Tensor, nn
 
-from stages import torchvision_guard as _torchvision_guard  # noqa: F401  (before any stage imports torchvision)
-
 
 class Stage(nn.Module):
     """One step of a chain: an RGB image in, a better one out.

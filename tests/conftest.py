@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages import torchvision_guard as _torchvision_guard  # noqa: F401  (tests import torchvision)
+import stages  # noqa: F401  (some tests import torchvision)
 
 # Tests run side by side (pytest -n); threads that wait for each other's cores would make them many times slower.
 torch.set_num_threads(1)

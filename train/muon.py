@@ -9,7 +9,7 @@ import torch
 from timm.optim import muon
 from torch import nn
 
-from pipeline.device.precision import cpu_computes_in_bf16
+from pipeline.device.computing import cpu_computes_in_bf16
 
 _orthogonalise = muon.zeropower_via_newtonschulz
 

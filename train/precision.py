@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from pipeline.device.computing import cpu_computes_in_bf16
 from pipeline.device.find import find_device
-from pipeline.device.precision import cpu_computes_in_bf16
 from pipeline.errors import ConfigError
 
 PRECISIONS = ("auto", "32", "16-mixed", "bf16-mixed")

@@ -19,6 +19,7 @@ from torch import Generator, Tensor
 
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
+from pipeline.engine.engine import Engine
 from pipeline.evaluation.metrics import psnr_rgb, psnr_y
 from stages.errors import WeightsError
 from stages.layers import bicubic_upscale
@@ -214,11 +215,12 @@ def restorer(stage: Stage) -> Restore:
 
 
 def chain_restorer(loaded: Chain) -> Restore:
-    """Run a chain on 8-bit pixels, as the command line does."""
+    """Run a chain on 8-bit pixels, in torch."""
+    engine = Engine(loaded)
 
     def restore(image: Tensor) -> Tensor:
         pixels = image[0].permute(1, 2, 0).mul(255).round().to(torch.uint8).numpy()
-        return to_tensor(loaded.restore(pixels))
+        return to_tensor(engine.run(pixels).pixels)
 
     return restore
 

@@ -1,32 +1,22 @@
-"""What runs a stage: torch, or an engine that the stage is converted for.
-
-An engine turns a chain's networks into stages with the same contract, so that the code that runs a chain need not
-know of it. A network that an engine cannot convert, or whose result then differs from torch's, stays in torch, and
-a warning says so.
-"""
+"""Which back end runs the networks: torch, or an engine that stages are converted for. Imports nothing heavy."""
 
 from __future__ import annotations
 
 import platform
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-
-from pipeline.backends.wrapper import StageWrapper
-from pipeline.device.precision import half_dtype
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pipeline.chain.chain import Chain
+    import torch
 
 COMPILE = ("auto", "on", "off")
 
 
-class _Engine(NamedTuple):
-    """What an engine needs and can."""
+class _Requirements(NamedTuple):
+    """What an engine needs, and the precisions that it computes in."""
 
     packages: tuple[str, ...]
     precisions: tuple[str, ...]
@@ -34,13 +24,10 @@ class _Engine(NamedTuple):
 
 # The fastest first, as benchmarks/chain_speed.py finds them on an AMD EPYC; on an Intel Xeon it is the other way round.
 _ENGINES = {
-    "ncnn": _Engine(("ncnn", "pnnx", "platformdirs"), ("auto", "fp32")),
-    "openvino": _Engine(("openvino", "nncf", "platformdirs"), ("auto", "fp32", "int8")),
+    "ncnn": _Requirements(("ncnn", "pnnx", "platformdirs"), ("auto", "fp32")),
+    "openvino": _Requirements(("openvino", "nncf", "platformdirs"), ("auto", "fp32", "int8")),
 }
 BACKENDS = ("auto", "torch", *_ENGINES)
-
-# OpenVINO and NNCF would report over the network that they are used; without this package they do not.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def choose_backend(name: str, device: torch.device, precision: str) -> str:
@@ -55,16 +42,16 @@ def choose_backend(name: str, device: torch.device, precision: str) -> str:
         ConfigError: for a name that there is not, or where the backend, device and precision do not go together.
     """
     if name not in BACKENDS:
-        raise ConfigError(f"--backend: got {name!r}, expected one of {', '.join(BACKENDS)}")
-    obstacles = {engine: _obstacle(engine, device, precision) for engine in _ENGINES}
+        raise ConfigError(f"backend: got {name!r}, expected one of {', '.join(BACKENDS)}")
+    why_not = obstacles(device, precision)
     if name == "auto":
-        fastest_first = reversed(obstacles) if made_by_intel() else iter(obstacles)
-        name = next((engine for engine in fastest_first if not obstacles[engine]), "torch")
-    if obstacles.get(name):
-        raise ConfigError(f"--backend {name}: {obstacles[name]}")
+        fastest_first = reversed(why_not) if made_by_intel() else iter(why_not)
+        name = next((engine for engine in fastest_first if not why_not[engine]), "torch")
+    if why_not.get(name):
+        raise ConfigError(f"backend: {name} cannot be used, {why_not[name]}")
     if name == "torch" and precision == "int8":
-        hint = obstacles["openvino"] or "torch does not compute in it, --backend openvino does"
-        raise ConfigError(f"--precision int8: {hint}")
+        hint = why_not["openvino"] or "torch does not compute in it, expected backend openvino"
+        raise ConfigError(f"precision: int8 cannot be used, {hint}")
     return name
 
 
@@ -75,73 +62,24 @@ def made_by_intel() -> bool:
     return "GenuineIntel" in told
 
 
-def prepare(chain: Chain, backend: str, precision: str, device: torch.device) -> Chain:
-    """Return the chain with the stages that the backend runs in place of torch's.
-
-    Args:
-        chain: Its stages are not changed.
-        backend: From ``choose_backend``.
-        precision: For other backends than torch, ``int8`` for 8-bit integers in the stages that they serve well;
-            anything else is fp32.
-        device: Where the stages are.
-    """
-    if backend == "ncnn":
-        from pipeline.backends import ncnn
-
-        return chain.with_stages(ncnn.convert(chain))
-    if backend == "openvino":
-        from pipeline.backends import openvino
-
-        return chain.with_stages(openvino.convert(chain, int8=precision == "int8"))
-    dtype = half_dtype(precision, device)
-    if dtype is None:
-        return chain
-    from pipeline.backends.half import with_half_weights
-
-    return chain.with_stages([with_half_weights(stage, dtype) for stage in chain.stages])
+def why_fastest() -> str:
+    """Return why ``auto`` takes the engine that it takes on a CPU."""
+    maker = "an Intel processor" if made_by_intel() else "a processor not made by Intel"
+    return f"the fastest installed engine, as measured on {maker}"
 
 
-def prepare_compiling(chain: Chain, compile: str, device: torch.device) -> Chain:
-    """Return the chain with stages that torch compiles for shapes that come often (``on``: at once); GPUs only.
-
-    Raises:
-        ConfigError: for a word that there is not, or for ``on`` where the device is the CPU.
-    """
-    if compile not in COMPILE:
-        raise ConfigError(f"--compile: got {compile!r}, expected one of {', '.join(COMPILE)}")
-    if compile == "on" and device.type != "cuda":
-        raise ConfigError(f"--compile on: gains nothing on {device}, expected a CUDA device")
-    if compile == "off" or device.type != "cuda":
-        return chain
-    from pipeline.backends.compiled import FREQUENT, compiled
-
-    return chain.with_stages([compiled(stage, FREQUENT if compile == "auto" else 0) for stage in chain.stages])
-
-
-def forget_compiled(chain: Chain, device: torch.device) -> None:
-    """Free the memory of compiled stages; they are compiled again when they are needed."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)  # a graph must not go while it runs
-    for stage in chain.stages:
-        if isinstance(stage, StageWrapper):
-            stage.forget()
-
-
-def names_of_backends(chain: Chain) -> dict[str, str]:
-    """Return what runs each stage, by the stage's name."""
-    return {
-        name: stage.label if isinstance(stage, StageWrapper) else "torch"
-        for name, stage in zip(chain.names, chain.stages, strict=True)
-    }
+def obstacles(device: torch.device, precision: str) -> dict[str, str]:
+    """Return by engine why it cannot be used here; an empty text if it can."""
+    return {engine: _obstacle(engine, device, precision) for engine in _ENGINES}
 
 
 def _obstacle(name: str, device: torch.device, precision: str) -> str:
     """Return why an engine cannot be used here; empty if it can."""
     packages, precisions = _ENGINES[name]
     if device.type != "cpu":
-        return f"it runs on the CPU only, and the device is {device}; add --device cpu"
+        return f"it runs on the CPU only, and the device is {device}; choose device cpu"
     if precision not in precisions:
-        return f"it computes in {' or '.join(precisions[1:])}, got --precision {precision}"
+        return f"it computes in {' or '.join(precisions[1:])}, got precision {precision}"
     if not all(map(find_spec, packages)):
         return 'it is not installed; pip install "restorechain[cpu]"'
     return ""

@@ -25,8 +25,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from pipeline.backends.wrapper import StageWrapper
+from pipeline.device.computing import cudnn_flags
 from pipeline.device.memory import is_out_of_memory
-from pipeline.device.precision import cudnn_flags
 from stages.layers import polyphase_filters
 from stages.stage import Stage
 
@@ -227,8 +227,3 @@ class CompiledStage(StageWrapper):
             return self.original
         self._seconds += time.perf_counter() - started
         return run
-
-
-def compiled(stage: Stage, frequent: int) -> Stage:
-    """Return a stage that is compiled when it pays; a stage that already is, as it is."""
-    return stage if isinstance(stage, CompiledStage) else CompiledStage(stage, frequent)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,13 +26,10 @@ from torch import Tensor
 
 from pipeline.backends.model_cache import ModelCache
 from pipeline.backends.photos import comparison_photos
-from pipeline.backends.wrapper import StageWrapper
+from pipeline.backends.wrapper import NamedStage, StageWrapper
 from pipeline.errors import ConversionError
 from pipeline.tiling import round_up
 from stages.stage import Stage
-
-if TYPE_CHECKING:
-    from pipeline.chain.chain import Chain
 
 FP32_BOUND = 1e-3
 _log = logging.getLogger(__name__)
@@ -66,24 +63,25 @@ class ConvertedStage(StageWrapper):
         return torch.from_numpy(self._run(image.float().contiguous().numpy()))
 
 
-def convert_stages(chain: Chain, packages: Sequence[str], convert: Callable[[Stage, str, str], Stage]) -> list[Stage]:
-    """Return the chain's stages, those with weights converted; one that does not convert as it is, with a warning.
+def convert_stages(
+    stages: Sequence[NamedStage], packages: Sequence[str], convert: Callable[[Stage, str, str], Stage]
+) -> list[Stage]:
+    """Return stages, the networks among them converted; one that does not convert as it is, with a warning.
 
     Args:
-        chain: What to convert; not changed.
+        stages: What to convert; not changed.
         packages: Those that a conversion depends on.
         convert: Given a stage, its name and its model's key; raises ConversionError.
     """
-    stages = list(chain.stages)
-    for index, (name, config) in enumerate(zip(chain.names, chain.config.stages, strict=True)):
-        if not _is_used(stages[index], chain.strengths[index]):
-            continue
-        key = _key(stages[index], str(config.architecture()), packages)
-        try:
-            stages[index] = convert(stages[index], name, key)
-        except ConversionError as refused:
-            _log.warning("stage %s runs in torch: %s", name, refused)
-    return stages
+    return [_converted(named, packages, convert) if named.is_network else named.stage for named in stages]
+
+
+def _converted(named: NamedStage, packages: Sequence[str], convert: Callable[[Stage, str, str], Stage]) -> Stage:
+    try:
+        return convert(named.stage, named.name, _key(named.stage, named.options, packages))
+    except ConversionError as refused:
+        _log.warning("stage %s runs in torch: %s", named.name, refused)
+        return named.stage
 
 
 def open_cache(engine: str, folder: Path | None) -> ModelCache:
@@ -157,14 +155,9 @@ def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
-def _is_used(stage: Stage, strength: float) -> bool:
-    learned = next(stage.parameters(), None) is not None
-    return learned and strength > 0 and not isinstance(stage, ConvertedStage)
-
-
-def _key(stage: Stage, architecture: str, packages: Sequence[str]) -> str:
+def _key(stage: Stage, options: str, packages: Sequence[str]) -> str:
     """Hash everything that a converted model depends on."""
-    digest = hashlib.sha256(f"{type(stage)} {architecture} {stage}".encode())
+    digest = hashlib.sha256(f"{type(stage)} {options} {stage}".encode())
     for package in (*packages, "torch", "restorechain"):
         digest.update(version(package).encode())
     for name, tensor in stage.state_dict().items():

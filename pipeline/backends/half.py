@@ -39,10 +39,8 @@ class HalfWeights(StageWrapper):
 def with_half_weights(stage: Stage, dtype: torch.dtype) -> Stage:
     """Return the stage with a half-precision copy of its weights.
 
-    Returned as they are: stand-ins for others, foreign ones, which choose their precision themselves, and
-    those without anything to halve.
+    Returned as they are: foreign networks, which choose their precision themselves, and stages without anything to
+    halve.
     """
-    if isinstance(stage, StageWrapper | Spandrel):
-        return stage
     can_be_halved = any(isinstance(module, _HALVED) for module in stage.modules())
-    return HalfWeights(stage, dtype) if can_be_halved else stage
+    return HalfWeights(stage, dtype) if can_be_halved and not isinstance(stage, Spandrel) else stage

@@ -9,10 +9,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -31,12 +31,10 @@ from pipeline.backends.conversion import (
 from pipeline.backends.model_cache import ModelCache
 from pipeline.backends.parts import in_parts
 from pipeline.backends.photos import trial_photos
+from pipeline.backends.wrapper import NamedStage
 from pipeline.errors import ConversionError
 from pipeline.tiling import round_up
 from stages.stage import Stage
-
-if TYPE_CHECKING:
-    from pipeline.chain.chain import Chain
 
 # Seconds; the largest of the shipped networks takes six on two busy cores.
 TIME_LIMIT = 180.0
@@ -44,15 +42,15 @@ TIME_LIMIT = 180.0
 PARTS = 2
 
 
-def convert(chain: Chain, *, folder: Path | None = None) -> list[Stage]:
-    """Return the chain's stages, those with weights converted; one that does not convert as it is.
+def convert(stages: Sequence[NamedStage], *, folder: Path | None = None) -> list[Stage]:
+    """Return stages, the networks among them converted; one that does not convert as it is.
 
     Args:
-        chain: What to convert; not changed.
+        stages: What to convert; not changed.
         folder: Of the converted models; the user's cache by default.
     """
     cache = open_cache("ncnn", folder)
-    return convert_stages(chain, ("ncnn", "pnnx"), partial(_convert, cache))
+    return convert_stages(stages, ("ncnn", "pnnx"), partial(_convert, cache))
 
 
 def _convert(cache: ModelCache, stage: Stage, name: str, key: str) -> Stage:

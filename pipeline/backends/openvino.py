@@ -6,9 +6,9 @@ int8 near fp32? -- no, and the processor has bf16 --> bf16 near fp32? -- no --> 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import openvino
 import torch
@@ -24,28 +24,26 @@ from pipeline.backends.conversion import (
 )
 from pipeline.backends.model_cache import ModelCache
 from pipeline.backends.photos import calibration_photos, comparison_photos
+from pipeline.backends.wrapper import NamedStage
 from pipeline.errors import ConversionError
 from stages.stage import Stage
-
-if TYPE_CHECKING:
-    from pipeline.chain.chain import Chain
 
 NEAR = 50.0
 _FILE = "model.xml"
 _log = logging.getLogger(__name__)
 
 
-def convert(chain: Chain, *, int8: bool = False, folder: Path | None = None) -> list[Stage]:
-    """Return the chain's stages, those with weights converted; one that does not convert as it is.
+def convert(stages: Sequence[NamedStage], *, int8: bool = False, folder: Path | None = None) -> list[Stage]:
+    """Return stages, the networks among them converted; one that does not convert as it is.
 
     Args:
-        chain: What to convert; not changed.
+        stages: What to convert; not changed.
         int8: Use 8-bit integers in every stage where they cost next to nothing (``NEAR``), and bf16 in the others
             where that does, on a processor that has it.
         folder: Of the converted models; the user's cache by default.
     """
     cache = open_cache("openvino", folder)
-    return convert_stages(chain, ("openvino", "nncf"), partial(_convert, cache, int8))
+    return convert_stages(stages, ("openvino", "nncf"), partial(_convert, cache, int8))
 
 
 def _convert(cache: ModelCache, int8: bool, stage: Stage, name: str, key: str) -> Stage:

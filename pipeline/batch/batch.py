@@ -188,7 +188,7 @@ class Batch:
         if not self.report.made(str(record.output), came):
             raise RefusedImage(
                 f"{target} is there already, and {self.report.path} does not know its content; "
-                "move it away, or replace it by --overwrite"
+                "move it away, or choose overwrite"
             )
         skipped = replace(record, status="skipped", output_sha256=came)
         return skipped if self.report.finished(skipped, self.precisions) else record

@@ -33,7 +33,7 @@ def reserved(output: Path) -> Iterator[None]:
                     lock.unlink()
     except Timeout:
         raise ConfigError(
-            f"--output: another run is writing to {output}; wait until it ends, or choose another folder"
+            f"output: another run is writing to {output}; wait until it ends, or choose another folder"
         ) from None
     finally:
         if made:

@@ -145,14 +145,14 @@ def _gathered(found: Iterable[Found]) -> Iterator[Found]:
 
 def _wrong_options(output: Path, ext: str | None, suffix: str) -> Iterator[str]:
     if output.exists() and not output.is_dir():
-        yield f"--output: {output} is a file, expected a folder"
+        yield f"output: {output} is a file, expected a folder"
     elif output.suffix.lower() in READABLE | VIDEOS and not output.exists():
-        yield f"--output: got the file name {output}, expected a folder; file names follow the inputs'"
+        yield f"output: got the file name {output}, expected a folder; file names follow the inputs'"
     if ext is not None and _dotted(ext) not in WRITABLE:
-        films = "; what films become is told by --container" if _dotted(ext) in VIDEOS else ""
-        yield f"--ext: got {ext!r}, expected one of {', '.join(sorted(name[1:] for name in WRITABLE))}{films}"
+        films = "; the type of videos is the container" if _dotted(ext) in VIDEOS else ""
+        yield f"ext: got {ext!r}, expected one of {', '.join(sorted(name[1:] for name in WRITABLE))}{films}"
     if "\0" in suffix or Path(f"name{suffix}").name != f"name{suffix}":
-        yield f"--suffix: got {suffix!r}, expected a part of a file name, such as _x2"
+        yield f"suffix: got {suffix!r}, expected a part of a file name, such as _x2"
 
 
 def _find(text: str, output: Path) -> Iterator[Found]:
@@ -172,7 +172,7 @@ def _nothing_found(text: str, output: Path, others: list[Path]) -> str:
     if not text:
         return "got an empty INPUT, expected files, folders or globs"
     if os.path.realpath(text) == os.path.realpath(output):
-        return f"--output: {output} is also an input, expected another folder"
+        return f"output: {output} is also an input, expected another folder"
     if others:
         return f"{text}: no image or video that can be read, only files of {suffixes_of(others)}"
     if Path(text).is_dir():
@@ -226,7 +226,7 @@ def _clashes(jobs: list[Job]) -> Iterator[str]:
         if len(group) > 1:
             yield f"{names} would both be written to {target}; restore them into different folders"
         elif os.path.realpath(target) in sources:
-            yield f"{names} would be written over the input {target}; use another --output or a --suffix"
+            yield f"{names} would be written over the input {target}; use another output or a suffix"
 
 
 def _clashing_frames(jobs: list[Job], folder: Path) -> Iterator[str]:
@@ -237,7 +237,7 @@ def _clashing_frames(jobs: list[Job], folder: Path) -> Iterator[str]:
             by_place[frames_place(job, folder)].append(str(job.source))
     for place, names in by_place.items():
         if len(names) > 1:
-            yield f"--frames-out: frames of {' and '.join(names)} would both go to {place}; restore them one by one"
+            yield f"frames_out: frames of {' and '.join(names)} would both go to {place}; restore them one by one"
 
 
 def frames_place(job: Job, folder: Path) -> Path:

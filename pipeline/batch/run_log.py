@@ -96,7 +96,7 @@ def split_paths(paths: Sequence[Path], output: Path) -> tuple[Path, Path | None]
     ledgers = [path for path in paths if path not in pages]
     for kind, found in (("page (.html)", pages), ("file of JSON lines", ledgers)):
         if len(found) > 1:
-            raise ConfigError(f"--report: got {' and '.join(map(str, found))}, expected at most one {kind}")
+            raise ConfigError(f"report: got {' and '.join(map(str, found))}, expected at most one {kind}")
     return ledgers[0] if ledgers else output / "restoration.jsonl", pages[0] if pages else None
 
 
@@ -126,7 +126,7 @@ def _recalled(record: Record, earlier: dict[str, Any]) -> Record:
 
 def _read_done(path: Path) -> Iterator[dict[str, Any]]:
     if path.is_dir():
-        raise ConfigError(f"--report: {path} is a folder, expected a file")
+        raise ConfigError(f"report: {path} is a folder, expected a file")
     if not path.exists():
         return
     with path.open("rb") as file:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.chain.config import ChainConfig, load_chain_config
-from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError
 from pipeline.tiling import Footprint, scales_after, total_halo, total_multiple_of, total_scale
 from stages.errors import WeightsError
@@ -25,7 +22,7 @@ class Chain:
 
     Args:
         config: What the chain was built from.
-        stages: The modules, one for each of ``config.stages``; put into eval mode and folded in place.
+        stages: The modules, one for each of ``config.stages``, in eval mode.
 
     Attributes:
         names: Each stage's tag, numbered from the second of a kind (``dncnn``, ``dncnn_2``).
@@ -41,7 +38,7 @@ class Chain:
     def __init__(self, config: ChainConfig, stages: Sequence[Stage]) -> None:
         self.config = config
         self.names = config.names
-        self.stages = tuple(stage.eval().fuse() for stage in stages)
+        self.stages = tuple(stages)
         self.strengths = tuple(stage.strength for stage in config.stages)
         self.footprints = tuple(map(_footprint, self.stages, self.strengths))
         self.scales = dict(zip(self.names, scales_after(self.footprints), strict=True))
@@ -60,45 +57,24 @@ class Chain:
 
     @classmethod
     def build(cls, config: ChainConfig) -> Chain:
-        """Build the stages and load their weights; random ones where a stage names none.
+        """Build the stages, load their weights and fold their batch norms; random weights where a stage names none.
 
         Raises:
             ConfigError: for weights that do not fit their stage.
         """
-        return cls(config, [_build(stage) for stage in config.stages])
-
-    def restore(
-        self,
-        image: np.ndarray[Any, Any],
-        *,
-        device: str = "auto",
-        precision: str = "auto",
-        tile: int | Literal["auto"] = "auto",
-    ) -> np.ndarray[Any, Any]:
-        """Restore one image, by torch. For many, keep an ``Engine``, which may use a faster back end.
-
-        Args:
-            image: RGB ``(H, W, 3)`` or gray ``(H, W)``; uint8, uint16, or float, clamped to ``[0, 1]``.
-            device: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best there is. The stages stay
-                there.
-            precision: ``fp32``, ``fp16``, ``bf16``, or ``auto``: fp16 on a GPU for 8-bit images, else fp32.
-            tile: Longest side in pixels of the parts it is worked in; 0 for the whole image at once; ``auto`` for
-                what fits into memory. It changes memory and time, not the picture.
-
-        Returns:
-            The restored image, ``scale`` times larger, same channels and dtype (float64 returns as float32).
-
-        Raises:
-            TypeError: for any other dtype or type.
-            ValueError: for any other shape, or for floats that are not finite or on another scale.
-            ConfigError: for a device, precision or tile size that there is not.
-            OutOfMemory: if not even the smallest tile fits.
-        """
-        return Engine(self, device=device, precision=precision, tile=tile).run(image).pixels
+        return cls(config, [_build(stage).eval().fuse() for stage in config.stages])
 
     def with_stages(self, stages: Sequence[Stage]) -> Chain:
         """Return the chain with other modules in the place of its own."""
         return Chain(self.config, stages)
+
+    def with_strengths(self, strengths: Mapping[str, float]) -> Chain:
+        """Return a chain of the same modules with the strengths of the named stages replaced.
+
+        Raises:
+            ConfigError: for a name that no stage has, or a strength outside 0 to 1.
+        """
+        return Chain(self.config.with_strengths(strengths), self.stages)
 
     def run_stage(self, index: int, image: Tensor) -> Tensor:
         """Run one stage at its strength on ``(B, 3, H, W)`` in ``[0, 1]``; fp32, not clamped."""

@@ -39,10 +39,8 @@ class ChainConfig(BaseModel):
         Raises:
             ConfigError: for a name that no stage has, or a strength outside 0 to 1.
         """
-        mistakes = [
-            f"--strength: {no_such_stage(name, self.names)}" for name in strengths if name not in self.names
-        ] + [
-            f"--strength: {name}: got {strength}, expected a number from 0 to 1"
+        mistakes = [f"strength: {no_such_stage(name, self.names)}" for name in strengths if name not in self.names] + [
+            f"strength: {name}: got {strength}, expected a number from 0 to 1"
             for name, strength in strengths.items()
             if not 0 <= strength <= 1
         ]

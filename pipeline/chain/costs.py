@@ -28,7 +28,7 @@ def profile_chains(
     try:
         height, width = parse_size(size)
     except ValueError as error:
-        raise ConfigError(f"--profile: {error}") from error
+        raise ConfigError(f"size: {error}") from error
     for path in paths:
         costs = chain_costs(load_chain_config(path).with_strengths(strengths), height, width)
         yield from describe_costs(f"{path.name} at {size}", costs)

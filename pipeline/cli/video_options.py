@@ -26,6 +26,11 @@ def _option(help_text: str, *names: str, show_default: str | bool = False, metav
     return typer.Option(*names, help=help_text, rich_help_panel=_PANEL, show_default=show_default, metavar=metavar)
 
 
+VIDEO_OPTIONS = (
+    "codec", "crf", "preset", "pix_fmt", "container", "start", "duration", "frames_out", "fps", "batch",
+    "deinterlace", "strict", "flicker",
+)  # fmt: skip
+
 Codec = Annotated[
     str | None, _option("libx264, libx265, libsvtav1, ffv1 or another of libav's encoders.", show_default="libx264")
 ]
@@ -39,14 +44,6 @@ FramesOut = Annotated[Path | None, _option("Also write all frames, to FOLDER/NAM
 Fps = Annotated[str | None, _option("Take the pictures in each folder as the frames of a film, so many a second.")]
 FrameBatch = Annotated[str | None, _option("Frames on the device at once.", metavar="FRAMES|auto", show_default="auto")]
 Deinterlace = Annotated[bool, _option("Make frames of fields; else interlaced films are refused.", "--deinterlace")]
-Verify = Annotated[
-    bool,
-    typer.Option(
-        "--verify",
-        help="Only tell whether a video is the same film as its source (--verify SOURCE RESULT): frames, times, "
-        "sound, all that lies beside them, colours. With --flicker also that.",
-    ),
-]
 Flicker = Annotated[bool, _option("Tell how much results flicker, beside their sources. Takes a while.", "--flicker")]
 Strict = Annotated[bool, _option("Fail at damage instead of passing it through.", "--strict")]
 
@@ -62,6 +59,20 @@ def parse_video_options(chosen: Mapping[str, Any]) -> VideoOptions:
     names = {field.name for field in fields(VideoOptions)} & chosen.keys()
     given = {name: chosen[name] for name in names if chosen[name] is not None}
     return VideoOptions(**given | {"batch": _parse_batch(chosen["batch"] or "auto")})
+
+
+def refuse_without_videos(jobs: Sequence[Job], chosen: Mapping[str, Any]) -> None:
+    """Refuse options for videos where no input is one.
+
+    Raises:
+        ConfigError: with a line for each such option.
+    """
+    if all(job.kind == "image" for job in jobs):
+        names = [name for name in VIDEO_OPTIONS if chosen[name]]
+        if names:
+            raise ConfigError(
+                "\n".join(f"{name}: is for videos, and no input is a video; leave it out" for name in names)
+            )
 
 
 def notes_on_picture_options(jobs: Sequence[Job], given: Mapping[str, object]) -> Iterator[str]:

@@ -1,31 +1,9 @@
-"""Number formats: their names, which one a device computes fast in, and torch's contexts for them."""
+"""The names of precisions. Imports nothing heavy."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any
-
-import numpy as np
-import torch
-
-PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
-_HALF_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
-
-# torch 2.9 and later ask for other names of cuDNN's flags, which torch 2.6 does not know; the compiler asks for TF32.
-warnings.filterwarnings("ignore", "Please use the new API settings to control TF32")
-warnings.filterwarnings("ignore", "TensorFloat32 tensor cores for float32 matrix multiplication available")
-
-
-def choose_precision(name: str, device: torch.device, dtype: np.dtype[Any]) -> str:
-    """Return the precision for pixels of a dtype; ``auto`` is fp16 on a GPU for 8-bit pixels, else fp32.
-
-    Half precision holds 11 bits: enough for 8, but it would take their depth from 16-bit and float pixels.
-    """
-    if name != "auto":
-        return name
-    return "fp16" if device.type != "cpu" and dtype == np.uint8 else "fp32"
+_LEAST_EXACT_FIRST = ("int8", "bf16", "fp16", "fp32")
+PRECISIONS = ("auto", *reversed(_LEAST_EXACT_FIRST))
 
 
 def precisions_as_exact_as(name: str) -> tuple[str, ...]:
@@ -33,39 +11,4 @@ def precisions_as_exact_as(name: str) -> tuple[str, ...]:
 
     ``auto`` is taken as fp16, the least exact that it chooses.
     """
-    least_exact_first = ("int8", "bf16", "fp16", "fp32")
-    return least_exact_first[least_exact_first.index("fp16" if name == "auto" else name) :]
-
-
-def half_dtype(name: str, device: torch.device) -> torch.dtype | None:
-    """Return the half precision that an engine may compute in, given one of ``PRECISIONS``; None if it never does."""
-    return _HALF_DTYPES.get(choose_precision(name, device, np.dtype(np.uint8)))
-
-
-def cpu_computes_in_bf16() -> bool:
-    """Tell whether the processor has instructions for bf16 (AVX-512 BF16 or AMX), and so is faster in it."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
-@contextmanager
-def computing(device: torch.device, precision: str) -> Iterator[None]:
-    """Compute on a device in a precision, without gradients.
-
-    Half precision is torch's autocast, which leaves sums with the image in fp32. It must not cache the weights that it
-    casts: the cache is freed at the end, and a captured graph would go on reading it. fp32 means fp32: TF32, which
-    torch otherwise lets cuDNN's convolutions use, has no more bits than fp16.
-    """
-    with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode())
-        if device.type == "cuda":
-            stack.enter_context(torch.cuda.device(device))
-            stack.enter_context(cudnn_flags(allow_tf32=precision != "fp32"))
-        half = _HALF_DTYPES.get(precision)
-        stack.enter_context(torch.autocast(device.type, half, half is not None, cache_enabled=False))
-        yield
-
-
-def cudnn_flags(**changed: bool) -> AbstractContextManager[None]:
-    """Change some of cuDNN's flags for a while; torch's own context resets those that it is not given."""
-    names = ("enabled", "benchmark", "deterministic", "allow_tf32")
-    return torch.backends.cudnn.flags(**{name: getattr(torch.backends.cudnn, name) for name in names} | changed)
+    return _LEAST_EXACT_FIRST[_LEAST_EXACT_FIRST.index("fp16" if name == "auto" else name) :]

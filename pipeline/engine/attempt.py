@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pipeline.device.precision import computing
+from pipeline.device.computing import computing
 from pipeline.device.stopwatch import Stopwatch
 from pipeline.device.transfer import Download, down
 from pipeline.engine.canvas import Canvas

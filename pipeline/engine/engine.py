@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, Literal
+from pathlib import Path
+from typing import Generic, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.backends.choice import choose_backend, forget_compiled, names_of_backends, prepare, prepare_compiling
+from pipeline.backends.choice import choose_backend
+from pipeline.backends.preparation import forget_compiled, label_of, prepare
+from pipeline.backends.wrapper import NamedStage
+from pipeline.chain.chain import Chain
+from pipeline.device.computing import choose_precision
 from pipeline.device.find import find_device
 from pipeline.device.memory import is_out_of_memory, memory_for_tiles, release
-from pipeline.device.precision import PRECISIONS, choose_precision
+from pipeline.device.precision import PRECISIONS
 from pipeline.engine.attempt import Attempt
 from pipeline.engine.canvas import Canvas, FrameCanvas, Image, PixelCanvas
 from pipeline.engine.tensors import checked
 from pipeline.engine.tile_size import bytes_per_pixel, half_of, largest_tile
 from pipeline.errors import ConfigError, OutOfMemory
 from pipeline.pixels import Pixels
-
-if TYPE_CHECKING:
-    from pipeline.chain.chain import Chain
 
 
 @dataclass(frozen=True)
@@ -83,19 +86,56 @@ class Engine:
         compile: str = "off",
     ) -> None:
         if precision not in PRECISIONS:
-            raise ConfigError(f"--precision: got {precision!r}, expected one of {', '.join(PRECISIONS)}")
+            raise ConfigError(f"precision: got {precision!r}, expected one of {', '.join(PRECISIONS)}")
         if tile != "auto" and tile < 0:
-            raise ConfigError(f"--tile: got {tile}, expected pixels, 0 for the whole image, or auto")
+            raise ConfigError(f"tile: got {tile}, expected pixels, 0 for the whole image, or auto")
         self.device = find_device(device)
         self.backend = choose_backend(backend, self.device, precision)
         for stage in chain.stages:
             stage.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.chain = prepare_compiling(prepare(chain, self.backend, precision, self.device), compile, self.device)
+        self.chain = chain.with_stages(prepare(named_stages(chain), self.backend, precision, compile, self.device))
         self.precision = precision
         self.tile = tile
         # What did not fit once is not tried again: the next image is likely to be as large.
         self._tile_limit: int | None = None
         self._batch_limit: int | None = None
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        tile: int | Literal["auto"] = "auto",
+        backend: str = "auto",
+        compile: str = "auto",
+    ) -> Engine:
+        """Read a chain's YAML and its weights and make them ready to run, as the command line does.
+
+        Args:
+            path: The YAML.
+            device: As of ``Engine``, like all that follow.
+            precision: Likewise.
+            tile: Likewise.
+            backend: Likewise.
+            compile: Likewise.
+
+        Raises:
+            ConfigError: with one line per error of the file; or as ``Engine``.
+        """
+        return cls(Chain.load(path), device=device, precision=precision, tile=tile, backend=backend, compile=compile)
+
+    def with_strengths(self, strengths: Mapping[str, float]) -> Engine:
+        """Return an engine that shares this one's prepared stages and runs those named at other strengths.
+
+        Raises:
+            ConfigError: for a name that no stage has, or a strength outside 0 to 1.
+        """
+        other = copy(self)
+        other.chain = self.chain.with_strengths(strengths)
+        other.__dict__.pop("_costs", None)
+        return other
 
     def run(self, pixels: Pixels, *, keep_stages: bool = False) -> Restoration[Pixels]:
         """Restore one image.
@@ -137,10 +177,10 @@ class Engine:
         """Run the chain over a canvas, anew with less at once where memory runs out."""
         frames, height, width = make_canvas().shape
         batch, tile = self._first_size(frames, height, width)
-        retreats = 0
+        retries = 0
         while True:
             try:
-                return self._restore(make_canvas(), precision, batch, tile, retreats, keep_stages)
+                return self._restore(make_canvas(), precision, batch, tile, retries, keep_stages)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -150,12 +190,12 @@ class Engine:
                 batch = self._batch_limit = batch // 2
             else:
                 tile = self._tile_limit = self._smaller_tile(tile or max(height, width), reason)
-            retreats += 1
-            forget_compiled(self.chain, self.device)
+            retries += 1
+            forget_compiled(self.chain.stages, self.device)
             release(self.device)
 
     def _restore(
-        self, canvas: Canvas[Image], precision: str, batch: int, tile: int, retreats: int, keep_stages: bool
+        self, canvas: Canvas[Image], precision: str, batch: int, tile: int, retries: int, keep_stages: bool
     ) -> Restoration[Image]:
         attempt = Attempt(self.chain, self.device, precision, canvas)
         attempt.run(batch, tile)
@@ -166,9 +206,9 @@ class Engine:
             tile=tile,
             device=str(self.device),
             precision=precision,
-            backends=names_of_backends(self.chain),
+            backends={name: label_of(stage) for name, stage in zip(self.chain.names, self.chain.stages, strict=True)},
             fp32_retries=attempt.fp32_retries,
-            memory_retries=retreats,
+            memory_retries=retries,
         )
 
     def _scales(self, names: Sequence[str]) -> dict[str, int]:
@@ -215,3 +255,13 @@ class Engine:
             bytes_per_pixel(stage, self.device) if strength else 0.0
             for stage, strength in zip(self.chain.stages, self.chain.strengths, strict=True)
         ]
+
+
+def named_stages(chain: Chain) -> list[NamedStage]:
+    """Return a chain's stages as back ends are given them."""
+    return [
+        NamedStage(name, stage, str(config.architecture()), runs=strength > 0)
+        for name, stage, config, strength in zip(
+            chain.names, chain.stages, chain.config.stages, chain.strengths, strict=True
+        )
+    ]

@@ -23,7 +23,6 @@ import torch
 
 from pipeline.alpha import visible_pixels
 from pipeline.batch.record import Quality, Scores
-from pipeline.chain.chain import Chain
 from pipeline.engine.engine import Engine
 from pipeline.engine.tensors import enlarged, to_tensor
 from pipeline.errors import BrokenImage, ConfigError, ImageError, RefusedImage, one_line
@@ -137,16 +136,7 @@ def _variants(engine: Engine) -> dict[str, Engine]:
     """Return engines of the same modules with all stages, or one, at strength 0."""
     names = engine.chain.names
     silent = {"bicubic": names, **{f"without {name}": (name,) for name in names}}
-    return {
-        variant: Engine(
-            Chain(engine.chain.config.with_strengths(dict.fromkeys(left_out, 0.0)), engine.chain.stages),
-            device=str(engine.device),
-            precision=engine.precision,
-            tile=engine.tile,
-            backend=engine.backend,
-        )
-        for variant, left_out in silent.items()
-    }
+    return {variant: engine.with_strengths(dict.fromkeys(left_out, 0.0)) for variant, left_out in silent.items()}
 
 
 def _read_reference(path: Path, pixels: Pixels, scale: int) -> Pixels:

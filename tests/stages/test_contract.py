@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pipeline.backends.compiled import WithoutHost
 from pipeline.backends.half import with_half_weights
-from pipeline.device.precision import computing
+from pipeline.device.computing import computing
 from pipeline.tiling import Footprint, needed_regions, split
 from stages.clahe import CLAHEConfig
 from stages.concat_unet import ConcatUNetConfig

@@ -27,6 +27,6 @@ def test_version_is_read_without_importing() -> None:
 
 
 def test_torchvision_imports_after_stages() -> None:
-    script = "import stages.stage, torchvision; print(torchvision.models.vgg19.__name__)"
+    script = "import stages, torchvision; print(torchvision.models.vgg19.__name__)"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert result.stdout.strip() == "vgg19", result.stderr

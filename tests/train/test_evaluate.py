@@ -1,9 +1,10 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from pipeline.chain.chain import Chain
+from pipeline.engine.engine import Engine
 from train import evaluate, protocols
 
 
@@ -17,7 +18,9 @@ def test_main_writes_the_page(sharp_folder: Path, tmp_path: Path, monkeypatch: p
     arguments = ["--data", str(tmp_path), "--only", "chain", "--weights", str(chain_file), "-o", str(page)]
     monkeypatch.setattr("sys.argv", ["evaluate", *arguments])
     monkeypatch.setattr(protocols, "enlarger", lambda scale: torch.nn.UpsamplingNearest2d(scale_factor=2))
-    monkeypatch.setattr(Chain, "restore", lambda self, image: image.repeat(2, axis=0).repeat(2, axis=1))
+    monkeypatch.setattr(
+        Engine, "run", lambda self, image: SimpleNamespace(pixels=image.repeat(2, axis=0).repeat(2, axis=1))
+    )
     assert evaluate.main() == 0
     assert "| Set14, x2 down, noise sigma 10, PSNR RGB | chain |" in page.read_text()
 

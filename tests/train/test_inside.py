@@ -10,6 +10,7 @@ from torch import nn
 
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import load_chain_config
+from pipeline.engine.engine import Engine
 from stages.registry import STAGES, load_stage
 from stages.weights import Card, read_card, save_weights
 from train.config import TrainingConfig
@@ -69,7 +70,7 @@ def test_the_stage_meets_and_is_judged_by_what_the_chain_makes(config: TrainingC
     image = torch.rand(1, 3, 20, 24)
     with torch.no_grad():
         restored = inside.after(stage(inside.before(image))).clamp(0, 1)
-    whole = Chain.build(load_chain_config(chain)).restore(image[0].permute(1, 2, 0).numpy(), device="cpu")
+    whole = Engine(Chain.build(load_chain_config(chain)), device="cpu").run(image[0].permute(1, 2, 0).numpy()).pixels
     torch.testing.assert_close(restored[0].permute(1, 2, 0).numpy(), whole, atol=1e-5, rtol=0)
 
 

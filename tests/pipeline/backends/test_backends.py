@@ -19,7 +19,7 @@ from pipeline.backends import photos
 from pipeline.backends.choice import choose_backend
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
-from pipeline.engine.engine import Engine
+from pipeline.engine.engine import Engine, named_stages
 from pipeline.errors import ConfigError
 from pipeline.evaluation.metrics import psnr_rgb, psnr_y
 from pipeline.tiling import round_up
@@ -86,7 +86,7 @@ def folder(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def converted(engine: Any, chain: Chain, folder: Path) -> Chain:
-    return chain.with_stages(engine.convert(chain, folder=folder))
+    return chain.with_stages(engine.convert(named_stages(chain), folder=folder))
 
 
 def picture(height: int = 77, width: int = 58) -> np.ndarray:
@@ -121,7 +121,7 @@ def test_several_threads_make_the_same(
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     images = torch.rand(2, 3, 64, 136)
     with torch.inference_mode():
-        for ours, theirs in zip(engine.convert(chain, folder=folder), chain.stages, strict=True):
+        for ours, theirs in zip(engine.convert(named_stages(chain), folder=folder), chain.stages, strict=True):
             assert (ours(images) - theirs(images)).abs().max() <= 1e-5
 
 
@@ -145,14 +145,14 @@ def test_models_are_kept(
     engine: Any, chain: Chain, converted: Chain, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "_export", lambda *arguments: pytest.fail("converted again"))
-    again = engine.convert(chain, folder=folder)
+    again = engine.convert(named_stages(chain), folder=folder)
     assert np.array_equal(run(chain.with_stages(again)), run(converted))
 
 
 def test_other_weights_are_other_models(engine: Any, converted: Chain, folder: Path) -> None:
     kept = set(folder.iterdir())
     other = chain_of(DEFAULT[2])
-    stage = engine.convert(other, folder=folder)[0]
+    stage = engine.convert(named_stages(other), folder=folder)[0]
     assert len(set(folder.iterdir()) - kept) == 1
     assert np.abs(run(other.with_stages([stage])) - run(other)).max() <= 1e-5
 
@@ -173,7 +173,7 @@ def test_neither_stages_nor_images_are_changed(engine: Any, tmp_path: Path) -> N
     stage, given = chain.stages[0], image.clone()
     with torch.inference_mode():
         before = {name: tensor.clone() for name, tensor in stage.state_dict().items()}, stage(image)
-        (converted,) = engine.convert(chain, folder=tmp_path)
+        (converted,) = engine.convert(named_stages(chain), folder=tmp_path)
         assert converted is not stage
         assert (converted(image) - before[1]).abs().max() <= 1e-6
         after = stage.state_dict(), stage(image)
@@ -216,7 +216,7 @@ def is_told_twice(engine: Any, stage: Stage, folder: Path, caplog: pytest.LogCap
     chain = alone(stage)
     for _ in range(2):
         caplog.clear()
-        assert engine.convert(chain, folder=folder) == list(chain.stages)
+        assert engine.convert(named_stages(chain), folder=folder) == list(chain.stages)
         (told,) = caplog.messages
     return told
 
@@ -231,7 +231,7 @@ def test_what_does_not_agree_runs_in_torch_and_is_told(
 def test_a_chain_runs_in_both(engine: Any, label: str, tmp_path: Path) -> None:
     config = ChainConfig.model_construct(stages=(AloneConfig(), DNCNN))
     chain = Chain(config, [SizedStage(), *chain_of(DNCNN).stages])
-    mixed = Engine(chain.with_stages(engine.convert(chain, folder=tmp_path)), device="cpu").run(picture())
+    mixed = Engine(chain.with_stages(engine.convert(named_stages(chain), folder=tmp_path)), device="cpu").run(picture())
     assert mixed.backends == {"alone": "torch", "dncnn": label}
     assert np.abs(mixed.pixels - run(chain)).max() <= 1e-5
 
@@ -256,7 +256,7 @@ def test_a_conversion_that_hangs_is_ended(
 
 def test_stages_at_strength_zero_are_not_converted(engine: Any, tmp_path: Path) -> None:
     chain = chain_of(DNCNN.model_copy(update={"strength": 0.0}))
-    assert engine.convert(chain, folder=tmp_path) == list(chain.stages)
+    assert engine.convert(named_stages(chain), folder=tmp_path) == list(chain.stages)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -266,7 +266,7 @@ def test_int8_is_near_fp32_or_refused(
     caplog.set_level(logging.WARNING, openvino.__name__)
     chain = chain_of(DNCNN)
     chain.stages[0].get_submodule("model")[-1].weight.data *= 0.1  # what it adds is small, as in trained networks
-    (stage,) = openvino.convert(chain, int8=True, folder=tmp_path)
+    (stage,) = openvino.convert(named_stages(chain), int8=True, folder=tmp_path)
     assert stage.label == "openvino int8"
     image = torch.rand(1, 3, 40, 24)
     difference = stage(image) - chain.stages[0](image)
@@ -275,7 +275,7 @@ def test_int8_is_near_fp32_or_refused(
 
     wrong = openvino._export(chain_of(DNCNN).stages[0])
     monkeypatch.setattr("pipeline.backends.int8.quantise", lambda model, photos: wrong)
-    (stage,) = openvino.convert(chain, int8=True, folder=tmp_path / "other")
+    (stage,) = openvino.convert(named_stages(chain), int8=True, folder=tmp_path / "other")
     half = "BF16" in openvino.openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     assert stage.label == ("openvino bf16" if half else "openvino")
     assert "stage dncnn does not run in int8: int8 comes within" in caplog.text
@@ -300,14 +300,38 @@ def test_photos_are_scikit_images(name: str) -> None:
         ("torch", CPU, "auto", True, "torch"),
         ("openvino", CPU, "fp32", True, "openvino"),
         ("ncnn", CPU, "fp32", True, "ncnn"),
-        ("ncnn", CPU, "fp32", ["ncnn", "platformdirs"], "--backend ncnn: it is not installed"),
-        ("ncnn", CPU, "int8", True, "--backend ncnn: it computes in fp32, got --precision int8"),
-        ("openvino", CPU, "fp32", False, r'--backend openvino: it is not installed; pip install "restorechain\[cpu\]"'),
-        ("openvino", GPU, "fp32", True, "--backend openvino: it runs on the CPU only, and the device is cuda:0"),
-        ("openvino", CPU, "fp16", True, "--backend openvino: it computes in fp32 or int8, got --precision fp16"),
-        ("torch", CPU, "int8", True, "--precision int8: torch does not compute in it, --backend openvino does"),
-        ("auto", CPU, "int8", False, "--precision int8: it is not installed"),
-        ("tensorrt", CPU, "auto", True, "--backend: got 'tensorrt', expected one of auto, torch, ncnn, openvino"),
+        ("ncnn", CPU, "fp32", ["ncnn", "platformdirs"], "backend: ncnn cannot be used, it is not installed"),
+        ("ncnn", CPU, "int8", True, "backend: ncnn cannot be used, it computes in fp32, got precision int8"),
+        (
+            "openvino",
+            CPU,
+            "fp32",
+            False,
+            r'backend: openvino cannot be used, it is not installed; pip install "restorechain\[cpu\]"',
+        ),
+        (
+            "openvino",
+            GPU,
+            "fp32",
+            True,
+            "backend: openvino cannot be used, it runs on the CPU only, and the device is cuda:0",
+        ),
+        (
+            "openvino",
+            CPU,
+            "fp16",
+            True,
+            "backend: openvino cannot be used, it computes in fp32 or int8, got precision fp16",
+        ),
+        (
+            "torch",
+            CPU,
+            "int8",
+            True,
+            "precision: int8 cannot be used, torch does not compute in it, expected backend openvino",
+        ),
+        ("auto", CPU, "int8", False, "precision: int8 cannot be used, it is not installed"),
+        ("tensorrt", CPU, "auto", True, "backend: got 'tensorrt', expected one of auto, torch, ncnn, openvino"),
     ],
 )
 def test_the_choice(
@@ -380,7 +404,7 @@ def test_a_photo_by_the_shipped_chain(
 @pytest.mark.parametrize("name", ["restore_x2", "restore_x2_fast"])
 def test_shipped_networks_in_fp32_at_several_sizes(engine: Any, label: str, name: str, tmp_path: Path) -> None:
     chain = Chain.load(CONFIGS / f"{name}.yaml")
-    converted = chain.with_stages(engine.convert(chain, folder=tmp_path))
+    converted = chain.with_stages(engine.convert(named_stages(chain), folder=tmp_path))
     with torch.inference_mode():
         for ours, theirs in zip(converted.stages[:3], chain.stages[:3], strict=True):
             assert getattr(ours, "label", "torch") == label
@@ -399,7 +423,7 @@ def test_int8_costs_less_than_a_tenth_of_a_decibel(
     """On the protocols of ``python -m train.evaluate``; stages that were refused cost nothing."""
     stage = shipped.stages[shipped.names.index(name)]
     alone = Chain(ChainConfig(stages=(shipped.config.stages[shipped.names.index(name)],)), [stage])
-    (int8,) = openvino.convert(alone, int8=True, folder=tmp_path)
+    (int8,) = openvino.convert(named_stages(alone), int8=True, folder=tmp_path)
     exact, quantised = (_psnr(name, restorer(network), shared_data / "test") for network in (stage, int8))
     assert quantised > exact - 0.1
 

@@ -14,13 +14,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.backends.choice import forget_compiled, prepare_compiling
 from pipeline.backends.compiled import MOST_SHAPES, CompiledStage, HostNeededError, Run, WithoutHost
 from pipeline.backends.half import with_half_weights
+from pipeline.backends.preparation import forget_compiled, prepare
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
-from pipeline.device.precision import computing
-from pipeline.engine.engine import Engine
+from pipeline.device.computing import computing
+from pipeline.engine.engine import Engine, named_stages
 from pipeline.errors import ConfigError
 from stages.edsr import EDSRConfig
 from stages.stage import Stage
@@ -97,7 +97,7 @@ def test_what_is_forgotten_is_compiled_again() -> None:
     stage = CompiledStage(chain.stages[0], 0, compile)
     for _ in range(2):
         stage(torch.rand(1, 3, 8, 8))
-        forget_compiled(chain.with_stages([stage]), torch.device("cpu"))
+        forget_compiled([stage], torch.device("cpu"))
     assert len(made) == 2
 
 
@@ -142,24 +142,17 @@ def test_a_stage_is_one_graph(precision: str) -> None:
         assert torch.equal(run(image), stage(image))
 
 
-def test_stages_that_are_ready_are_not_made_again() -> None:
-    """Scores of a chain without one of its stages are made with the others as they are: graphs cannot be copied."""
-    stage = EDSRConfig(depth=1, width=4).build()
-    ready = CompiledStage(with_half_weights(stage, torch.bfloat16), 0, compiler([]))
-    assert with_half_weights(ready, torch.bfloat16) is ready
-
-
-def test_the_words() -> None:
+def test_networks_are_compiled_on_gpus_where_asked_for() -> None:
     chain, cpu, gpu = Chain.build(ChainConfig(stages=(UnsharpMaskConfig(),))), torch.device("cpu"), torch.device("cuda")
-    assert prepare_compiling(chain, "auto", cpu) is chain
-    assert prepare_compiling(chain, "off", gpu) is chain
-    once = prepare_compiling(chain, "auto", gpu)
-    assert isinstance(once.stages[0], CompiledStage)
-    assert prepare_compiling(once, "on", gpu).stages == once.stages
-    with pytest.raises(ConfigError, match="--compile on: gains nothing on cpu"):
-        prepare_compiling(chain, "on", cpu)
-    with pytest.raises(ConfigError, match="--compile: got 'yes', expected one of auto, on, off"):
-        prepare_compiling(chain, "yes", cpu)
+    stages = named_stages(chain)
+    assert prepare(stages, "torch", "fp32", "auto", cpu) == list(chain.stages)
+    assert prepare(stages, "torch", "fp32", "off", gpu) == list(chain.stages)
+    for when in ("auto", "on"):
+        assert isinstance(prepare(stages, "torch", "fp32", when, gpu)[0], CompiledStage)
+    with pytest.raises(ConfigError, match="compile: on gains nothing on cpu"):
+        prepare(stages, "torch", "fp32", "on", cpu)
+    with pytest.raises(ConfigError, match="compile: got 'yes', expected one of auto, on, off"):
+        prepare(stages, "torch", "fp32", "yes", cpu)
 
 
 @pytest.mark.gpu

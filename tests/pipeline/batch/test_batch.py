@@ -225,7 +225,7 @@ def test_a_file_that_is_not_ours_is_kept(tmp_path: Path) -> None:
     assert record.status == "refused"
     assert record.error == (
         f"{foreign} is there already, and {tmp_path}/out/restoration.jsonl does not know its content; "
-        "move it away, or replace it by --overwrite"
+        "move it away, or choose overwrite"
     )
     assert foreign.read_bytes() == content
     assert statuses(restore(tmp_path, overwrite=True)) == {"a.png": "done"}

@@ -146,17 +146,17 @@ def test_two_inputs_with_one_target_are_refused(tmp_path: Path) -> None:
 def test_inputs_are_never_written_over(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.png")
     assert mistakes(tmp_path, "in/a.png", output="in") == [
-        "in/a.png would be written over the input in/a.png; use another --output or a --suffix"
+        "in/a.png would be written over the input in/a.png; use another output or a suffix"
     ]
-    assert mistakes(tmp_path, "in", output="in") == ["--output: in is also an input, expected another folder"]
+    assert mistakes(tmp_path, "in", output="in") == ["output: in is also an input, expected another folder"]
 
 
 def test_wrong_use_is_told_together(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.png", "file")
     assert mistakes(tmp_path, "no", "in/*.tif", ext="exe", suffix="/x", output="file") == [
-        "--output: file is a file, expected a folder",
-        "--ext: got 'exe', expected one of " + mistakes(tmp_path, "in", ext="exe")[0].split("one of ")[1],
-        "--suffix: got '/x', expected a part of a file name, such as _x2",
+        "output: file is a file, expected a folder",
+        "ext: got 'exe', expected one of " + mistakes(tmp_path, "in", ext="exe")[0].split("one of ")[1],
+        "suffix: got '/x', expected a part of a file name, such as _x2",
         "no: no such file, and nothing matches it; expected files, folders or globs",
         "in/*.tif: no such file, and nothing matches it; expected files, folders or globs",
     ]
@@ -165,7 +165,7 @@ def test_wrong_use_is_told_together(tmp_path: Path) -> None:
 def test_an_output_that_looks_like_a_file(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.png")
     (line,) = mistakes(tmp_path, "in/a.png", output="b.png")
-    assert line == "--output: got the file name b.png, expected a folder; file names follow the inputs'"
+    assert line == "output: got the file name b.png, expected a folder; file names follow the inputs'"
 
 
 def test_an_empty_folder_is_a_mistake(tmp_path: Path) -> None:

@@ -353,7 +353,7 @@ def test_segments_whose_frames_were_not_written_are_not_used(film, tmp_path):
 def test_frames_of_two_films_do_not_share_a_folder(film, tmp_path):
     film("film.mkv")
     film("film.mp4")
-    with pytest.raises(ConfigError, match=r"--frames-out: frames of .*film.mkv and .*film.mp4 would both go to"):
+    with pytest.raises(ConfigError, match=r"frames_out: frames of .*film.mkv and .*film.mp4 would both go to"):
         restore(tmp_path, "", frames_out=tmp_path / "frames")
     assert len(restore(tmp_path, "")) == 2
 

@@ -67,25 +67,13 @@ def test_a_file_is_loaded_with_its_weights(chain_file):
     chain, again = Chain.load(chain_file), Chain.load(str(chain_file))
     image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     assert chain.strengths == (0.5, 1.0)
-    assert (chain.restore(image, device="cpu") == again.restore(image, device="cpu")).all()
+    assert (Engine(chain, device="cpu").run(image).pixels == Engine(again, device="cpu").run(image).pixels).all()
 
 
 def test_weights_that_do_not_fit_are_a_config_error(chain_file):
     wrong = DNCNN.model_copy(update={"width": 4, "weights": str(chain_file.with_name("small.safetensors"))})
     with pytest.raises(ConfigError, match=r"stage dncnn: .*does not fit"):
         chain_of(wrong)
-
-
-def test_restore_takes_and_returns_an_array():
-    image = np.random.default_rng(0).random((20, 30, 3))
-    result = chain_of(EDSR).restore(image, device="cpu", precision="fp32", tile=16)
-    assert (result.shape, result.dtype) == ((40, 60, 3), np.float32)
-
-
-def test_the_package_offers_an_engine_for_many_images():
-    image = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
-    chain = chain_of(EDSR)
-    assert np.array_equal(Engine(chain, device="cpu").run(image).pixels, chain.restore(image, device="cpu"))
 
 
 def test_importing_the_package_does_not_import_torch():

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.chain.config import ChainConfig, load_chain_config
 from pipeline.chain.yaml_validation import read_yaml
-from pipeline.cli.app import DEFAULT_CHAIN
+from pipeline.cli.options import DEFAULT_CHAIN
 from pipeline.errors import ConfigError
 from stages.registry import STAGES
 from stages.stage import LearnedStageConfig
@@ -275,8 +275,8 @@ def test_wrong_strengths_are_told_together() -> None:
     with pytest.raises(ConfigError) as caught:
         config.with_strengths({"unsharp": 0.5, "unsharp_mask": 2})
     assert str(caught.value).splitlines() == [
-        "--strength: the chain has no stage 'unsharp'; did you mean 'unsharp_mask'? Its stages: unsharp_mask",
-        "--strength: unsharp_mask: got 2, expected a number from 0 to 1",
+        "strength: the chain has no stage 'unsharp'; did you mean 'unsharp_mask'? Its stages: unsharp_mask",
+        "strength: unsharp_mask: got 2, expected a number from 0 to 1",
     ]
 
 

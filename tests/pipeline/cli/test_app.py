@@ -1,5 +1,6 @@
 """The command line: exit codes, readable errors, and help that answers at once."""
 
+import os
 import re
 import shutil
 import signal
@@ -14,8 +15,8 @@ import cv2
 import numpy as np
 import pytest
 
-import pipeline.cli.app
-from pipeline.cli.app import main
+import pipeline.cli.restore
+from run_pipeline import main
 from stages.dncnn import DnCNNConfig
 from stages.weights import Card, save_weights
 
@@ -155,17 +156,17 @@ def test_strength_overwrite_names_and_stages(run: Run) -> None:
 
 
 def test_check_shows_the_stages(run: Run) -> None:
-    code, out, err = run("--check", "chain.yaml")
+    code, out, err = run("check", "chain.yaml")
     assert (code, err) == (0, "")
     assert out.splitlines() == [
         "unsharp_mask  scale 1, halo 3 px, sizes in multiples of 1, strength 1, 0.00 M parameters",
         "chain.yaml: scale 1, halo 3 px, sizes in multiples of 1",
     ]
-    assert "strength 0.5" in run("--check", "-c", "chain.yaml", "--strength", "unsharp_mask=0.5")[1]
+    assert "strength 0.5" in run("check", "chain.yaml", "--strength", "unsharp_mask=0.5")[1]
 
 
 def test_profile_counts_the_chain(run: Run) -> None:
-    code, out, err = run("--profile", "64x48", "chain.yaml", "-o", "counted")
+    code, out, err = run("profile", "--size", "64x48", "chain.yaml", "-o", "counted")
     assert (code, err) == (0, "")
     assert re.search(r"unsharp_mask +│ 1 layers +│ +0 │", out)
     assert Path("counted/chain.profile.png").exists()
@@ -177,7 +178,7 @@ def test_attention_looks_into_a_stage(run: Run) -> None:
     save_weights(Path("small.safetensors"), config.build(), card)
     Path("learned.yaml").write_text("stages:\n  - {stage: dncnn, weights: small.safetensors}\n")
     Path("photos/c.png").write_bytes(b"")
-    code, out, err = run("photos", "-o", "seen", "-c", "learned.yaml", "--device", "cpu", "--attention", "dncnn:all")
+    code, out, err = run("attention", "dncnn:all", "photos", "-o", "seen", "-c", "learned.yaml", "--device", "cpu")
     assert (code, err) == (1, "failed: photos/c.png: is empty\n")
     assert out.splitlines()[0] == "photos/a.png: 3 levels of dncnn: seen/a.png.attention/dncnn.png"
     assert [path.name for path in sorted(Path("seen").iterdir())] == ["a.png.attention", "b.jpg.attention"]
@@ -185,7 +186,7 @@ def test_attention_looks_into_a_stage(run: Run) -> None:
 
 def test_check_tells_the_mistakes_of_all_chains(run: Run) -> None:
     Path("bad.yaml").write_text("stages:\n  - stage: unsharp_mask\n    amont: 1\n    sigma: x\n")
-    code, _, err = run("--check", "bad.yaml", "no.yaml")
+    code, _, err = run("check", "bad.yaml", "no.yaml")
     assert code == 2
     assert [line.split(": ")[0] for line in err.splitlines()] == ["bad.yaml:3", "bad.yaml:4", "no.yaml"]
 
@@ -193,8 +194,8 @@ def test_check_tells_the_mistakes_of_all_chains(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("photos",), "expected INPUT... and -o FOLDER"),
-        (("-o", "out"), "expected INPUT... and -o FOLDER"),
+        (("photos",), "Missing option '-o' / '--output'; see `run_pipeline.py restore --help`"),
+        (("-o", "out"), "Missing argument 'INPUT...'"),
         (("no", "-o", "out", "-c", "chain.yaml"), "no: no such file, and nothing matches it"),
         (("photos", "-o", "out", "-c", "no.yaml"), "no.yaml: no such file"),
         ((*RESTORE, "--tile", "big"), "--tile: got 'big', expected a number of pixels, 0 for none, or auto"),
@@ -205,10 +206,13 @@ def test_check_tells_the_mistakes_of_all_chains(run: Run) -> None:
         ((*RESTORE, "--report", "photos"), "--report: photos is a folder, expected a file"),
         ((*RESTORE, "--report", "a.html", "--report", "b.htm"), "--report: got a.html and b.htm, expected at most one"),
         ((*RESTORE, "--reference", "no"), "--reference: no is not a folder, expected one with the inputs' tree"),
-        (("--profile", "64", "chain.yaml"), "--profile: got the size '64', expected WIDTHxHEIGHT"),
-        ((*RESTORE, "--attention", "unet"), "--attention: the chain has no stage 'unet'"),
+        (("profile", "--size", "64", "chain.yaml"), "--size: got the size '64', expected WIDTHxHEIGHT"),
+        (("attention", "unet", *RESTORE), "the chain has no stage 'unet'"),
+        ((*RESTORE, "--codec", "ffv1"), "--codec: is for videos, and no input is a video; leave it out"),
+        ((*RESTORE, "--flicker"), "--flicker: is for videos"),
+        (("check", "chain.yaml", "--tile", "0"), "No such option: --tile"),
         ((*RESTORE, "--ext", "exe"), "--ext: got 'exe', expected one of"),
-        ((*RESTORE, "--ext", "mkv"), "webp; what films become is told by --container"),
+        ((*RESTORE, "--ext", "mkv"), "webp; the type of videos is the container"),
         ((*RESTORE, "--nonsense"), "--nonsense"),
     ],
 )
@@ -234,8 +238,8 @@ class Interrupted:
 
 
 def test_an_interruption_keeps_what_is_finished(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_engine = pipeline.cli.app._make_engine
-    monkeypatch.setattr(pipeline.cli.app, "_make_engine", lambda *options: Interrupted(make_engine(*options)))
+    make_engine = pipeline.cli.restore._make_engine
+    monkeypatch.setattr(pipeline.cli.restore, "_make_engine", lambda *options: Interrupted(make_engine(*options)))
     code, _, err = run(*RESTORE)
     assert code == 130
     assert err == "interrupted after 1 of 2 inputs; the same command goes on with the others\n"
@@ -245,7 +249,7 @@ def test_an_unexpected_error_is_one_line(run: Run, monkeypatch: pytest.MonkeyPat
     def broken(*options: Any) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(pipeline.cli.app, "_make_engine", broken)
+    monkeypatch.setattr(pipeline.cli.restore, "_make_engine", broken)
     code, _, err = run(*RESTORE)
     assert (code, err) == (1, "internal error, please report it: ZeroDivisionError: oops\n")
 
@@ -254,8 +258,8 @@ def test_help_needs_no_heavy_import() -> None:
     """What costs seconds is imported when it is needed, so that ``--help`` answers at once."""
     heavy = "{'torch', 'pyvips', 'cv2', 'numpy', 'pydantic', 'jinja2'}"
     code = (
-        "import sys; import pipeline.cli.app; from typer.testing import CliRunner\n"
-        "result = CliRunner().invoke(pipeline.cli.app.app, ['--help'])\n"
+        "import sys; import run_pipeline; from typer.testing import CliRunner\n"
+        "result = CliRunner().invoke(run_pipeline.app, ['--help'])\n"
         f"print(result.exit_code, sorted({heavy} & sys.modules.keys()))"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -297,3 +301,32 @@ def test_stopped_in_the_middle_and_run_again_gives_the_same_bytes(tmp_path: Path
     assert {path.name for path in (tmp_path / "stopped").iterdir()} == {
         path.name for path in (tmp_path / "whole").iterdir()
     }
+
+
+def test_a_command_may_be_left_out(run: Run) -> None:
+    assert run(*RESTORE)[0] == 0
+    assert run("restore", *RESTORE)[1].startswith("2 inputs: 2 skipped in ")
+
+
+def test_doctor_says_what_auto_chooses(run: Run) -> None:
+    code, out, _ = run("doctor")
+    assert code == 0
+    assert re.search(r"^auto\n  device: \w+.*\n  precision: fp\d\d.*\n  backend: \w+, ", out, re.MULTILINE)
+    assert "  numpy " in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_names_commands_and_values(shell: str) -> None:
+    def completed(line: str) -> str:
+        words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)} if shell == "bash" else {}
+        variables = {"_RESTORECHAIN_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": line, **words}
+        if shell == "fish":
+            variables["_TYPER_COMPLETE_FISH_ACTION"] = "get-args"
+        code = "import run_pipeline; run_pipeline.app(prog_name='restorechain')"
+        environment = {**os.environ, **variables}
+        return subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        ).stdout
+
+    assert "doctor" in completed("restorechain do")
+    assert "openvino" in completed("restorechain restore --backend o")

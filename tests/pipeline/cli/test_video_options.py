@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import pipeline.video.restore
-from pipeline.cli.app import main
+from run_pipeline import main
 from stages.dncnn import DnCNNConfig
 from stages.weights import Card, save_weights
 from tests.pipeline.video import clips
@@ -50,7 +50,7 @@ def test_a_film_is_restored_and_verified(run: Run) -> None:
     record = json.loads(Path("out/restoration.jsonl").read_text())
     assert record["differs"] == []
     assert record["flicker"].keys() == {"source", "result"}
-    code, out, err = run("--verify", "film.mkv", "out/film.mp4")
+    code, out, err = run("verify", "film.mkv", "out/film.mp4")
     assert (code, err) == (0, "")
     assert "not held" in out
     assert "DIFFERS" not in out
@@ -60,26 +60,26 @@ def test_frames_are_verified(run: Run) -> None:
     clips.wide_pixels(Path("film"))
     assert run("film.mp4", *RESTORE, "--frames-out", "frames")[0] == 0
     assert run("frames", "-o", "again", *RESTORE[2:], "--fps", "25")[0] == 0
-    code, out, err = run("--verify", "film.mp4", "frames/film")
+    code, out, err = run("verify", "film.mp4", "frames/film")
     assert (code, err, "DIFFERS" in out) == (0, "", False)
-    assert run("--verify", "frames/film", "again/film.mp4", "--fps", "25", "--flicker")[0] == 0
-    code, _, err = run("--verify", "frames/film", "again/film.mp4")
+    assert run("verify", "frames/film", "again/film.mp4", "--fps", "25", "--flicker")[0] == 0
+    code, _, err = run("verify", "frames/film", "again/film.mp4")
     assert (code, err) == (
         2,
         "--verify: frames/film is a folder of frames, expected also --fps, as for restoring it\n",
     )
     Path("frames/film/000003.png").unlink()
-    code, out, _ = run("--verify", "film.mp4", "frames/film")
+    code, out, _ = run("verify", "film.mp4", "frames/film")
     assert (code, "DIFFERS" in out) == (1, True)
 
 
 def test_another_film_is_told(run: Run) -> None:
     clips.wide_pixels(Path("film"))
     clips.variable_rate(Path("other"))
-    code, out, _ = run("--verify", "film.mp4", "other.mp4")
+    code, out, _ = run("verify", "film.mp4", "other.mp4")
     assert code == 1
     assert "DIFFERS" in out
-    assert run("--verify", "film.mp4", "film.mp4", "--duration", "0.2")[0] == 1
+    assert run("verify", "film.mp4", "film.mp4", "--duration", "0.2")[0] == 1
 
 
 def test_what_differs_makes_the_exit_code_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,11 +98,8 @@ def test_what_differs_makes_the_exit_code_1(run: Run, monkeypatch: pytest.Monkey
 
 def test_verifying_wants_two_files_that_are_films(run: Run) -> None:
     clips.sound_only(Path("sound"))
-    assert run("--verify", "sound.m4a")[0::2] == (
-        2,
-        "--verify: got 1 files, expected two: --verify SOURCE RESULT\n",
-    )
-    code, _, err = run("--verify", "sound.m4a", "sound.m4a")
+    assert run("verify", "sound.m4a")[0::2] == (2, "Missing argument 'result'; see `run_pipeline.py verify --help`\n")
+    code, _, err = run("verify", "sound.m4a", "sound.m4a")
     assert (code, err) == (1, "the source sound.m4a holds no film that can be decoded, only audio\n")
 
 
@@ -133,12 +130,11 @@ def test_attention_is_for_pictures(run: Run) -> None:
     clips.one_frame(Path("film"))
     save_weights(Path("tiny.safetensors"), (stage := DnCNNConfig(depth=3, width=4)).build(), Card(config=vars(stage)))
     Path("chain.yaml").write_text("stages:\n  - {stage: dncnn, weights: tiny.safetensors}\n")
-    look = ("-o", "out", "-c", "chain.yaml", "--device", "cpu", "--attention", "dncnn")
-    assert run("film.mp4", *look) == (1, "", "refused: film.mp4: is a film; --attention looks into pictures\n")
-    Path("clean").mkdir()
-    code, _, err = run("film.mp4", *look, "--reference", "clean", "--report", "page.html")
-    told = "--attention: draws instead of restoring; leave out --reference and --report, or --attention\n"
-    assert (code, err) == (2, told)
+    look = ("-o", "out", "-c", "chain.yaml", "--device", "cpu")
+    refused = "refused: film.mp4: is no image; attention draws images only\n"
+    assert run("attention", "dncnn", "film.mp4", *look) == (1, "", refused)
+    code, _, err = run("attention", "dncnn", "film.mp4", *look, "--reference", "clean")
+    assert (code, err[:27]) == (2, "No such option: --reference")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="how threads wait differs between systems")
@@ -146,7 +142,7 @@ def test_attention_is_for_pictures(run: Run) -> None:
 def test_waiting_threads_leave_the_cores_to_the_encoder() -> None:
     script = """
 import contextlib, sys, time
-from pipeline.cli.app import main
+from run_pipeline import main
 sys.argv = ["run_pipeline.py", "--help"]
 with contextlib.suppress(SystemExit):
     main()

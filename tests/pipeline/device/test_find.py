@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.device.computing import choose_precision, computing
 from pipeline.device.find import find_device
-from pipeline.device.precision import choose_precision, computing
 from pipeline.device.stopwatch import Stopwatch
 from pipeline.errors import ConfigError
 
@@ -18,7 +18,7 @@ def test_auto_finds_a_device():
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "cpu:1", ""])
 def test_unknown_devices_are_refused(device):
-    with pytest.raises(ConfigError, match=r"--device: got .*expected auto or .*cpu"):
+    with pytest.raises(ConfigError, match=r"device: got .*expected auto or .*cpu"):
         find_device(device)
 
 

@@ -9,15 +9,15 @@ import pytest
 def test_freed_memory_is_not_faulted_in_again_in_any_thread_of_the_command_line():
     script = """
 import resource, threading
-import pipeline.cli.app
+import run_pipeline
 def print_faults_of_tensors():
     import numpy
     for size in (2**20, 2**20, 2**22, 2**22, 2**24, 2**24):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         numpy.ones(size)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-pipeline.cli.app.app = threading.Thread(target=print_faults_of_tensors).start
-pipeline.cli.app.main()
+run_pipeline.app = threading.Thread(target=print_faults_of_tensors).start
+run_pipeline.main()
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     faults = list(map(int, result.stdout.split()))
@@ -27,9 +27,9 @@ pipeline.cli.app.main()
 def test_what_is_said_of_memory_comes_before_torch_and_its_threads():
     script = """
 import sys
-import pipeline.cli.app
-pipeline.cli.app.app = lambda: print({"torch", "numpy", "cv2", "pyvips"} & set(sys.modules))
-pipeline.cli.app.main()
+import run_pipeline
+run_pipeline.app = lambda: print({"torch", "numpy", "cv2", "pyvips"} & set(sys.modules))
+run_pipeline.main()
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"

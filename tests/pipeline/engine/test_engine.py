@@ -403,9 +403,9 @@ def test_floats_are_clamped():
 @pytest.mark.parametrize(
     ("option", "text"),
     [
-        ({"device": "gpu"}, "--device: got 'gpu', expected auto or what this machine has: cpu"),
-        ({"precision": "fp8"}, "--precision: got 'fp8', expected one of auto, fp32, fp16, bf16, int8"),
-        ({"tile": -1}, "--tile: got -1, expected pixels, 0 for the whole image, or auto"),
+        ({"device": "gpu"}, "device: got 'gpu', expected auto or what this machine has: cpu"),
+        ({"precision": "fp8"}, "precision: got 'fp8', expected one of auto, fp32, fp16, bf16, int8"),
+        ({"tile": -1}, "tile: got -1, expected pixels, 0 for the whole image, or auto"),
     ],
 )
 def test_unknown_options_are_refused(option, text):
@@ -443,3 +443,28 @@ def test_full_memory_halves_the_batch_before_the_tile():
     assert (result.pixels == frames / 2).all()
     assert (result.tile, result.memory_retries) == (0, 1)
     assert engine.run_frames(frames).memory_retries == 0
+
+
+@pytest.fixture
+def chain_file(tmp_path: Path) -> Path:
+    path = tmp_path / "chain.yaml"
+    path.write_text("stages:\n  - {stage: unsharp_mask, amount: 0.5}\n  - {stage: bicubic, scale: 2}\n")
+    return path
+
+
+def test_an_engine_is_loaded_from_a_file(chain_file: Path) -> None:
+    image = picture().astype(np.float64) / 255
+    result = Engine.load(chain_file, device="cpu", precision="fp32", tile=16).run(image).pixels
+    assert (result.shape, result.dtype) == ((2 * image.shape[0], 2 * image.shape[1], 3), np.float32)
+    assert np.array_equal(result, Engine.load(str(chain_file), device="cpu").run(image).pixels)
+
+
+def test_other_strengths_share_the_prepared_stages(chain_file: Path) -> None:
+    engine = Engine.load(chain_file, device="cpu")
+    other = engine.with_strengths({"unsharp_mask": 0.0})
+    assert other.chain.stages == engine.chain.stages
+    assert engine.chain.strengths == (1.0, 1.0)
+    image = picture()
+    assert not np.array_equal(other.run(image).pixels, engine.run(image).pixels)
+    with pytest.raises(ConfigError, match="the chain has no stage 'dncnn'"):
+        engine.with_strengths({"dncnn": 0.5})

@@ -11,9 +11,9 @@ import torch
 from torchvision import models
 from typer.testing import CliRunner
 
-from pipeline.cli.app import app
 from pipeline.errors import ConfigError
 from pipeline.evaluation.lpips import Lpips
+from run_pipeline import app
 
 CHAIN = "stages:\n  - {stage: unsharp_mask, sigma: 2.0, amount: 0.8}\n"
 
@@ -84,4 +84,4 @@ def test_weights_that_are_nowhere_are_told_with_the_way_out(monkeypatch: pytest.
 def test_without_references_it_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [str(tmp_path), "-o", str(tmp_path / "out"), "--lpips"])
     assert result.exit_code == 2
-    assert "--lpips compares with references" in result.output
+    assert "--lpips: compares with references" in result.output

@@ -1,0 +1,169 @@
+"""Options that several commands share, as types for their signatures; those for videos stand in ``video_options``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from pipeline.backends.choice import BACKENDS, COMPILE
+from pipeline.device.precision import PRECISIONS
+from pipeline.errors import ConfigError
+
+DEFAULT_CHAIN = Path(__file__).resolve().parents[2] / "configs" / "restore_x2.yaml"
+_RESULT, _COMPUTING, _REPORTING = "What is written", "How it is computed", "What is reported"
+
+
+def one_of(names: Sequence[str], help_text: str, **settings: Any) -> Any:
+    """Build an option that takes one of a table's names."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            raise typer.BadParameter(f"got {text!r}, expected one of {', '.join(names)}")
+        return text
+
+    return typer.Option(
+        help=help_text, metavar="|".join(names), parser=parse, autocompletion=lambda: list(names), **settings
+    )
+
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...", help="Images, videos, folders (with all below them) and globs.", show_default=False
+    ),
+]
+Output = Annotated[
+    Path,
+    typer.Option("-o", "--output", metavar="FOLDER", help="Where the results go; the inputs' tree is kept."),
+]
+ChainFile = Annotated[
+    Path,
+    typer.Option("-c", "--chain", metavar="YAML", help="The stages, in order.", show_default="configs/restore_x2.yaml"),
+]
+Chains = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[YAML]...", help="Chains; by default configs/restore_x2.yaml.", show_default=False),
+]
+Strength = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="STAGE=NUMBER",
+        help="Blend a stage's output (1) with its input (0), e.g. dncnn=0.5. Repeatable.",
+    ),
+]
+Ext = Annotated[
+    str | None,
+    typer.Option(
+        help="File type of restored images: png, jpg, webp, tif ... By default each input's own, or png.",
+        rich_help_panel=_RESULT,
+    ),
+]
+Suffix = Annotated[str, typer.Option(help="Added to names: photo.jpg -> photoSUFFIX.jpg.", rich_help_panel=_RESULT)]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Redo finished files and replace files of other origin.", rich_help_panel=_RESULT),
+]
+SaveStages = Annotated[
+    bool,
+    typer.Option(
+        "--save-stages",
+        help="Also write the image after every stage, to RESULT.stages/1_dncnn.png ...",
+        rich_help_panel=_RESULT,
+    ),
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="What the results should be, by the inputs' tree and names: prints PSNR and SSIM after every stage "
+        "and without it, and writes OUTPUT/metrics.csv. Takes as many times longer as there are stages. "
+        "Of videos, it measures the flicker.",
+        rich_help_panel=_REPORTING,
+    ),
+]
+LearnedDistance = Annotated[
+    bool,
+    typer.Option(
+        "--lpips",
+        help="With --reference, also measure LPIPS, a learned distance (AlexNet, downloaded once).",
+        rich_help_panel=_REPORTING,
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_COMPUTING)]
+Precision = Annotated[
+    str,
+    one_of(
+        PRECISIONS,
+        "auto: half on a GPU, fp32 on a CPU. int8: by OpenVINO, in the stages that lose next to nothing.",
+        rich_help_panel=_COMPUTING,
+    ),
+]
+Backend = Annotated[
+    str,
+    one_of(
+        BACKENDS,
+        "auto: on a CPU the fastest that is installed (extra cpu); else torch. `doctor` says which.",
+        rich_help_panel=_COMPUTING,
+    ),
+]
+Compile = Annotated[
+    str,
+    one_of(
+        COMPILE,
+        "Compile the networks on a CUDA device; auto: for sizes that come often.",
+        rich_help_panel=_COMPUTING,
+    ),
+]
+Tile = Annotated[
+    str,
+    typer.Option(
+        metavar="PIXELS|auto|0",
+        help="Longest side of the tiles in input pixels; 0: the whole image at once; auto: what memory allows.",
+        rich_help_panel=_COMPUTING,
+    ),
+]
+Reports = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="A name in .html: a page with before and after, every stage, scores and times. Any other: the run log, "
+        "one JSON line per input, by which the next run knows what is finished (OUTPUT/restoration.jsonl). "
+        "Once for each.",
+        show_default=False,
+        rich_help_panel=_REPORTING,
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Only errors.", rich_help_panel=_REPORTING)]
+
+
+def parse_tile(text: str) -> int | Literal["auto"]:
+    """Read ``--tile``.
+
+    Raises:
+        ConfigError: for what is no number of pixels.
+    """
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal():
+        raise ConfigError(f"tile: got {text!r}, expected a number of pixels, 0 for none, or auto")
+    return int(text)
+
+
+def parse_strengths(texts: Sequence[str] | None) -> dict[str, float]:
+    """Read ``--strength dncnn=0.5``, any number of times.
+
+    Raises:
+        ConfigError: for what is no such text.
+    """
+    return dict(map(_parse_strength, texts or []))
+
+
+def _parse_strength(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    try:
+        return name, float(number)
+    except ValueError as error:
+        raise ConfigError(f"strength: got {text!r}, expected STAGE=NUMBER, such as dncnn=0.5") from error
