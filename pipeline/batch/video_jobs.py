@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from pipeline.atomic import partial_folder
+from pipeline.batch.job_kind import Watch
+from pipeline.batch.output import refuse_new_file
 from pipeline.batch.plan import Job, frames_place
 from pipeline.batch.record import Quality, Record
 from pipeline.batch.run_log import RunLog
@@ -23,10 +24,8 @@ from pipeline.video.flicker import flicker_of_files
 from pipeline.video.frame_output import FrameOutput
 from pipeline.video.mark import unmark
 from pipeline.video.options import READABLE, VideoOptions
-from pipeline.video.restore import Progress, VideoRestoration
+from pipeline.video.restore import VideoRestoration
 from pipeline.video.sources import FrameFolder, VideoFile, VideoSource, frame_paths, parse_fps
-
-Watch = Callable[[Job, Progress], None]
 
 
 class VideoJobs:
@@ -66,7 +65,7 @@ class VideoJobs:
         frames = "".join(f"{path.name} {sha256_of(path)}\n" for path in frame_paths(job.source))
         return hashlib.sha256(frames.encode("utf-8", "surrogateescape")).hexdigest()
 
-    def open(self, job: Job, record: Record, report: RunLog) -> tuple[Record, VideoSource | None]:
+    def open(self, job: Job, record: Record, run_log: RunLog) -> tuple[Record, VideoSource | None]:
         """Read what a film is, or recall what was found of it where all is finished.
 
         Returns:
@@ -77,17 +76,19 @@ class VideoJobs:
         """
         frames = self._frame_output(job, record)
         if record.status == "skipped" and (frames is None or frames.is_whole()):
-            record = replace(record, differs=report.differences(record))
+            record = replace(record, differs=run_log.differences(record))
             return self._with_flicker(job, record, job.target), None
         film = (VideoFile if job.kind == "video" else FrameFolder)(job.source, self.options)
         return replace(record, status="pending", input_size=film.footage.size), film
 
-    def restore(self, job: Job, film: VideoSource, engine: Engine, record: Record, watch: Watch) -> Record:
+    def restore(
+        self, job: Job, content: VideoSource, engine: Engine, record: Record, watch: Watch
+    ) -> tuple[Record, None]:
         """Write the film beside its target, where ``keep`` finds it; what is there already is gone on with.
 
         Args:
             job: The input.
-            film: From ``open``.
+            content: From ``open``.
             engine: Runs the chain.
             record: From ``open``.
             watch: Called after every frame.
@@ -100,7 +101,7 @@ class VideoJobs:
         if frames is not None and not frames.begin():
             unmark(folder)  # the frames of its segments are not there
         restored = VideoRestoration(
-            film,
+            content,
             engine,
             self.options,
             folder,
@@ -109,15 +110,18 @@ class VideoJobs:
             tell=lambda progress: watch(job, progress),
         ).run(folder / job.target.name)
         progress = restored.progress
-        return replace(
+        record = replace(
             record.computed(restored.account),
             notes=(*record.notes, *restored.notes),
             output_size=restored.size,
             frames=progress.frames,
             waiting={name: round(load.waiting, 3) for name, load in progress.loads.items()},
         )
+        return record, None
 
-    def keep(self, job: Job, record: Record, report: RunLog) -> Record:
+    def keep(
+        self, job: Job, content: VideoSource, result: None, record: Record, run_log: RunLog, *, replaces: bool
+    ) -> Record:
         """Check and record a film, then give it its name and drop its segments."""
         folder = partial_folder(job.target)
         made = folder / job.target.name
@@ -127,7 +131,8 @@ class VideoJobs:
             assert record.frames is not None
             assert record.output_size is not None
             frames.keep(record.frames, record.output_size)
-        report.append(record)
+        refuse_new_file(job.target, replaces=replaces)
+        run_log.append(record)
         made.replace(job.target)
         shutil.rmtree(folder, ignore_errors=True)
         return record

@@ -13,17 +13,18 @@ if TYPE_CHECKING:
     from pipeline.batch.batch import Batch
     from pipeline.batch.plan import Job, LeftOut
     from pipeline.batch.record import Record
+    from pipeline.html_report import HtmlReport
 
 
-def run_batch(batch: Batch, inputs: list[Job | LeftOut], *, quiet: bool) -> int:
+def run_batch(batch: Batch, inputs: list[Job | LeftOut], html_report: HtmlReport | None, *, quiet: bool) -> int:
     """Restore all inputs, tell what became of them and return the exit code."""
     tally = Tally()
     stopped = _restore(batch, inputs, tally, quiet=quiet)
     _tell_inputs(tally, quiet=quiet)
     if tally.judged:
         _tell_figures(batch.output / "metrics.csv", tally.judged, quiet=quiet)
-    if batch.page is not None:
-        batch.page.write(planned=len(inputs), seconds=tally.seconds(), waiting=batch.waiting)
+    if html_report is not None:
+        html_report.write(planned=len(inputs), seconds=tally.seconds(), waiting=batch.waiting)
     if stopped is not None:
         exit_code, why = stopped
         told = tally.counts.total()

@@ -8,6 +8,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -74,21 +75,22 @@ class HtmlReport:
         """Whether the next input's pictures will be shown."""
         return len(self._shown) < SHOWN_IN_FULL
 
-    def add(self, record: Record, picture: ImageFile | None, restoration: Restoration | None) -> None:
+    def add(self, record: Record, content: Any, result: Any) -> None:
         """Add one input, whatever became of it.
 
         Args:
             record: Final.
-            picture: The input; where it is missing, as for an input that was skipped, it is read again.
-            restoration: With the pictures after every stage; where it is missing, the output is read.
+            content: The input; where it is missing, as for an input that was skipped, it is read again.
+            result: With the image after every stage; where it is missing, the output is read.
 
         Raises:
             OSError: if the page's folder cannot be made.
         """
         index = len(self._records)
+        image = content if isinstance(content, ImageFile) else None
         self._records.append(record)
         if self.has_room and record.status in ("done", "skipped"):
-            self._shown[index] = self._draw(index, record, picture, restoration)
+            self._shown[index] = self._draw(index, record, image, result)
 
     def write(self, *, planned: int, seconds: float, waiting: float) -> None:
         """Put the page together and move it to its place.

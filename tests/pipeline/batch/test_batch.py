@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.batch.batch import Batch
+from pipeline.batch.image_jobs import ImageJobs
 from pipeline.batch.plan import plan
 from pipeline.batch.record import Record
 from pipeline.batch.run_log import RunLog
@@ -62,10 +63,9 @@ def restore(
         folder / "out",
         report,
         engine or (lambda: make_engine(config, precision)),
+        {"image": ImageJobs(config.names if save_stages else ()), **({"video": films} if films else {})},
         precision=precision,
         overwrite=overwrite,
-        save_stages=save_stages,
-        films=films,
     )
     told: list[Record] = []
     try:
@@ -300,7 +300,7 @@ def test_a_named_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("notes")
     jobs = plan([str(tmp_path / "notes.txt")], tmp_path / "out")
     told: list[Record] = []
-    Batch(MASK, tmp_path / "out", RunLog(tmp_path / "r"), no_engine).run(jobs, told.append)
+    Batch(MASK, tmp_path / "out", RunLog(tmp_path / "r"), no_engine, {}).run(jobs, told.append)
     assert [(record.status, record.error) for record in told] == [
         ("refused", "'.txt' is not the suffix of an image or video that can be read; convert it to PNG or TIFF first")
     ]

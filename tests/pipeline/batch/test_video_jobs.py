@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.batch.batch import Batch
+from pipeline.batch.image_jobs import ImageJobs
 from pipeline.batch.plan import plan
 from pipeline.batch.record import Record
 from pipeline.batch.run_log import RunLog
@@ -42,6 +43,7 @@ def restore(
     jobs = plan([str(folder / text) for text in inputs], folder / "out", video=chosen)
     report = RunLog(folder / "out/restoration.jsonl")
     engine = Engine(Chain.build(CHAIN), device="cpu")
+    videos = VideoJobs(chosen, flicker=flicker, judge=judge)
     told: list[Record] = []
     try:
         Batch(
@@ -49,7 +51,7 @@ def restore(
             folder / "out",
             report,
             lambda: engine,
-            films=VideoJobs(chosen, flicker=flicker, judge=judge),
+            {"image": ImageJobs((), judge), "video": videos, "frames": videos},
         ).run(jobs, told.append, watch)
     finally:
         report.close()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.batch.batch import Batch
+from pipeline.batch.image_jobs import ImageJobs
 from pipeline.batch.plan import plan
 from pipeline.batch.record import Quality, Record
 from pipeline.batch.run_log import RunLog
@@ -41,11 +42,14 @@ def paint_pair(folder: Path, name: str = "a.png", *, seed: int = 0) -> None:
     paint(folder / "clean" / name, 32, 48, seed=seed + 100)
 
 
-def restore(folder: Path, config: ChainConfig = TWICE, engine: Any = None, **options: Any) -> dict[str, Record]:
+def restore(
+    folder: Path, config: ChainConfig = TWICE, engine: Any = None, *, save_stages: bool = False, **options: Any
+) -> dict[str, Record]:
     """Restore ``folder/in`` to ``folder/out`` and judge by ``folder/clean``; return what was told, by input name."""
     report = RunLog(folder / "out" / "restoration.jsonl")
     make_engine = engine or (lambda: Engine(Chain.build(config), device="cpu"))
-    batch = Batch(config, folder / "out", report, make_engine, judge=ReferenceComparison(folder / "clean"), **options)
+    kinds = {"image": ImageJobs(config.names if save_stages else (), ReferenceComparison(folder / "clean"))}
+    batch = Batch(config, folder / "out", report, make_engine, kinds, **options)
     told: list[Record] = []
     batch.run(plan([str(folder / "in")], folder / "out"), told.append)
     report.close()

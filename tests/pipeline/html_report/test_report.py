@@ -13,6 +13,7 @@ import pytest
 
 import pipeline.html_report.report
 from pipeline.batch.batch import Batch
+from pipeline.batch.image_jobs import ImageJobs
 from pipeline.batch.plan import plan
 from pipeline.batch.run_log import RunLog
 from pipeline.chain.chain import Chain
@@ -71,7 +72,8 @@ def restore(folder: Path, *, judged: bool = True, planned: int | None = None, en
     judge = ReferenceComparison(folder / "clean") if judged else None
     make_engine = engine or (lambda: Engine(Chain.build(TWICE), device="cpu"))
     jobs = plan([str(folder / "in")], output)
-    Batch(TWICE, output, report, make_engine, judge=judge, page=page).run(jobs, lambda record: None)
+    kinds = {"image": ImageJobs((), judge, lambda: page.has_room)}
+    Batch(TWICE, output, report, make_engine, kinds, listener=page).run(jobs, lambda record: None)
     report.close()
     page.write(planned=planned or len(jobs), seconds=1.5, waiting=0.25)
     page.close()
