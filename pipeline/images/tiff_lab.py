@@ -1,4 +1,4 @@
-"""TIFF files in 8-bit CIELAB, which libvips 8.18 mistakes for its own packed Lab (``bad labq format``)."""
+"""Read TIFF files in 8-bit CIELAB, which libvips 8.18 takes for its own packed Lab (``bad labq format``)."""
 
 import struct
 from pathlib import Path
@@ -13,7 +13,7 @@ _RGB = 2
 def open_tiff_lab(path: Path, **options: Any) -> pyvips.Image:
     """Open an 8-bit Lab TIFF as floats in L*a*b*, with the options of ``tiffload``.
 
-    It is read as if it were RGB, so that libvips undoes whatever compression there is.
+    The file is relabelled as RGB in memory, so that libvips undoes whatever compression there is.
     """
     data = bytearray(path.read_bytes())
     order = "<" if data[:2] == b"II" else ">"

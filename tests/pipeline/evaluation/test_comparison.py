@@ -175,7 +175,7 @@ def test_bad_references_stop_nothing(tmp_path: Path) -> None:
     assert {record.status for record in records.values()} == {"done"}
     errors = {name: quality(record).error for name, record in records.items()}
     assert errors == {
-        "broken.png": f"the reference {tmp_path}/clean/broken.png is not an image of a known kind, "
+        "broken.png": f"the reference {tmp_path}/clean/broken.png is not an image of a known format, "
         "it begins with b'no image'",
         "good.png": None,
         "missing.png": f"no reference, expected {tmp_path}/clean/missing.* of a type that can be read",

@@ -119,7 +119,7 @@ def test_pictures_are_whole_webp_files(document: Document) -> None:
 def test_every_input_appears_with_its_fate(document: Document) -> None:
     for name in ("a.png", "deep/b.jpg", HOSTILE, "broken.png", "notes.txt"):
         assert f"in/{name}" in document.text
-    assert "is not an image of a known kind" in document.text
+    assert "is not an image of a known format" in document.text
     assert "no reference, expected" in document.text
 
 
