@@ -76,7 +76,7 @@ class ImageJobs:
         keep_stages = bool(self.stages) or self.comparison is not None or self.keep_stages()
         restoration = engine.run(pixels, keep_stages=keep_stages)
         if self.comparison is not None and quality is not None:
-            quality = self.comparison.judge(quality, engine, pixels, restoration.stages)
+            quality = self.comparison.compare(quality, engine, pixels, restoration.stages)
         return replace(record.computed(restoration), quality=quality), restoration
 
     def keep(
@@ -115,9 +115,9 @@ class ImageJobs:
         if self.comparison is None or record.quality is None or record.quality.error is not None:
             return record
         figures = run_log.figures(record)
-        if not self.comparison.has_judged(figures):
+        if not self.comparison.has_compared(figures):
             return None
-        return replace(record, quality=replace(record.quality, figures=figures))
+        return replace(record, quality=replace(record.quality, scores=figures))
 
     def _write_stages(self, image: ImageFile, restoration: Restoration[Pixels], folder: Path, target: Path) -> None:
         """Write the images after the stages, each whole: into ``folder``, then to its place."""

@@ -17,18 +17,18 @@ Scores = dict[str, float]
 
 @dataclass(frozen=True)
 class Quality:
-    """How near an input's pictures come to its reference.
+    """Scores of an input's results against its reference.
 
     Attributes:
         reference: The file; None where there is not exactly one.
-        figures: By picture (``bicubic``, ``after STAGE``, ``without STAGE``): ``psnr_rgb`` and ``psnr_y`` in dB,
-            100 for equal pictures, ``ssim_y``, and ``lpips`` where asked for. Empty until they are judged.
-        error: Why they cannot be judged; the restoration is not affected by it.
+        scores: By variant (``bicubic``, ``after STAGE``, ``without STAGE``): ``psnr_rgb`` and ``psnr_y`` in dB,
+            100 for equal images, ``ssim_y``, and ``lpips`` where asked for. Empty until they are compared.
+        error: Why they cannot be compared; the restoration is not affected by it.
     """
 
     reference: str | None = None
     reference_sha256: str | None = None
-    figures: dict[str, Scores] = field(default_factory=dict)
+    scores: dict[str, Scores] = field(default_factory=dict)
     error: str | None = None
 
 

@@ -41,8 +41,8 @@ class RunLog:
             self._precisions[origin].add(str(record.get("precision")))
             self._differences[origin] = tuple(record.get("differs", ()))
             quality = record.get("quality")
-            if isinstance(quality, dict) and quality.get("figures"):
-                self._figures[origin, quality["reference_sha256"]] = quality["figures"]
+            if isinstance(quality, dict) and quality.get("scores"):
+                self._figures[origin, quality["reference_sha256"]] = quality["scores"]
 
     def made(self, output: str, output_sha256: str) -> bool:
         """Return whether an earlier run wrote an output with these very bytes."""

@@ -53,7 +53,7 @@ def _tell_inputs(tally: Tally, *, quiet: bool) -> None:
     for record in tally.problems:
         say_error(f"{record.status}: {record.input}: {record.error}")
     for record in tally.unjudged:
-        say_error(f"not judged: {record.input}: {record.quality and record.quality.error}")
+        say_error(f"not compared: {record.input}: {record.quality and record.quality.error}")
     for record in tally.films:
         _tell_film(record, quiet=quiet)
     if quiet:

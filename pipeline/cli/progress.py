@@ -52,7 +52,7 @@ class Tally:
         if record.status in ("failed", "refused"):
             self.problems.append(record)
         elif record.quality is not None:
-            (self.judged if record.quality.figures else self.unjudged).append(record)
+            (self.judged if record.quality.scores else self.unjudged).append(record)
         if record.status == "ignored":
             self.ignored.append(Path(record.input))
         if record.differs or record.flicker:

@@ -1,4 +1,4 @@
-"""The figures of a batch for people (a table) and for programs (CSV): each image's, and their mean."""
+"""Format the scores of a batch as a table and as CSV: of each image, and their mean."""
 
 from __future__ import annotations
 
@@ -15,63 +15,63 @@ from pipeline.cli.terminal import printable
 from pipeline.evaluation.metrics import Metric, measured
 
 _HEADER = (
-    "All at the size of the reference, smaller pictures enlarged bicubically. PSNR in dB. Y is the luma of BT.601, "
-    "as many border pixels cut as the chain enlarges (none at scale 1). SSIM: Wang et al. 2004, 11x11 Gaussian window. "
-    "LPIPS: Zhang et al. 2018, AlexNet; less is better."
+    "All at the size of the reference, smaller images upscaled bicubically. PSNR in dB. Y is the luma of BT.601, "
+    "cropped by as many border pixels as the chain's scale (none at scale 1). SSIM: Wang et al. 2004, 11x11 Gaussian "
+    "window. LPIPS: Zhang et al. 2018, AlexNet; lower is better."
 )
 
 
-def write_csv(path: Path, judged: Sequence[Record]) -> None:
-    """Write a line for each picture of each image, then the means over all images, as an image named ``mean``.
+def write_csv(path: Path, compared: Sequence[Record]) -> None:
+    """Write a row for each variant of each image, then the means over all images, as an image named ``mean``.
 
-    An earlier file is replaced only when the new one is whole.
+    An earlier file is replaced only when the new one is complete.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = working_path(path, ".partial")
     with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file)
-        columns = _columns(judged)
-        writer.writerow(["image", "picture", *columns])
-        for image, pictures in _sections(judged):
-            writer.writerows([image, name, *(figures[column] for column in columns)] for name, figures in pictures)
+        columns = _columns(compared)
+        writer.writerow(["image", "variant", *columns])
+        for image, variants in _sections(compared):
+            writer.writerows([image, name, *(scores[column] for column in columns)] for name, scores in variants)
     temporary.replace(path)
 
 
-def as_table(judged: Sequence[Record]) -> Table:
-    """Return the same lines as a table; the means, which matter most, stand last."""
+def as_table(compared: Sequence[Record]) -> Table:
+    """Return the same rows as a table; the means, which matter most, stand last."""
     table = Table(title=_HEADER, title_style="", title_justify="left")
-    for title in ("image", "picture"):
+    for title in ("image", "variant"):
         table.add_column(title, overflow="fold")
-    columns = _columns(judged)
+    columns = _columns(compared)
     for metric in columns.values():
         table.add_column(metric.title, overflow="fold", justify="right")
-    for image, pictures in _sections(judged):
-        for index, (name, figures) in enumerate(pictures):
-            numbers = (f"{figures[column]:.{metric.digits}f}" for column, metric in columns.items())
+    for image, variants in _sections(compared):
+        for index, (name, scores) in enumerate(variants):
+            numbers = (f"{scores[column]:.{metric.digits}f}" for column, metric in columns.items())
             table.add_row("" if index else printable(image), name, *numbers)
         table.add_section()
     return table
 
 
-def mean_figures(judged: Sequence[Record]) -> dict[str, Scores]:
-    """Return each picture's means over all images; empty if there is none."""
-    every = [record.quality.figures for record in judged if record.quality is not None]
-    return {name: _mean([figures[name] for figures in every]) for name in every[0]} if every else {}
+def mean_scores(compared: Sequence[Record]) -> dict[str, Scores]:
+    """Return the means over all images by variant; empty if there are no images."""
+    every = [record.quality.scores for record in compared if record.quality is not None]
+    return {name: _mean([scores[name] for scores in every]) for name in every[0]} if every else {}
 
 
-def _columns(judged: Sequence[Record]) -> dict[str, Metric]:
-    """Return what all pictures were judged by."""
-    return measured(figures for record in judged if record.quality for figures in record.quality.figures.values())
+def _columns(compared: Sequence[Record]) -> dict[str, Metric]:
+    """Return the metrics that all variants were scored by."""
+    return measured(scores for record in compared if record.quality for scores in record.quality.scores.values())
 
 
-def _sections(judged: Sequence[Record]) -> Iterator[tuple[str, list[tuple[str, Scores]]]]:
-    """Yield each image's pictures with their figures, and the means over all images at the end."""
-    for record in judged:
+def _sections(compared: Sequence[Record]) -> Iterator[tuple[str, list[tuple[str, Scores]]]]:
+    """Yield the name of each image with the scores of its variants, and the means over all images at the end."""
+    for record in compared:
         if record.quality is not None:
-            yield record.input, list(record.quality.figures.items())
-    if judged:
-        yield "mean", list(mean_figures(judged).items())
+            yield record.input, list(record.quality.scores.items())
+    if compared:
+        yield "mean", list(mean_scores(compared).items())
 
 
-def _mean(figures: Sequence[Scores]) -> Scores:
-    return {column: round(fmean(one[column] for one in figures), 6) for column in measured(figures)}
+def _mean(scores: Sequence[Scores]) -> Scores:
+    return {column: round(fmean(one[column] for one in scores), 6) for column in measured(scores)}

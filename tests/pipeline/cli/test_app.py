@@ -137,7 +137,10 @@ def test_what_cannot_be_judged_is_restored_and_told(run: Run) -> None:
     shutil.copytree("photos", "clean")
     Path("clean/b.jpg").unlink()
     code, out, err = run(*RESTORE, "--reference", "clean")
-    assert (code, err) == (1, "not judged: photos/b.jpg: no reference, expected clean/b.* of a type that can be read\n")
+    assert (code, err) == (
+        1,
+        "not compared: photos/b.jpg: no reference, expected clean/b.* of a type that can be read\n",
+    )
     assert " 2 done " in out
     assert "b.jpg" not in Path("restored/metrics.csv").read_text()
 
@@ -205,7 +208,7 @@ def test_check_tells_the_mistakes_of_all_chains(run: Run) -> None:
         ((*RESTORE, "--precision", "fp8"), "fp8"),
         ((*RESTORE, "--report", "photos"), "--report: photos is a folder, expected a file"),
         ((*RESTORE, "--report", "a.html", "--report", "b.htm"), "--report: got a.html and b.htm, expected at most one"),
-        ((*RESTORE, "--reference", "no"), "--reference: no is not a folder, expected one with the inputs' tree"),
+        ((*RESTORE, "--reference", "no"), "--reference: got no, which is not a folder, expected one with the tree"),
         (("profile", "--size", "64", "chain.yaml"), "--size: got the size '64', expected WIDTHxHEIGHT"),
         (("attention", "unet", *RESTORE), "the chain has no stage 'unet'"),
         ((*RESTORE, "--codec", "ffv1"), "--codec: is for videos, and no input is a video; leave it out"),

@@ -122,7 +122,7 @@ def test_the_page_does_not_take_films_for_broken_pictures(run: Run) -> None:
     clips.one_frame(Path("film"))
     assert run("film.mp4", *RESTORE, "--report", "page.html")[0::2] == (0, "")
     page = Path("page.html").read_text()
-    assert "No pictures: of films, only time and work are shown" in page
+    assert "No images: for videos, only time and work are shown" in page
     assert "not an image" not in page
 
 
