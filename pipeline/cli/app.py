@@ -112,7 +112,7 @@ def restore(
         if attention is not None:
             _refuse_beside_attention({"--reference": reference, "--report": report, "--save-stages": save_stages})
             sys.exit(_inspect(config, attention, device, jobs))
-        for note in video.notes_on_picture_options(jobs, {"--ext": ext, "--save-stages": save_stages}):
+        for note in video.notes_on_image_options(jobs, {"--ext": ext, "--save-stages": save_stages}):
             if not quiet:
                 OUT.print(f"note: {note}")
         ledger_path, page_path = split_paths(report or [], output)
@@ -159,9 +159,9 @@ def _profile(chains: Iterable[Path], strengths: Mapping[str, float], size: str, 
 
 def _verify(paths: Sequence[Path], chosen: VideoOptions, *, flicker: bool) -> int:
     """Compare a film with its source; return the exit code."""
-    from pipeline.cli.verification import verify_films
+    from pipeline.cli.verification import verify_videos
 
-    return verify_films(paths, chosen, OUT, flicker=flicker)
+    return verify_videos(paths, chosen, OUT, flicker=flicker)
 
 
 def _refuse_beside_attention(given: Mapping[str, object]) -> None:
@@ -205,7 +205,7 @@ def _make_film_jobs(
 
     from pipeline.batch.video_jobs import VideoJobs
 
-    return VideoJobs(chosen, flicker=flicker, judge=judge)
+    return VideoJobs(chosen, flicker=flicker, references=judge)
 
 
 def _make_judge(folder: Path | None, *, lpips: bool) -> ReferenceComparison | None:

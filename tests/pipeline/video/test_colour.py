@@ -1,4 +1,4 @@
-"""YUV -> RGB -> YUV: the very numbers return, and what libswscale makes of them is what we make of them."""
+"""YUV -> RGB -> YUV is the identity, and the colours are those of libswscale."""
 
 import itertools
 

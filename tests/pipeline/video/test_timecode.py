@@ -1,10 +1,10 @@
-"""Timecodes that are moved by frames, with and without numbers that are left out."""
+"""Timecodes shifted by frames, with and without drop frames."""
 
 from fractions import Fraction
 
 import pytest
 
-from pipeline.video.timecode import moved_timecode
+from pipeline.video.timecode import shifted_timecode
 
 NTSC = Fraction(30000, 1001)
 
@@ -26,9 +26,9 @@ NTSC = Fraction(30000, 1001)
     ],
 )
 def test_a_timecode_is_moved(text: str, frames: int, rate: Fraction, expected: str) -> None:
-    assert moved_timecode(text, frames, rate) == expected
+    assert shifted_timecode(text, frames, rate) == expected
 
 
 def test_no_two_frames_share_a_timecode() -> None:
-    counted = [moved_timecode("00:00:00;00", frames, NTSC) for frames in range(3 * 17982)]
+    counted = [shifted_timecode("00:00:00;00", frames, NTSC) for frames in range(3 * 17982)]
     assert counted == sorted(set(counted))
