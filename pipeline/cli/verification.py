@@ -29,7 +29,7 @@ def verify_videos(files: Sequence[Path], options: VideoOptions, console: Console
         ImageError: if they cannot be compared.
     """
     if len(files) != 2:
-        raise ConfigError(f"verify: got {len(files)} files, expected SOURCE and RESULT")
+        raise ConfigError(f"got {len(files)} files, expected SOURCE and RESULT")
     source, result = files
     if source.is_dir() and not result.is_dir() and options.fps is None:
         raise ConfigError(f"fps: got none, expected the frame rate of {source}, a folder of frames")

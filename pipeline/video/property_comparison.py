@@ -55,7 +55,7 @@ def summarized(comparisons: Sequence[PropertyComparison]) -> list[str]:
             missing[comparison.obstacle].append(comparison.name.removeprefix("metadata "))
     many = {obstacle: names for obstacle, names in missing.items() if len(names) > _FEW}
     lines = [str(one) for one in comparisons if one.actual != _NOTHING or one.obstacle not in many]
-    return lines + [f"{len(names)} texts are missing ({', '.join(names)}); {why}" for why, names in many.items()]
+    return lines + [f"{len(names)} values are missing ({', '.join(names)}); {why}" for why, names in many.items()]
 
 
 def compare_values(name: str, expected: Any, actual: Any) -> PropertyComparison:

@@ -52,7 +52,7 @@ def write_video(path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_killed_at_three_moments_and_run_again_gives_the_same_frames(tmp_path: Path) -> None:
+def test_a_run_killed_three_times_gives_the_same_frames(tmp_path: Path) -> None:
     (tmp_path / "chain.yaml").write_text("stages:\n  - {stage: unsharp_mask}\n  - {stage: bicubic, scale: 2}\n")
     write_video(tmp_path / "clip.mkv")
     began = time.monotonic()

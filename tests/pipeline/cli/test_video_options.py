@@ -102,7 +102,7 @@ def test_verifying_wants_two_files_that_are_videos(run: Run) -> None:
     clips.sound_only(Path("sound"))
     assert run("--verify", "sound.m4a")[0::2] == (
         2,
-        "verify: got 1 files, expected SOURCE and RESULT\n",
+        "got 1 files, expected SOURCE and RESULT\n",
     )
     code, _, err = run("--verify", "sound.m4a", "sound.m4a")
     assert (code, err) == (1, "the source sound.m4a holds no video stream that can be decoded, only audio\n")

@@ -8,12 +8,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from av.container import OutputContainer
 
@@ -274,6 +275,14 @@ def numbered_frame(number: int, size: tuple[int, int], pix_fmt: str) -> av.Video
         padded[:, : plane.width] = values * unit
         plane.update(padded)
     return frame
+
+
+def write_frames(folder: Path, numbers: Iterable[int], size: tuple[int, int] = (64, 48)) -> Path:
+    folder.mkdir()
+    for number in numbers:
+        luma = numbered_frame(number, size, "yuv420p").reformat(format="gray").to_ndarray()
+        cv2.imwrite(str(folder / f"{number:06}.png"), luma)
+    return folder
 
 
 class _VideoWriter:

@@ -21,7 +21,7 @@ def test_clips_are_small(clip: Callable[[Path], Path], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("clip", [clip for clip in clips.WITH_FRAMES if clip is not clips.truncated], ids=NAME)
-def test_frames_are_numbered_as_they_are_shown(clip: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_frames_are_numbered_in_display_order(clip: Callable[[Path], Path], tmp_path: Path) -> None:
     path = clip(tmp_path / "clip")
     numbers, times = clips.numbers_of(path), clips.times_of(path)
     assert numbers == list(range(numbers[0], numbers[0] + len(times)))
@@ -45,13 +45,13 @@ def test_variable_rate_keeps_every_time(tmp_path: Path) -> None:
     assert len(set(gaps)) == len(gaps)
 
 
-def test_b_frames_are_stored_in_another_order(tmp_path: Path) -> None:
+def test_b_frames_are_stored_in_coded_order(tmp_path: Path) -> None:
     with av.open(str(clips.b_frames(tmp_path / "clip"))) as container:
         stored = [packet.pts for packet in container.demux(video=0) if packet.size]
     assert stored != sorted(stored)
 
 
-def test_hdr10_says_so(tmp_path: Path) -> None:
+def test_hdr10_states_its_metadata(tmp_path: Path) -> None:
     path = clips.hdr10(tmp_path / "clip")
     facts = read_contents(path).video.tags
     tags = [facts[f"colour {name}"] for name in ("matrix", "primaries", "transfer", "range")]
@@ -67,7 +67,7 @@ def test_two_languages_has_all_kinds_of_streams(tmp_path: Path) -> None:
     assert [chapter.title for chapter in header.chapters] == ["One", "Two"]
 
 
-def test_rotated_lies_on_its_side(tmp_path: Path) -> None:
+def test_rotated_has_a_display_matrix(tmp_path: Path) -> None:
     assert read_contents(clips.rotated(tmp_path / "clip")).video.rotation == "-90 degrees"
 
 
@@ -95,7 +95,7 @@ def test_interlaced_is_flagged(tmp_path: Path) -> None:
         assert all(frame.interlaced_frame for frame in container.decode(video=0))
 
 
-def test_truncated_breaks_off_after_some_frames(tmp_path: Path) -> None:
+def test_truncated_ends_after_some_frames(tmp_path: Path) -> None:
     path = clips.truncated(tmp_path / "clip")
     assert 0 < len(read_contents(path).video.timestamps.ticks) < 16
     with av.open(str(path)) as container, pytest.raises(av.error.InvalidDataError):

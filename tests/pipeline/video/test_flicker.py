@@ -27,14 +27,14 @@ def upscaled(frames: list[Frame], scale: int) -> list[Frame]:
     return [cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC) for frame in frames]
 
 
-def test_a_still_video_does_not_flicker() -> None:
+def test_a_static_video_does_not_flicker() -> None:
     still = moving(0)
     result = warping_errors(still, {"result": upscaled(still, 2)})["result"]
     assert (result.squared, result.absolute, result.seen, result.pairs) == (0, 0, 1, 2)
 
 
 @pytest.mark.parametrize("sigma", [2, 4, 8])
-def test_noise_over_a_still_video_counts_with_its_variance(sigma: float) -> None:
+def test_noise_over_a_static_video_counts_with_its_variance(sigma: float) -> None:
     still = moving(0)
     result = warping_errors(still, {"result": flickering(still, sigma)})["result"]
     # The difference of two independent normal values, both rounded.
@@ -53,13 +53,13 @@ def test_motion_is_not_flicker(scale: int) -> None:
     assert 0.8 < result.seen < 1
 
 
-def test_flicker_shows_through_motion() -> None:
+def test_flicker_is_measured_under_motion() -> None:
     video = moving(3)
     errors = warping_errors(video, {"calm": flickering(video, 1), "restless": flickering(video, 6)})
     assert errors["source"].squared < errors["calm"].squared < errors["restless"].squared / 10
 
 
-def test_what_comes_from_behind_does_not_count() -> None:
+def test_occluded_pixels_do_not_count() -> None:
     ground, thing = moving(0)[0], 255 - moving(0)[0][20:60, 20:60]
     video = []
     for at in range(3):
