@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import ConfigError
 from pipeline.video.colour import YUV
-from pipeline.video.options import FORMATS, VideoOptions
+from pipeline.video.options import CONTAINERS, VideoOptions
 from pipeline.video.planes import pix_fmt_of, shape_of
 from pipeline.video.probe import Footage
 
@@ -43,7 +43,8 @@ def check_codec(options: VideoOptions) -> None:
         known = ", ".join(workable)
         raise ConfigError(f"pix_fmt: got {options.pix_fmt!r}, expected one that {options.codec} supports: {known}")
     if options.container is not None and options.codec not in _codecs_of(options.container):
-        raise ConfigError(f"container: got {options.container}, which does not support {options.codec}, expected mkv")
+        known = ", ".join(name for name in CONTAINERS if options.codec in _codecs_of(name))
+        raise ConfigError(f"container: got {options.container!r}, expected one that supports {options.codec}: {known}")
     _check_by_opening(options, options.pix_fmt or workable[0])
 
 
@@ -63,7 +64,7 @@ def _check_by_opening(options: VideoOptions, pix_fmt: str) -> None:
 
 
 def _codecs_of(container: str) -> set[str]:
-    with av.open(io.BytesIO(), "w", format=FORMATS[container]) as trial:
+    with av.open(io.BytesIO(), "w", format=CONTAINERS[container]) as trial:
         return trial.supported_codecs
 
 

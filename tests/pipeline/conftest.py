@@ -23,7 +23,7 @@ def write_video(tmp_path: Path) -> VideoWriter:
         size: tuple[int, int] = (32, 24),
         pix_fmt: str = "yuv420p",
         codec: str = "libx264",
-        sound: int = 0,
+        audio: int = 0,
         options: dict[str, str] | None = None,
         prepare: Callable[[av.VideoStream], None] = lambda stream: None,
     ) -> Path:
@@ -35,7 +35,7 @@ def write_video(tmp_path: Path) -> VideoWriter:
             stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
             stream.codec_context.time_base = stream.time_base = TIME_BASE
             prepare(stream)
-            tracks = [container.add_stream("aac", rate=48000, layout="mono") for _ in range(sound)]
+            tracks = [container.add_stream("aac", rate=48000, layout="mono") for _ in range(audio)]
             for number, pts in enumerate(times):
                 container.mux(stream.encode(paint(number, pts, size, pix_fmt)))
             container.mux(stream.encode(None))

@@ -99,13 +99,13 @@ def test_what_differs_makes_the_exit_code_1(run: Run, monkeypatch: pytest.Monkey
 
 
 def test_verifying_wants_two_files_that_are_videos(run: Run) -> None:
-    clips.sound_only(Path("sound"))
-    assert run("--verify", "sound.m4a")[0::2] == (
+    clips.audio_only(Path("audio"))
+    assert run("--verify", "audio.m4a")[0::2] == (
         2,
         "got 1 files, expected SOURCE and RESULT\n",
     )
-    code, _, err = run("--verify", "sound.m4a", "sound.m4a")
-    assert (code, err) == (1, "the source sound.m4a holds no video stream that can be decoded, only audio\n")
+    code, _, err = run("--verify", "audio.m4a", "audio.m4a")
+    assert (code, err) == (1, "the source audio.m4a holds no video stream that can be decoded, only audio\n")
 
 
 def test_options_for_images_have_no_effect_on_videos(run: Run) -> None:

@@ -100,23 +100,23 @@ def two_languages(path: Path) -> Path:
 def rotated(path: Path) -> Path:
     """A phone video in portrait: stored in landscape, with a display matrix."""
     upright = (0, 65536, 0, -65536, 0, 0, 48 * 65536, 0, 1 << 30)
-    return _write(path.with_suffix(".mp4"), ClipSpec(display_matrix=upright), sound="aac")
+    return _write(path.with_suffix(".mp4"), ClipSpec(display_matrix=upright), audio="aac")
 
 
 def late_video(path: Path) -> Path:
     """The video starts 0.48 s after its audio."""
-    return _write(path.with_suffix(".mp4"), ClipSpec(times=range(12, 20)), sound="aac")
+    return _write(path.with_suffix(".mp4"), ClipSpec(times=range(12, 20)), audio="aac")
 
 
 def late_start(path: Path) -> Path:
     """Video and audio start long after 0, as in a part of a recording."""
     spec = ClipSpec(times=tuple(range(900000, 900000 + 8 * 3600, 3600)), time_base=Fraction(1, 90000))
-    return _write(path.with_suffix(".ts"), spec, sound="mp2", sound_start=Fraction(10) - Fraction(1, 10))
+    return _write(path.with_suffix(".ts"), spec, audio="mp2", audio_start=Fraction(10) - Fraction(1, 10))
 
 
 def edit_list(path: Path) -> Path:
     """The first three frames lie before 0, so an edit list leaves them out."""
-    return _write(path.with_suffix(".mp4"), ClipSpec(times=range(-3, 8)), sound="aac")
+    return _write(path.with_suffix(".mp4"), ClipSpec(times=range(-3, 8)), audio="aac")
 
 
 def odd_size(path: Path) -> Path:
@@ -141,7 +141,7 @@ def one_frame(path: Path) -> Path:
 
 def no_frames(path: Path) -> Path:
     """A video stream without frames, next to audio."""
-    return _write(path.with_suffix(".mkv"), ClipSpec(times=()), sound="aac")
+    return _write(path.with_suffix(".mkv"), ClipSpec(times=()), audio="aac")
 
 
 def truncated(path: Path) -> Path:
@@ -152,7 +152,7 @@ def truncated(path: Path) -> Path:
     return whole
 
 
-def sound_only(path: Path) -> Path:
+def audio_only(path: Path) -> Path:
     """Audio without a video stream."""
     path = path.with_suffix(".m4a")
     with av.open(str(path), "w") as container:
@@ -167,25 +167,25 @@ def full_range(path: Path) -> Path:
 
 def vp9(path: Path) -> Path:
     """VP9 and Opus in WebM."""
-    return _write(path.with_suffix(".webm"), ClipSpec("libvpx-vp9"), sound="libopus")
+    return _write(path.with_suffix(".webm"), ClipSpec("libvpx-vp9"), audio="libopus")
 
 
 def timecode(path: Path) -> Path:
     """A camera recording with a timecode track."""
-    return _write(path.with_suffix(".mov"), ClipSpec(metadata={"timecode": "01:02:03:04"}), sound="aac")
+    return _write(path.with_suffix(".mov"), ClipSpec(metadata={"timecode": "01:02:03:04"}), audio="aac")
 
 
 def cover(path: Path) -> Path:
     """A video with a cover image, as MP4 stores it."""
     path = path.with_suffix(".mp4")
     with av.open(str(path), "w") as container:
-        video, sound = _VideoWriter(container, ClipSpec()), _AudioWriter(container, "aac")
+        video, audio = _VideoWriter(container, ClipSpec()), _AudioWriter(container, "aac")
         poster = container.add_stream("mjpeg", rate=25)
         poster.width, poster.height, poster.pix_fmt = 16, 16, "yuvj420p"
         poster.disposition = av.stream.Disposition.attached_pic
         container.mux(poster.encode(numbered_frame(1, (16, 16), "yuvj420p")))
         video.write()
-        sound.write(0.32)
+        audio.write(0.32)
     return path
 
 
@@ -224,7 +224,7 @@ WITH_FRAMES: tuple[Callable[[Path], Path], ...] = (
     full_range,
     vp9,
 )
-WITHOUT_FRAMES: tuple[Callable[[Path], Path], ...] = (no_frames, sound_only)
+WITHOUT_FRAMES: tuple[Callable[[Path], Path], ...] = (no_frames, audio_only)
 
 
 def numbers_of(path: Path) -> list[int]:
@@ -337,17 +337,17 @@ def _write(
     path: Path,
     spec: ClipSpec,
     *,
-    sound: str | None = None,
-    sound_start: Fraction = Fraction(0),
+    audio: str | None = None,
+    audio_start: Fraction = Fraction(0),
     options: dict[str, str] | None = None,
 ) -> Path:
     with av.open(str(path), "w", options=options or {}) as container:
         video = _VideoWriter(container, spec)
-        track = None if sound is None else _AudioWriter(container, sound)
+        track = None if audio is None else _AudioWriter(container, audio)
         container.start_encoding()
         video.write()
         if track is not None:
-            track.write(0.4, sound_start)
+            track.write(0.4, audio_start)
     return path
 
 

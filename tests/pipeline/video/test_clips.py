@@ -71,7 +71,7 @@ def test_rotated_has_a_display_matrix(tmp_path: Path) -> None:
     assert read_contents(clips.rotated(tmp_path / "clip")).video.rotation == "-90 degrees"
 
 
-def test_offsets_of_video_and_sound(tmp_path: Path) -> None:
+def test_offsets_of_video_and_audio(tmp_path: Path) -> None:
     late, start = read_contents(clips.late_video(tmp_path / "a")), read_contents(clips.late_start(tmp_path / "b"))
     assert late.video.timestamps.start - late.header.tracks[1].timestamps.start >= Fraction(48, 100)
     assert start.video.timestamps.start == 10

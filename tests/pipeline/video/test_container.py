@@ -19,8 +19,8 @@ def test_a_name_is_not_taken_for_a_protocol(write_video, tmp_path, monkeypatch):
 
 
 def test_other_streams_alone_are_refused(write_video, tmp_path):
-    path = tmp_path / "sound.m4a"
-    with av.open(str(write_video(sound=1))) as clip, av.open(str(path), "w") as container:
+    path = tmp_path / "audio.m4a"
+    with av.open(str(write_video(audio=1))) as clip, av.open(str(path), "w") as container:
         track = container.add_stream_from_template(clip.streams.audio[0])
         for packet in clip.demux(audio=0):
             if packet.size:

@@ -19,7 +19,7 @@ def test_other_streams_and_metadata_are_copied(write_video, tmp_path):
         stream.codec_context.colorspace, stream.codec_context.color_range = 9, 1
         stream.codec_context.color_primaries, stream.codec_context.color_trc = 9, 16
 
-    source, target = write_video("in.mp4", sound=2, prepare=describe), tmp_path / "out.mp4"
+    source, target = write_video("in.mp4", audio=2, prepare=describe), tmp_path / "out.mp4"
     restore(source, target, TWICE)
     with av.open(str(source)) as first, av.open(str(target)) as second:
         assert [stream.type for stream in second.streams] == ["video", "audio", "audio"]

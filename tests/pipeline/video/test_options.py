@@ -17,7 +17,7 @@ from pipeline.video.options import VideoOptions
         ({"codec": "ffv1", "crf": 10, "preset": "slow"}, "crf: ffv1 has no such option; omit it\npreset: ffv1 has"),
         ({"pix_fmt": "rgb24"}, "pix_fmt: got 'rgb24', expected one that libx264 supports: yuv420p, "),
         ({"container": "avi"}, "container: got 'avi', expected one of mp4, mkv, mov"),
-        ({"codec": "prores_ks", "container": "mp4"}, "container: got mp4, which does not support prores_ks"),
+        ({"codec": "prores_ks", "container": "mp4"}, "container: got 'mp4', expected one that supports prores_ks: mkv"),
         ({"start": -1.0}, "start: got -1"),
         ({"duration": 0.0}, "duration: got 0"),
         ({"duration": float("nan")}, "duration: got nan"),

@@ -12,7 +12,7 @@ from tests.pipeline.video.restoring import restore, times
 
 
 def test_a_preview_has_the_frames_and_the_audio_of_its_time_range(write_video, tmp_path):
-    source, target = write_video(sound=1), tmp_path / "out.mp4"
+    source, target = write_video(audio=1), tmp_path / "out.mp4"
     restore(source, target, start=0.1, duration=0.2)
     assert times(target) == [time - Fraction(1, 10) for time in times(source) if 0.1 <= time < 0.3]
     with av.open(str(target)) as container:
