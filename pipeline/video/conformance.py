@@ -12,9 +12,6 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-from rich.table import Table
-
-from pipeline.cli.terminal import printable
 from pipeline.errors import BrokenVideo, ImageError
 from pipeline.video.contents import MAIN_VIDEO, Chapter, Contents, Timestamps, Track, VideoProperties
 from pipeline.video.inventory import read_contents, read_frames
@@ -65,15 +62,6 @@ def compare_videos(
         lost = _names(_other_comparisons(before, after)) - _names(_other_comparisons(possible, after))
         obstacles |= dict.fromkeys(lost, "not supported by this container; mkv may store it")
     return [one if one.agrees else replace(one, obstacle=obstacles.get(one.name, "")) for one in comparisons]
-
-
-def as_table(comparisons: Sequence[PropertyComparison]) -> Table:
-    """Return all comparisons as a table for the terminal, with a verdict in the last column."""
-    table = Table("", "source", "result", "")
-    for comparison in comparisons:
-        verdict = "same" if comparison.agrees else "DIFFERS" if comparison.is_fault else "not supported"
-        table.add_row(*map(printable, (comparison.name, comparison.expected, comparison.actual)), verdict)
-    return table
 
 
 def _read(role: str, path: Path, options: VideoOptions) -> Contents:

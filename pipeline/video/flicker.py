@@ -28,9 +28,7 @@ from statistics import fmean
 import av
 import cv2
 import numpy as np
-from rich.table import Table
 
-from pipeline.cli.terminal import printable
 from pipeline.errors import RefusedVideo
 from pipeline.pixels import Pixels, white
 from pipeline.video.container import open_video, video_stream_of
@@ -110,18 +108,6 @@ def flicker_of_files(
     if reference is not None:
         videos["reference"] = _frames(reference, options)
     return warping_errors(_frames(source, options), videos)
-
-
-def as_table(videos: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
-    """Return the errors of videos by name, each a ``Flicker`` as a dictionary, as a table for the terminal."""
-    title = "Warping error between neighbouring frames along the motion in the source; lower is steadier."
-    table = Table("video", "", "squared", "gray levels", "measured", title=title, title_style="", title_justify="left")
-    for video, errors in videos.items():
-        for name, error in errors.items():
-            numbers = f"{error['squared']:.6f}", f"{error['absolute']:.2f}", f"{error['seen']:.0%}"
-            table.add_row(printable(video), name, *numbers)
-        table.add_section()
-    return table
 
 
 def _frames(path: Path, options: VideoOptions) -> Iterator[Frame]:
