@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pipeline.engine.engine import Restoration
-    from pipeline.video.device import Account
+    from pipeline.video.device import EngineTotals
 
 Status = Literal["pending", "done", "skipped", "failed", "refused", "ignored"]
 Scores = dict[str, float]
@@ -81,7 +81,7 @@ class Record:
     differs: tuple[str, ...] = ()
     flicker: dict[str, dict[str, float]] = field(default_factory=dict)
 
-    def computed(self, run: Restoration[Any] | Account) -> Record:
+    def computed(self, run: Restoration[Any] | EngineTotals) -> Record:
         """Return the record completed by the engine's account of its work."""
         told = ("tile", "device", "precision", "backends", "fp32_retries", "memory_retries")
         seconds = {name: round(seconds, 3) for name, seconds in run.seconds.items()}

@@ -54,11 +54,11 @@ def verify(
 
     Frames, timestamps, sound, other streams, metadata and colour tags. Exits with 1 if they differ.
     """
-    from pipeline.cli.verification import verify_films
+    from pipeline.cli.verification import verify_videos
     from pipeline.video.options import VideoOptions
 
     shown = VideoOptions(start=start or 0.0, duration=duration, fps=fps)
-    raise typer.Exit(verify_films([source, result], shown, OUT, flicker=flicker))
+    raise typer.Exit(verify_videos(source, result, shown, OUT, flicker=flicker))
 
 
 def attention(

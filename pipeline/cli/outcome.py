@@ -67,9 +67,9 @@ def _tell_film(record: Record, *, quiet: bool) -> None:
     for text in record.differs:
         say_error(f"differs from its source: {record.input}: {text}")
     if record.flicker and not quiet:
-        from pipeline.video.flicker import as_table
+        from pipeline.cli.verification import flicker_table
 
-        OUT.print(as_table({record.input: record.flicker}), soft_wrap=False)
+        OUT.print(flicker_table({record.input: record.flicker}), soft_wrap=False)
 
 
 def _tell_figures(path: Path, judged: list[Record], *, quiet: bool) -> None:

@@ -18,7 +18,7 @@ from pipeline.errors import suffixes_of
 
 if TYPE_CHECKING:
     from pipeline.batch.plan import Job
-    from pipeline.video.restore import Progress as VideoProgress
+    from pipeline.video.restore import VideoProgress
 
 _ORDER = ("done", "skipped", "failed", "refused", "ignored")
 

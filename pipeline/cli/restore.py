@@ -83,7 +83,7 @@ def restore(
     found = plan(inputs, output, ext=ext, suffix=suffix, video=chosen)
     jobs = [entry for entry in found if isinstance(entry, Job)]
     video.refuse_without_videos(jobs, context.params)
-    for note in video.notes_on_picture_options(jobs, {"--ext": ext, "--save-stages": save_stages}):
+    for note in video.notes_on_image_options(jobs, {"--ext": ext, "--save-stages": save_stages}):
         if not quiet:
             OUT.print(f"note: {note}")
     log_path, report_path = split_paths(report or [], output)
@@ -130,7 +130,7 @@ def _make_kinds(
     if any(job.kind != "image" for job in jobs):
         from pipeline.batch.video_jobs import VideoJobs
 
-        kinds["video"] = kinds["frames"] = VideoJobs(chosen, flicker=flicker, judge=comparison)
+        kinds["video"] = kinds["frames"] = VideoJobs(chosen, flicker=flicker, references=comparison)
     return kinds
 
 
