@@ -132,3 +132,8 @@ def test_lines_are_short_but_for_tables(page: Path) -> None:
     lines = page.read_text(encoding="utf-8").splitlines()
     long = [n for n, line in enumerate(lines, 1) if len(line) > LONGEST_LINE and not line.startswith("|")]
     assert not long, f"{page.name}, lines {long}: longer than {LONGEST_LINE} characters"
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    listed = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
