@@ -13,7 +13,7 @@ convolutions): the layers that join were not counted. Here they are, and the def
 4.32 M with them.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -109,6 +109,7 @@ def _resize(features: Tensor, height: int) -> Tensor:
 class ConcatUNetConfig(LearnedStageConfig):
     """Options of ``stage: concat_unet``."""
 
+    summary: ClassVar[str] = "deblur: U-Net with full-scale skips"
     stage: Literal["concat_unet"] = "concat_unet"
     width: int = Field(22, ge=1, description="channels of the finest level, doubled by every level below")
     squeeze_excitation: bool = Field(False, description="weigh what is joined by its means over the whole image")

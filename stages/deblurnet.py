@@ -10,7 +10,7 @@ starts from the identity and every result lies between black and white.
 """
 
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -47,6 +47,7 @@ class DeblurNet(Stage):
 class DeblurNetConfig(LearnedStageConfig):
     """Options of ``stage: deblurnet``."""
 
+    summary: ClassVar[str] = "deblur: seven plain convolutions"
     stage: Literal["deblurnet"] = "deblurnet"
     width: int = Field(64, ge=1, description="channels of the first and last hidden layers; a quarter of the widest")
 

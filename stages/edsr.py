@@ -8,7 +8,7 @@ The upsampler is the paper's (convolution and pixel shuffle per factor of 2 or 3
 size), or ``direct``: one convolution and one shuffle straight to RGB, which nearly halves a small network's work.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -82,6 +82,7 @@ def _tail_halo(steps: list[int], *, direct: bool) -> int:
 class EDSRConfig(LearnedStageConfig):
     """Options of ``stage: edsr``."""
 
+    summary: ClassVar[str] = "upscale: residual blocks"
     stage: Literal["edsr"] = "edsr"
     scale: Literal[2, 3, 4] = Field(2, description="enlargement")
     width: int = Field(64, ge=1, description="channels")

@@ -10,7 +10,7 @@ weights file then holds them with all the rest, so that running a chain never do
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -100,6 +100,7 @@ def _fold_batch_norm(module: nn.Module) -> None:
 class EncoderUNetConfig(LearnedStageConfig):
     """Options of ``stage: encoder_unet``."""
 
+    summary: ClassVar[str] = "deblur: U-Net, ImageNet encoder"
     stage: Literal["encoder_unet"] = "encoder_unet"
     encoder: Literal["vgg19_bn", "efficientnet-b4"] = Field("efficientnet-b4", description="the ImageNet network")
     width: int = Field(16, ge=1, description="channels of the decoder's finest level, doubled by every level below")

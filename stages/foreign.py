@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import AfterValidator, Field
@@ -129,6 +129,7 @@ def _is_loadable(path: Path) -> Path:
 class SpandrelConfig(StageConfig):
     """Options of ``stage: spandrel``."""
 
+    summary: ClassVar[str] = "any: file of another project"
     stage: Literal["spandrel"] = "spandrel"
     weights: Annotated[FileBeside, AfterValidator(_is_loadable)] = Field(
         description="a published .pth, .pt, .ckpt or .safetensors, relative to the YAML"

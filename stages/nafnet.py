@@ -196,6 +196,7 @@ def _last_seen_by_blocks(pixel: int, count: int, window: int) -> int:
 class NAFNetConfig(LearnedStageConfig):
     """Options of ``stage: nafnet``; the defaults are the paper's network of 32 channels for GoPro."""
 
+    summary: ClassVar[str] = "deblur, denoise: gated blocks"
     run_options: ClassVar[frozenset[str]] = frozenset({"local_size"})
 
     stage: Literal["nafnet"] = "nafnet"

@@ -7,7 +7,7 @@ works in 8 bits, on L and on ab of CIE Lab: the result has at most 256 levels, w
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -51,6 +51,7 @@ class NonLocalMeans(Stage):
 class NonLocalMeansConfig(StageConfig):
     """Options of ``stage: nlm``."""
 
+    summary: ClassVar[str] = "denoise: mean of similar patches"
     stage: Literal["nlm"] = "nlm"
     h: float = Field(7.0, gt=0, description="strength for lightness in grey levels; best at 0.7 of the noise's sigma")
     h_color: float = Field(7.0, gt=0, description="strength for colour in grey levels")

@@ -11,7 +11,7 @@ behind a denoiser and stop early.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -100,6 +100,7 @@ def _is_kernel(path: Path) -> Path:
 class RichardsonLucyConfig(StageConfig):
     """Options of ``stage: richardson_lucy``."""
 
+    summary: ClassVar[str] = "deblur: deconvolution by a kernel"
     stage: Literal["richardson_lucy"] = "richardson_lucy"
     sigma: float = Field(1.5, gt=0, description="of a Gaussian blur kernel, in pixels")
     kernel: Annotated[FileBeside, AfterValidator(_is_kernel)] | None = Field(

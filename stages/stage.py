@@ -58,7 +58,13 @@ class Section(BaseModel):
 
 
 class StageConfig(Section, ABC):
-    """What a chain's YAML says of one stage; the only place where defaults live."""
+    """What a chain's YAML says of one stage; the only place where defaults live.
+
+    Attributes:
+        summary: What the stage is for and how it does it, for a list: ``denoise: predicts the noise``.
+    """
+
+    summary: ClassVar[str]
 
     stage: str
     strength: float = Field(1.0, ge=0, le=1, description="blend of output (1) and input (0, bicubically upscaled)")

@@ -21,7 +21,7 @@ at zero, so that training starts from the identity.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -249,6 +249,7 @@ class UformerConfig(LearnedStageConfig):
     Uformer-S has depths of 2 throughout, and Uformer-T has a width of 16 besides.
     """
 
+    summary: ClassVar[str] = "deblur, denoise: window attention"
     stage: Literal["uformer"] = "uformer"
     width: int = Field(32, ge=1, description="channels of the finest level, doubled by every level below")
     depths: list[int] = Field([1, 2, 8, 8, 2, 8, 8, 2, 1], description="blocks of every level, down and up again")

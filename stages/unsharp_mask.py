@@ -6,7 +6,7 @@ result = image + amount * shrink(image - blur(image, sigma), threshold)
 between pixels that are sharpened and pixels that are not.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +49,7 @@ class UnsharpMask(Stage):
 class UnsharpMaskConfig(StageConfig):
     """Options of ``stage: unsharp_mask``."""
 
+    summary: ClassVar[str] = "sharpen: adds fine detail back"
     stage: Literal["unsharp_mask"] = "unsharp_mask"
     sigma: float = Field(1.0, gt=0, description="standard deviation of the blur in pixels")
     amount: float = Field(0.4, ge=0, description="share of the detail that is added")

@@ -7,7 +7,7 @@ through its own central lobe three times as wide (Duchon 1979): crisper, with fa
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -48,6 +48,7 @@ class Upscale(Stage):
 class BicubicConfig(StageConfig):
     """Options of ``stage: bicubic``."""
 
+    summary: ClassVar[str] = "upscale: cubic convolution"
     stage: Literal["bicubic"] = "bicubic"
     scale: Literal[2, 3, 4] = Field(2, description="enlargement")
 
@@ -59,6 +60,7 @@ class BicubicConfig(StageConfig):
 class LanczosConfig(StageConfig):
     """Options of ``stage: lanczos``."""
 
+    summary: ClassVar[str] = "upscale: windowed sinc"
     stage: Literal["lanczos"] = "lanczos"
     scale: Literal[2, 3, 4] = Field(2, description="enlargement")
 

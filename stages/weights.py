@@ -30,7 +30,8 @@ class Card(BaseModel):
     trained_for: str = Field("", description="the degradation it undoes")
     data: str = Field("", description="what it was trained on")
     steps: int = Field(0, ge=0, description="optimizer steps")
-    metrics: dict[str, float] = Field(default_factory=dict, description="figures, each named with its protocol")
+    metrics: dict[str, float] = Field(default_factory=dict, description="scores, each named with its protocol")
+    training: dict[str, Any] | None = Field(None, description="the whole training configuration, as JSON values")
     origin: str = Field("restorechain", description="who trained it, under which licence")
     code_version: str = Field("", description="version of the code that wrote the file")
 
@@ -72,7 +73,7 @@ def read_card(path: Path) -> Card:
     if text is None:
         raise WeightsError(
             f"{path} has no card, so nobody knows which network it is for; a published state_dict becomes a "
-            "weights file by `python -m stages import`"
+            "weights file by `restorechain stages import`"
         )
     try:
         return Card.model_validate_json(text)

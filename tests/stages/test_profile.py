@@ -4,7 +4,6 @@ import cv2
 import pytest
 from rich.console import Console
 
-from stages.__main__ import main
 from stages.cost_report import cost_table, draw_bars, parse_size, short
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
@@ -80,25 +79,3 @@ def test_table_and_bars_show_shares(tmp_path: Path, capsys: pytest.CaptureFixtur
     )
     parameters = (blue[:, 270:500] > 100).sum(axis=1)
     assert parameters.max() == pytest.approx(3 * parameters[parameters > 0].min(), rel=0.05)
-
-
-@pytest.mark.parametrize("tag", ["dncnn", "unet", "unsharp_mask"])
-def test_command_profiles_a_stage(tag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["profile", tag, "--size", "64x48", "-o", str(tmp_path / "bars.png")]) == 0
-    assert "MACs" in capsys.readouterr().out
-    assert (tmp_path / "bars.png").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["nothing"], "nor is it a stage: bicubic"),
-        (["dncnn", "depht=3"], "depht"),
-        (["dncnn", "--size", "big"], "--size: got the size 'big'"),
-    ],
-)
-def test_command_says_what_it_does_not_have(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["profile", *arguments]) == 2
-    assert message in capsys.readouterr().err
