@@ -58,4 +58,4 @@ class CLAHEConfig(StageConfig):
 
     def build(self) -> CLAHE:
         """Build the module."""
-        return CLAHE(**self.architecture())
+        return CLAHE(**self.arguments())

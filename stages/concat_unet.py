@@ -115,6 +115,6 @@ class ConcatUNetConfig(LearnedStageConfig):
     squeeze_excitation: bool = Field(False, description="weigh what is joined by its means over the whole image")
     reduced_channels: bool = Field(False, description="bring what is joined down to the level's own width")
 
-    def build(self) -> ConcatUNet:
-        """Build the module."""
-        return ConcatUNet(**self.architecture())
+    def build_network(self) -> ConcatUNet:
+        """Build the network."""
+        return ConcatUNet(**self.arguments())

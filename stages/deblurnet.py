@@ -49,8 +49,9 @@ class DeblurNetConfig(LearnedStageConfig):
 
     summary: ClassVar[str] = "deblur: seven plain convolutions"
     stage: Literal["deblurnet"] = "deblurnet"
+    normalize: Literal["none"] = Field("none", description="none only: its sigmoid gives results in (0, 1)")
     width: int = Field(64, ge=1, description="channels of the first and last hidden layers; a quarter of the widest")
 
-    def build(self) -> DeblurNet:
-        """Build the module."""
-        return DeblurNet(**self.architecture())
+    def build_network(self) -> DeblurNet:
+        """Build the network."""
+        return DeblurNet(**self.arguments())

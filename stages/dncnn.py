@@ -102,6 +102,6 @@ class DnCNNConfig(LearnedStageConfig):
             )
         return self
 
-    def build(self) -> DnCNN:
-        """Build the module."""
-        return DnCNN(**self.architecture())
+    def build_network(self) -> DnCNN:
+        """Build the network."""
+        return DnCNN(**self.arguments())

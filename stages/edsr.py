@@ -91,6 +91,6 @@ class EDSRConfig(LearnedStageConfig):
     upsampler: Literal["shuffle", "direct"] = Field("shuffle", description="the paper's, or straight to RGB")
     bicubic_skip: bool = Field(False, description="add the bicubic upscale")
 
-    def build(self) -> EDSR:
-        """Build the module."""
-        return EDSR(**self.architecture())
+    def build_network(self) -> EDSR:
+        """Build the network."""
+        return EDSR(**self.arguments())

@@ -222,6 +222,6 @@ class NAFNetConfig(LearnedStageConfig):
             )
         return self
 
-    def build(self) -> NAFNet:
-        """Build the module."""
-        return NAFNet(**self.architecture())
+    def build_network(self) -> NAFNet:
+        """Build the network."""
+        return NAFNet(**self.arguments())

@@ -67,4 +67,4 @@ class NonLocalMeansConfig(StageConfig):
 
     def build(self) -> NonLocalMeans:
         """Build the module."""
-        return NonLocalMeans(**self.architecture())
+        return NonLocalMeans(**self.arguments())

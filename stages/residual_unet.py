@@ -88,6 +88,6 @@ class ResidualUNetConfig(LearnedStageConfig):
     blocks: int = Field(1, ge=1, description="residual blocks a level, each way")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of channels left out while training")
 
-    def build(self) -> ResidualUNet:
-        """Build the module."""
-        return ResidualUNet(**self.architecture())
+    def build_network(self) -> ResidualUNet:
+        """Build the network."""
+        return ResidualUNet(**self.arguments())

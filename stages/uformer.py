@@ -267,6 +267,6 @@ class UformerConfig(LearnedStageConfig):
             )
         return depths
 
-    def build(self) -> Uformer:
-        """Build the module."""
-        return Uformer(**self.architecture())
+    def build_network(self) -> Uformer:
+        """Build the network."""
+        return Uformer(**self.arguments())

@@ -95,6 +95,6 @@ class UNetConfig(LearnedStageConfig):
     unshuffle: Literal[1, 2, 4] = Field(1, description="work at 1/n of the size, on n x n planes")
     residual: bool = Field(False, description="blocks add their input")
 
-    def build(self) -> UNet:
-        """Build the module."""
-        return UNet(**self.architecture())
+    def build_network(self) -> UNet:
+        """Build the network."""
+        return UNet(**self.arguments())

@@ -57,4 +57,4 @@ class UnsharpMaskConfig(StageConfig):
 
     def build(self) -> UnsharpMask:
         """Build the module."""
-        return UnsharpMask(**self.architecture())
+        return UnsharpMask(**self.arguments())

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from stages.errors import WeightsError
-from stages.stage import Stage
+from stages.stage import Normalized, Stage
 
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
 _CARD_KEY = "restorechain.card"
@@ -83,7 +83,7 @@ def read_card(path: Path) -> Card:
 
 def save_weights(path: Path, stage: Stage, card: Card) -> None:
     """Write a stage's weights and card; the file appears whole or not at all."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in stage.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _network_of(stage).state_dict().items()}
     content = save(tensors, metadata={_CARD_KEY: card.model_dump_json()})
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
@@ -114,8 +114,9 @@ def load_state(stage: nn.Module, tensors: Mapping[str, Tensor], source: str) -> 
     Raises:
         WeightsError: if names or shapes differ; the text shows both sides.
     """
+    network = _network_of(stage)
     have = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    want = {name: tuple(tensor.shape) for name, tensor in stage.state_dict().items()}
+    want = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     differences = [
         f"{name}: file {have.get(name, 'nothing')}, network {want.get(name, 'nothing')}"
         for name in sorted(have.keys() | want.keys())
@@ -125,9 +126,13 @@ def load_state(stage: nn.Module, tensors: Mapping[str, Tensor], source: str) -> 
         shown = "\n  ".join(differences[:8])
         rest = f"\n  ... and {len(differences) - 8} more" if len(differences) > 8 else ""
         raise WeightsError(
-            f"{source} does not fit this {type(stage).__name__} (tensor: file, network):\n  {shown}{rest}"
+            f"{source} does not fit this {type(network).__name__} (tensor: file, network):\n  {shown}{rest}"
         )
-    stage.load_state_dict(dict(tensors))
+    network.load_state_dict(dict(tensors))
+
+
+def _network_of(stage: nn.Module) -> nn.Module:
+    return stage.network if isinstance(stage, Normalized) else stage
 
 
 def read_published(path: Path) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ from stages.nlm import NonLocalMeansConfig
 from stages.registry import STAGES, config_from, load_stage
 from stages.residual_unet import ResidualUNetConfig
 from stages.richardson_lucy import RichardsonLucyConfig
-from stages.stage import Stage, StageConfig
+from stages.stage import LearnedStageConfig, Stage, StageConfig
 from stages.uformer import UformerConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
@@ -59,6 +59,19 @@ SMALL_CONFIGS: dict[str, StageConfig] = {
     "deblurnet": DeblurNetConfig(width=2),
     "unsharp_mask": UnsharpMaskConfig(sigma=1.2, amount=0.7),
     "unsharp_mask-threshold": UnsharpMaskConfig(sigma=1.2, amount=0.7, threshold=3.0),
+}
+
+SMALL_CONFIGS |= {
+    f"{name}-imagenet": SMALL_CONFIGS[name].model_copy(update={"normalize": "imagenet"})
+    for name in (
+        "dncnn",
+        "edsr-direct",
+        "nafnet-local",
+        "uformer",
+        "unet-half-residual",
+        "residual_unet",
+        "concat_unet",
+    )
 }
 
 
@@ -234,6 +247,16 @@ def test_weights_file_gives_the_stage_back(stage: Stage, config: StageConfig, tm
     image = torch.rand(1, 3, side_of(stage), side_of(stage))
     loaded = load_stage(tmp_path / "w.safetensors")
     torch.testing.assert_close(loaded(image), stage(image), atol=1e-5, rtol=1e-4)
+
+
+def test_every_learned_stage_takes_normalize_or_says_why_not() -> None:
+    """DeblurNet's sigmoid and the ImageNet encoder's own normalization leave no room for another."""
+    learned = {tag for tag, config in STAGES.items() if issubclass(config, LearnedStageConfig)}
+    tested = {config.stage for config in SMALL_CONFIGS.values() if getattr(config, "normalize", "none") != "none"}
+    assert learned - tested == {"deblurnet", "encoder_unet"}
+    for tag in learned - tested:
+        with pytest.raises(ValueError, match="normalize"):
+            STAGES[tag](normalize="imagenet")
 
 
 def test_config_is_frozen_and_knows_no_other_keys(config: StageConfig) -> None:
