@@ -6,4 +6,4 @@ class RestorationError(Exception):
 
 
 class WeightsError(RestorationError):
-    """A weights file is missing, damaged, or does not fit its stage."""
+    """A file that a stage is built from (weights, a blur kernel) is missing, damaged, or does not fit the stage."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from stages.errors import WeightsError
@@ -136,7 +136,7 @@ def _network_of(stage: nn.Module) -> nn.Module:
 
 
 def read_published(path: Path) -> dict[str, Tensor]:
-    """Read a published ``.pth`` state_dict without running any code in it.
+    """Read a published state_dict without running any code in it.
 
     Training frameworks wrap the tensors in a dict under ``params``, ``params_ema`` or ``state_dict``; those trained on
     several devices put ``module.`` before every name.
@@ -144,15 +144,31 @@ def read_published(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: if the file holds anything but tensors.
     """
+    content = read_tensors(path)
+    for wrapper in ("params_ema", "params", "state_dict"):
+        if isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not all(isinstance(value, Tensor) for value in content.values()):
+        raise WeightsError(f"{path} holds more than tensors, expected a state_dict of tensors")
+    return {name.removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """Read a ``.safetensors`` file or a pickle of tensors in plain containers, as it is, on the CPU.
+
+    Raises:
+        WeightsError: if the file holds anything else, such as a whole pickled module, which is never loaded.
+    """
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}") from error
     except Exception as error:  # the unpickler raises many types; its texts advise to run the code in the file
-        raise WeightsError(f"{path} is not a file of plain tensors, such as torch.save(state_dict) writes") from error
-    for wrapper in ("params_ema", "params", "state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise WeightsError(
+            f"{path} is not a file of plain tensors, such as torch.save(state_dict) writes; nothing else is loaded"
+        ) from error
+    if not isinstance(content, dict):
         raise WeightsError(f"{path} holds {type(content).__name__}, expected a state_dict of tensors")
-    return {name.removeprefix("module."): tensor for name, tensor in content.items()}
+    return content

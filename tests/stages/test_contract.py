@@ -44,8 +44,7 @@ SMALL_CONFIGS: dict[str, StageConfig] = {
     "uformer-plain": UformerConfig(width=4, depths=[2, 2, 1], window=2, modulator=False, middle_shift=False),
     "unet": UNetConfig(width=4, levels=3),
     "unet-half-residual": UNetConfig(width=4, levels=2, unshuffle=2, residual=True),
-    # Not validated, because that imports spandrel, and slowly, wherever tests are collected.
-    "spandrel": SpandrelConfig.model_construct(weights=Path(__file__).parent / "data" / "compact_x2.safetensors"),
+    "spandrel": SpandrelConfig(weights=Path(__file__).parent / "data" / "compact_x2.safetensors"),
     "bicubic": BicubicConfig(scale=3),
     "lanczos": LanczosConfig(scale=2),
     "nlm": NonLocalMeansConfig(patch=3, search=7),
@@ -76,7 +75,9 @@ SMALL_CONFIGS |= {
 
 
 def has_halo(config: StageConfig) -> bool:
-    if isinstance(config, SpandrelConfig):  # a compact network; building it here would import spandrel for any test
+    if isinstance(
+        config, SpandrelConfig
+    ):  # a compact network; building it imports spandrel, slowly, wherever tests are collected
         return True
     with torch.device("meta"):
         return config.build().halo is not None
