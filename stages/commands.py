@@ -68,7 +68,7 @@ def import_published(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.safetensors", help="file to write")],
     options: _Options = None,
     trained_for: Annotated[str, typer.Option(help="the degradation it removes, one line for the card")] = "",
-    origin: Annotated[str, typer.Option(help="who published it, under which licence")] = "",
+    origin: Annotated[str, typer.Option(help="who published it, under which license")] = "",
 ) -> None:
     """Convert a published state_dict into a weights file; no code inside it is run."""
     from stages.options import config_with

@@ -53,8 +53,8 @@ class ConcatUNet(Stage):
 
     Args:
         width: Channels of the finest level; every level below doubles them.
-        squeeze_excitation: Weigh what is joined by its means over the whole image.
-        reduced_channels: A 1x1 convolution brings what is joined down to the decoder level's own width.
+        squeeze_excitation: Weight the concatenated channels by their image means, as SE networks do.
+        reduced_channels: Reduce the concatenated channels to the decoder level's width by a 1x1 convolution.
     """
 
     multiple_of = 2**_LEVELS
@@ -112,8 +112,10 @@ class ConcatUNetConfig(LearnedStageConfig):
     summary: ClassVar[str] = "deblur: U-Net with full-scale skips"
     stage: Literal["concat_unet"] = "concat_unet"
     width: int = Field(22, ge=1, description="channels of the finest level, doubled by every level below")
-    squeeze_excitation: bool = Field(False, description="weigh what is joined by its means over the whole image")
-    reduced_channels: bool = Field(False, description="bring what is joined down to the level's own width")
+    squeeze_excitation: bool = Field(
+        False, description="squeeze and excitation: weight the concatenated channels by their image means"
+    )
+    reduced_channels: bool = Field(False, description="reduce the concatenated channels to the level's width first")
 
     def build_network(self) -> ConcatUNet:
         """Build the network."""

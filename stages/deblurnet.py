@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from stages.layers import conv3x3, zero_init
 from stages.stage import LearnedStageConfig, Stage
 
-# Black and white have no logit; they start half a grey level away from themselves.
+# Black and white have no logit; they start half a gray level away from themselves.
 _DARKEST = 1 / 512
 
 

@@ -25,7 +25,7 @@ class EDSR(Stage):
     """Super-resolution by residual blocks at the small size.
 
     Args:
-        scale: Enlargement, 2, 3 or 4.
+        scale: Output pixels per input pixel and axis: 2, 3 or 4.
         width: Channels; 64 in the baseline, 256 in the large model.
         depth: Residual blocks; 16 in the baseline, 32 in the large model.
         res_scale: Factor on every residual branch; 0.1 keeps the large model stable.
@@ -52,7 +52,7 @@ class EDSR(Stage):
         self.halo = max(features_halo, BICUBIC_HALO)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the image enlarged, ``(B, 3, scale * H, scale * W)``."""
+        """Return the upscaled image, ``(B, 3, scale * H, scale * W)``."""
         shallow = self.head(image - self.mean)
         detail = self.tail(shallow + self.body(shallow))
         return detail + (bicubic_upscale(image, self.scale) if self.bicubic_skip else self.mean)
@@ -84,7 +84,7 @@ class EDSRConfig(LearnedStageConfig):
 
     summary: ClassVar[str] = "upscale: residual blocks"
     stage: Literal["edsr"] = "edsr"
-    scale: Literal[2, 3, 4] = Field(2, description="enlargement")
+    scale: Literal[2, 3, 4] = Field(2, description="output pixels per input pixel and axis")
     width: int = Field(64, ge=1, description="channels")
     depth: int = Field(16, ge=1, description="residual blocks")
     res_scale: float = Field(1.0, gt=0, description="factor on every residual branch")

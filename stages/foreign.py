@@ -53,10 +53,10 @@ class Spandrel(Stage):
         """
         # Without spandrel's inference mode: stages that are trained before this one need its gradient.
         call = inspect.unwrap(type(self.descriptor).__call__)
-        with nullcontext() if self._bears_autocast(image.device.type) else full_precision(image.device.type):
+        with nullcontext() if self._supports_autocast(image.device.type) else full_precision(image.device.type):
             return call(self.descriptor, image)
 
-    def _bears_autocast(self, device_type: str) -> bool:
+    def _supports_autocast(self, device_type: str) -> bool:
         if not torch.amp.is_autocast_available(device_type) or not torch.is_autocast_enabled(device_type):
             return True
         half = torch.get_autocast_dtype(device_type) == torch.float16

@@ -18,10 +18,10 @@ from stages.stage import Stage, StageConfig
 
 
 class NonLocalMeans(Stage):
-    """Denoiser without weights, on the CPU; the yardstick from before networks.
+    """Denoiser without weights, on the CPU; the classic baseline.
 
     Args:
-        h: Filter strength for lightness in 8-bit grey levels; best at about 0.7 of the noise's sigma.
+        h: Filter strength for lightness in 8-bit gray levels; best at about 0.7 of the noise's sigma.
         h_color: The same for colour.
         patch: Side in pixels of the patches that are compared; odd.
         search: Side in pixels of the square they are searched in; odd. Time grows with its area.
@@ -53,8 +53,8 @@ class NonLocalMeansConfig(StageConfig):
 
     summary: ClassVar[str] = "denoise: mean of similar patches"
     stage: Literal["nlm"] = "nlm"
-    h: float = Field(7.0, gt=0, description="strength for lightness in grey levels; best at 0.7 of the noise's sigma")
-    h_color: float = Field(7.0, gt=0, description="strength for colour in grey levels")
+    h: float = Field(7.0, gt=0, description="strength for lightness in gray levels; best at 0.7 of the noise's sigma")
+    h_color: float = Field(7.0, gt=0, description="strength for colour in gray levels")
     patch: int = Field(7, ge=1, description="side in pixels of the patches that are compared")
     search: int = Field(21, ge=3, description="side in pixels of the square they are searched in")
 

@@ -27,10 +27,10 @@ _SMALLEST = 1e-12
 
 
 class RichardsonLucy(Stage):
-    """Deblurring without weights, by convolutions on the device instead of Fourier transforms: so it has a halo.
+    """Deconvolution by spatial convolutions, which unlike Fourier transforms have a halo.
 
     Args:
-        kernel: What a point of light became, ``(H, W)``, not negative, sum one.
+        kernel: Point spread function of the blur, ``(H, W)``, not negative, sum one.
         iterations: More is sharper and noisier. Time and halo grow with it.
     """
 
@@ -45,7 +45,7 @@ class RichardsonLucy(Stage):
         self.halo = (2 * iterations - 1) * (max(odd.shape) // 2)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the image as if it had not been blurred, same shape."""
+        """Return the deconvolved image, same shape."""
         with full_precision(image.device.type):
             estimate = torch.full_like(image, 0.5)
             for _ in range(self.iterations):
@@ -98,7 +98,7 @@ class RichardsonLucyConfig(StageConfig):
 
     summary: ClassVar[str] = "deblur: deconvolution by a kernel"
     stage: Literal["richardson_lucy"] = "richardson_lucy"
-    sigma: float = Field(1.5, gt=0, description="of a Gaussian blur kernel, in pixels")
+    sigma: float = Field(1.5, gt=0, description="standard deviation of a Gaussian blur kernel, in pixels")
     kernel: FileBeside | None = Field(
         None, description="instead of a Gaussian: an image or .npy of the blur kernel, relative to the YAML"
     )

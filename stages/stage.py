@@ -22,7 +22,7 @@ from stages.layers import IMAGENET_DEVIATION, IMAGENET_MEAN
 
 
 class Stage(nn.Module):
-    """One step of a chain: an RGB image in, a better one out.
+    """One step of a chain: restores a batch of RGB images.
 
     ``forward`` takes ``(B, 3, H, W)``, sRGB-encoded floats in ``[0, 1]``, and returns the same ``scale`` times larger.
     H and W must be multiples of ``multiple_of``: pad a bare network's input first. A stage does not pad, crop, clamp
@@ -91,17 +91,17 @@ def _find(path: Path, info: ValidationInfo) -> Path:
 
 
 FileBeside = Annotated[Path, AfterValidator(_find)]
-"""A file that is there, its path relative to the YAML that names it."""
+"""An existing file; its path is relative to the YAML that names it."""
 
 
 class Section(BaseModel):
-    """A part of a YAML: frozen, and taking neither unknown keys nor values of another type."""
+    """Base of everything read from YAML: frozen, strict about types, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class StageConfig(Section, ABC):
-    """What a chain's YAML says of one stage; the only place where defaults live.
+    """Options of one stage in a chain's YAML; the only place where defaults live.
 
     Attributes:
         summary: What the stage is for and how it does it, for a list: ``denoise: predicts the noise``.
@@ -125,12 +125,12 @@ class StageConfig(Section, ABC):
         return self.arguments()
 
     def files(self) -> dict[str, Path]:
-        """Return the files that options name: what is in them changes pixels, not where they lie."""
+        """Return the files that options name; their content, not their path, determines the result."""
         return {name: value for name, value in self if isinstance(value, Path)}
 
 
 class LearnedStageConfig(StageConfig, ABC):
-    """A stage that has to be trained before it is of use.
+    """Options of a stage with trained weights.
 
     Attributes:
         run_options: Names of architecture options that any weights can be run with, whatever they were trained with.
@@ -163,5 +163,5 @@ class LearnedStageConfig(StageConfig, ABC):
         return {key: value for key, value in content.items() if (key, value) != ("normalize", "none")}
 
     def files(self) -> dict[str, Path]:
-        """Return the weights file and what else options name."""
+        """Return the weights file and the other files that options name."""
         return super().files() | ({} if self.weights is None else {"weights": Path(self.weights)})

@@ -1,4 +1,4 @@
-"""Weights files: safetensors with a card in their metadata that says which network they are for, and what it does."""
+"""Weights files: safetensors whose metadata hold a card with the network's options, its training and its scores."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _CARD_KEY = "restorechain.card"
 
 
 class Card(BaseModel):
-    """What a weights file says of itself."""
+    """Metadata of a weights file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     config: dict[str, Any] = Field(description="the stage's tag and architecture")
-    trained_for: str = Field("", description="the degradation it undoes")
+    trained_for: str = Field("", description="the degradation it removes")
     data: str = Field("", description="what it was trained on")
     steps: int = Field(0, ge=0, description="optimizer steps")
     metrics: dict[str, float] = Field(default_factory=dict, description="scores, each named with its protocol")
     training: dict[str, Any] | None = Field(None, description="the whole training configuration, as JSON values")
-    origin: str = Field("restorechain", description="who trained it, under which licence")
+    origin: str = Field("restorechain", description="who trained it, under which license")
     code_version: str = Field("", description="version of the code that wrote the file")
 
 
@@ -45,7 +45,7 @@ def resolve(weights: str, folder: Path) -> Path:
     """Find a weights file by its shipped name or its path relative to ``folder``.
 
     Raises:
-        WeightsError: if there is neither; the text lists the shipped names.
+        WeightsError: if there is neither; the message lists the shipped names.
     """
     shipped = shipped_weights()
     if weights in shipped:
@@ -72,8 +72,8 @@ def read_card(path: Path) -> Card:
         raise WeightsError(f"{path} is not a safetensors file ({error})") from error
     if text is None:
         raise WeightsError(
-            f"{path} has no card, so nobody knows which network it is for; a published state_dict becomes a "
-            "weights file by `restorechain stages import`"
+            f"{path} has no card that names its network; a published state_dict becomes a weights file by "
+            " `restorechain stages import`"
         )
     try:
         return Card.model_validate_json(text)
@@ -101,7 +101,7 @@ def load_weights(stage: Stage, path: Path) -> None:
     """Fill ``stage`` with the tensors of a weights file.
 
     Raises:
-        WeightsError: if names or shapes differ; the text shows both sides.
+        WeightsError: if names or shapes differ; the message shows both sides.
     """
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
@@ -112,7 +112,7 @@ def load_state(stage: nn.Module, tensors: Mapping[str, Tensor], source: str) -> 
     """Fill ``stage`` with named tensors, all of them and nothing else.
 
     Raises:
-        WeightsError: if names or shapes differ; the text shows both sides.
+        WeightsError: if names or shapes differ; the message shows both sides.
     """
     network = _network_of(stage)
     have = {name: tuple(tensor.shape) for name, tensor in tensors.items()}

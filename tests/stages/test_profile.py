@@ -32,7 +32,7 @@ def test_unsharp_mask_counts_in_the_module_that_computes_it() -> None:
 
 
 @pytest.mark.parametrize(("config", "gmacs"), [(EDSRConfig(), 316.2), (UNetConfig(), 43.4)])
-def test_figures_of_the_field_at_640x360(config: EDSRConfig | UNetConfig, gmacs: float) -> None:
+def test_published_macs_at_640x360(config: EDSRConfig | UNetConfig, gmacs: float) -> None:
     assert round(total(layer_costs(config, 360, 640)).macs / 1e9, 1) == gmacs
 
 
