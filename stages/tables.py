@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import annotated_types
-import torch
 import yaml
 from pydantic.fields import FieldInfo
 from rich import box
@@ -20,7 +19,7 @@ from rich.text import Text
 
 from stages.errors import WeightsError
 from stages.options import find_config
-from stages.profile import count_macs, count_parameters
+from stages.profile import build_on_meta, stage_costs, total
 from stages.registry import STAGES
 from stages.stage import StageConfig
 from stages.weights import Card, read_card, shipped_weights
@@ -55,13 +54,11 @@ def stage_table() -> Table:
 def _costs(config_type: type[StageConfig]) -> tuple[str, ...]:
     if _required(config_type):
         return ("-",) * 3
-    config = find_config(config_type.model_fields["stage"].default)
-    with torch.device("meta"):  # large networks take seconds to fill with random numbers
-        stage = config.build().eval().fuse()
-    parameters = count_parameters(stage)
-    if not parameters:
+    stage = build_on_meta(find_config(config_type.model_fields["stage"].default))
+    cost = total(stage_costs(stage, *_FRAME))
+    if not cost.parameters:
         return f"x{stage.scale}", "-", "-"
-    return f"x{stage.scale}", f"{parameters / 1e6:.2f} M", f"{count_macs(config, *_FRAME) / 1e9:.1f}"
+    return f"x{stage.scale}", f"{cost.parameters / 1e6:.2f} M", f"{cost.macs / 1e9:.1f}"
 
 
 def _required(config_type: type[StageConfig]) -> list[str]:
@@ -151,12 +148,12 @@ def _annotation_text(annotation: Any) -> str:
 
 
 def _demands(config: StageConfig) -> str:
-    with torch.device("meta"):
-        stage = config.build().eval().fuse()
+    stage = build_on_meta(config)
+    cost = total(stage_costs(stage, *_FRAME))
     halo = "the whole image" if stage.halo is None else f"{stage.halo} px"
     return (
         f"scale x{stage.scale}, halo {halo}, sizes in multiples of {stage.multiple_of}; "
-        f"{count_parameters(stage):,} parameters, {count_macs(config, *_FRAME) / 1e9:.1f} GMACs at 640x360"
+        f"{cost.parameters:,} parameters, {cost.macs / 1e9:.1f} GMACs at 640x360"
     )
 
 
