@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.batch.record import Record, Scores
+from pipeline.batch.record import Record
 from pipeline.errors import ConfigError, needing_space
+from pipeline.evaluation.quality import Scores
 
 Origin = tuple[str, ...]
 """An output and its hash, and what it was made from: the input's hash and the chain's fingerprint."""

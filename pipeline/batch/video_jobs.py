@@ -11,11 +11,12 @@ from pipeline.atomic import partial_folder
 from pipeline.batch.job_kind import Watch
 from pipeline.batch.output import refuse_new_file
 from pipeline.batch.plan import Job, frames_place
-from pipeline.batch.record import Quality, Record
+from pipeline.batch.record import Record
 from pipeline.batch.run_log import RunLog
 from pipeline.engine.engine import Engine
 from pipeline.errors import ImageError, one_line
 from pipeline.evaluation.comparison import ReferenceComparison
+from pipeline.evaluation.quality import Quality
 from pipeline.hashing import sha256_of
 from pipeline.video.conformance import compare_videos
 from pipeline.video.encoder import check_codec

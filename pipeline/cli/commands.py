@@ -9,7 +9,8 @@ import typer
 
 from pipeline.cli import options
 from pipeline.cli import video_options as video
-from pipeline.cli.terminal import OUT, printable, say_error
+from pipeline.cli.terminal import OUT, say_error
+from pipeline.text import printable
 
 
 def check(chains: options.Chains = None, strength: options.Strength = None) -> None:

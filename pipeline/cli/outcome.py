@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli.progress import Tally, progress_bar
-from pipeline.cli.terminal import OUT, printable, say_error
+from pipeline.cli.terminal import OUT, say_error
 from pipeline.errors import OutOfSpace
+from pipeline.text import printable
 
 if TYPE_CHECKING:
     from pipeline.batch.batch import Batch
@@ -73,7 +74,7 @@ def _tell_film(record: Record, *, quiet: bool) -> None:
 
 
 def _tell_figures(path: Path, judged: list[Record], *, quiet: bool) -> None:
-    from pipeline.evaluation.tables import as_table, write_csv
+    from pipeline.batch.score_tables import as_table, write_csv
 
     write_csv(path, judged)
     if not quiet:

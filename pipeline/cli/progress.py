@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from pipeline.batch.record import Record
-from pipeline.cli.terminal import printable
 from pipeline.errors import suffixes_of
+from pipeline.text import printable
 
 if TYPE_CHECKING:
     from pipeline.batch.plan import Job

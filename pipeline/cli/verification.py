@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cli.terminal import printable
 from pipeline.errors import ConfigError
+from pipeline.text import printable
 from pipeline.video.conformance import compare_videos
 from pipeline.video.flicker import flicker_of_files
 from pipeline.video.options import VideoOptions

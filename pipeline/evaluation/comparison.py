@@ -21,12 +21,12 @@ from pathlib import Path
 import torch
 
 from pipeline.alpha import visible_pixels
-from pipeline.batch.record import Quality, Scores
 from pipeline.engine.engine import Engine
 from pipeline.engine.tensors import to_tensor, upscaled
 from pipeline.errors import BrokenImage, ConfigError, ImageError, RefusedImage, one_line
 from pipeline.evaluation.lpips import Lpips
 from pipeline.evaluation.metrics import measured, psnr_rgb, psnr_y, ssim_y
+from pipeline.evaluation.quality import Quality, Scores
 from pipeline.hashing import sha256_of
 from pipeline.images import READABLE, read_image
 from pipeline.pixels import Pixels

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from pipeline.batch.record import Record, Scores
+from pipeline.batch.record import Record
+from pipeline.batch.score_tables import mean_scores
 from pipeline.chain.config import ChainConfig
-from pipeline.evaluation.tables import mean_scores
+from pipeline.evaluation.quality import Scores
 from stages.profile import build_on_meta, stage_costs, total
 from stages.stage import LearnedStageConfig, StageConfig
 

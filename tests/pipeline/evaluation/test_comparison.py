@@ -11,8 +11,9 @@ import pytest
 from pipeline.batch.batch import Batch
 from pipeline.batch.image_jobs import ImageJobs
 from pipeline.batch.plan import plan
-from pipeline.batch.record import Quality, Record
+from pipeline.batch.record import Record
 from pipeline.batch.run_log import RunLog
+from pipeline.batch.score_tables import as_table, write_csv
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
 from pipeline.engine.engine import Engine
@@ -20,7 +21,7 @@ from pipeline.engine.tensors import to_tensor
 from pipeline.errors import ConfigError
 from pipeline.evaluation.comparison import ReferenceComparison
 from pipeline.evaluation.metrics import psnr_rgb, psnr_y, ssim_y
-from pipeline.evaluation.tables import as_table, write_csv
+from pipeline.evaluation.quality import Quality
 from pipeline.images import read_image
 from stages.edsr import EDSRConfig
 from stages.layers import bicubic_upscale

@@ -10,9 +10,10 @@ from statistics import fmean
 from rich.table import Table
 
 from pipeline.atomic import working_path
-from pipeline.batch.record import Record, Scores
-from pipeline.cli.terminal import printable
+from pipeline.batch.record import Record
 from pipeline.evaluation.metrics import Metric, measured
+from pipeline.evaluation.quality import Scores
+from pipeline.text import printable
 
 _HEADER = (
     "All at the size of the reference, smaller images upscaled bicubically. PSNR in dB. Y is the luma of BT.601, "
