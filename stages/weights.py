@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from stages.atomic import written_whole
 from stages.errors import WeightsError
 from stages.stage import Normalized, Stage
 
@@ -86,15 +86,8 @@ def save_weights(path: Path, stage: Stage, card: Card) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _network_of(stage).state_dict().items()}
     content = save(tensors, metadata={_CARD_KEY: card.model_dump_json()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def load_weights(stage: Stage, path: Path) -> None:

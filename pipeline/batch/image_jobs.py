@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.alpha import restored_like, visible_pixels
-from pipeline.atomic import partial_folder, temporary_folder
 from pipeline.batch.output import refuse_new_file, stage_paths
 from pipeline.batch.record import Record
 from pipeline.batch.run_log import RunLog
 from pipeline.errors import needing_space
 from pipeline.hashing import sha256_of
-from pipeline.images import ImageFile, check_target, read_image, write_image
+from pipeline.images import ImageFile, check_target, encode_image, read_image, write_image
+from stages.atomic import flush, written_whole
 
 if TYPE_CHECKING:
     from pipeline.batch.job_kind import Watch
@@ -57,7 +56,6 @@ class ImageJobs:
 
     def open(self, job: Job, record: Record, run_log: RunLog) -> tuple[Record, ImageFile | None]:
         """Read an image; or recall its scores, if it is finished and all that is asked for is there."""
-        shutil.rmtree(partial_folder(job.target), ignore_errors=True)  # left by a kill
         if self.comparison is not None:
             record = replace(record, quality=self.comparison.find(job.relative))
         if record.status == "skipped" and (recalled := self._recall(job.target, record, run_log)) is not None:
@@ -91,10 +89,11 @@ class ImageJobs:
     ) -> Record:
         """Write an image to a hidden path, record it, then rename it."""
         started, target = time.perf_counter(), job.target
-        with needing_space(), temporary_folder(target) as folder:
-            self._write_stages(content, result, folder, target)
-            temporary = folder / target.name
-            notes = write_image(temporary, restored_like(content, result.pixels))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with needing_space(), written_whole(target) as temporary:
+            self._write_stages(content, result, target)
+            notes = encode_image(temporary, restored_like(content, result.pixels))
+            flush(temporary)  # before it is recorded as done
             height, width = result.pixels.shape[:2]
             record = replace(
                 record,
@@ -105,7 +104,6 @@ class ImageJobs:
             ).spent_since(started)
             refuse_new_file(target, replaces=replaces)
             run_log.append(record)
-            temporary.replace(target)
         return record
 
     def _recall(self, target: Path, record: Record, run_log: RunLog) -> Record | None:
@@ -119,9 +117,7 @@ class ImageJobs:
             return None
         return replace(record, quality=replace(record.quality, scores=figures))
 
-    def _write_stages(self, image: ImageFile, restoration: Restoration[Pixels], folder: Path, target: Path) -> None:
-        """Write the images after the stages, each whole: into ``folder``, then to its place."""
+    def _write_stages(self, image: ImageFile, restoration: Restoration[Pixels], target: Path) -> None:
         for name, path in zip(self.stages, stage_paths(self.stages, target), strict=True):
             path.parent.mkdir(exist_ok=True)
-            write_image(folder / path.name, restored_like(image, restoration.stages[name]))
-            (folder / path.name).replace(path)
+            write_image(path, restored_like(image, restoration.stages[name]))

@@ -9,11 +9,11 @@ from statistics import fmean
 
 from rich.table import Table
 
-from pipeline.atomic import working_path
 from pipeline.batch.record import Record
 from pipeline.evaluation.metrics import Metric, measured
 from pipeline.evaluation.quality import Scores
 from pipeline.text import printable
+from stages.atomic import written_whole
 
 _HEADER = (
     "All at the size of the reference, smaller images upscaled bicubically. PSNR in dB. Y is the luma of BT.601, "
@@ -27,15 +27,15 @@ def write_csv(path: Path, compared: Sequence[Record]) -> None:
 
     An earlier file is replaced only when the new one is complete.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = working_path(path, ".partial")
-    with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with (
+        written_whole(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
         writer = csv.writer(file)
         columns = _columns(compared)
         writer.writerow(["image", "variant", *columns])
         for image, variants in _sections(compared):
             writer.writerows([image, name, *(scores[column] for column in columns)] for name, scores in variants)
-    temporary.replace(path)
 
 
 def as_table(compared: Sequence[Record]) -> Table:

@@ -7,7 +7,6 @@ import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from pipeline.atomic import partial_folder
 from pipeline.batch.job_kind import Watch
 from pipeline.batch.output import refuse_new_file
 from pipeline.batch.plan import Job, frames_place
@@ -27,6 +26,7 @@ from pipeline.video.options import READABLE, VideoOptions
 from pipeline.video.property_comparison import summarized
 from pipeline.video.restore import VideoRestoration
 from pipeline.video.sources import FrameFolder, VideoFile, VideoSource, frame_paths, parse_fps
+from stages.atomic import partial_folder
 
 
 class VideoJobs:

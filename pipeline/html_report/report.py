@@ -15,7 +15,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.alpha import restored_like
-from pipeline.atomic import partial_folder
 from pipeline.batch.record import Record
 from pipeline.batch.run_log import recall
 from pipeline.chain.config import ChainConfig
@@ -26,6 +25,7 @@ from pipeline.html_report import previews
 from pipeline.html_report.summary import WorkCounter, after_lines, chain_lines, summarise, without_lines
 from pipeline.images import ImageFile, read_image
 from pipeline.video.options import READABLE as VIDEOS
+from stages.atomic import partial_folder, written_whole
 
 SHOWN_IN_FULL = 30
 
@@ -127,10 +127,9 @@ class HtmlReport:
                 limit=SHOWN_IN_FULL,
             )
         )
-        self._folder.mkdir(parents=True, exist_ok=True)
-        rendered = self._folder / "report.html"
-        stream.dump(os.fspath(rendered), encoding="utf-8", errors="replace")  # names need not be valid Unicode
-        rendered.replace(self.path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(self.path) as temporary:
+            stream.dump(os.fspath(temporary), encoding="utf-8", errors="replace")  # names need not be valid Unicode
 
     def close(self) -> None:
         """Remove the previews, which the written report holds."""

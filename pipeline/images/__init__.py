@@ -6,6 +6,15 @@ Safe to call from several threads.
 from pipeline.images.formats import READABLE, WRITABLE
 from pipeline.images.image_file import ImageFile
 from pipeline.images.reader import PIXEL_LIMIT, read_image
-from pipeline.images.writer import check_target, write_image
+from pipeline.images.writer import check_target, encode_image, write_image
 
-__all__ = ["PIXEL_LIMIT", "READABLE", "WRITABLE", "ImageFile", "check_target", "read_image", "write_image"]
+__all__ = [
+    "PIXEL_LIMIT",
+    "READABLE",
+    "WRITABLE",
+    "ImageFile",
+    "check_target",
+    "encode_image",
+    "read_image",
+    "write_image",
+]

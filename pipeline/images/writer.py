@@ -1,8 +1,7 @@
 """Write image files; a write that fails leaves no partial file."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyvips
 
-from pipeline.atomic import working_path
 from pipeline.errors import BrokenImage, RefusedImage, needing_space
 from pipeline.images.formats import ENCODERS, Encoder
 from pipeline.images.image_file import ImageFile
@@ -18,12 +16,13 @@ from pipeline.images.libvips import vips_errors_as
 from pipeline.images.metadata import Metadata, attach, blocks
 from pipeline.images.tiff_metadata import append_tiff_metadata
 from pipeline.pixels import Pixels, white
+from stages.atomic import written_whole
 
 _LARGEST_TIFF = 3 * 2**30  # offsets in a classic TIFF end at 4 GiB; noise may grow under compression
 
 
 def write_image(path: Path, image: ImageFile) -> tuple[str, ...]:
-    """Write an image in the format that the suffix names, through a temporary file in the same folder.
+    """Write an image in the format that the suffix names; the file appears whole or not at all.
 
     Returns:
         Notes on what the format cannot hold: bits, blocks of metadata.
@@ -33,16 +32,25 @@ def write_image(path: Path, image: ImageFile) -> tuple[str, ...]:
         BrokenImage: if the file cannot be written; a file that was there stays as it was.
         OutOfSpace: if the disk is full; likewise.
     """
+    try:
+        with needing_space(), written_whole(path) as temporary:
+            return encode_image(temporary, image)
+    except OSError as error:
+        raise BrokenImage(f"cannot be written: {error.strerror or error}") from error
+
+
+def encode_image(path: Path, image: ImageFile) -> tuple[str, ...]:
+    """Write an image as ``write_image`` does, but straight to ``path``, where a killed run may leave half of it."""
     check_target(path, image)
     target = ENCODERS[path.suffix.lower()]
     fitted, notes = _fit(image, target)
     prepared = attach(as_vips(fitted), image.metadata)
     # Else libvips would make up EXIF for a file that had none.
     options = target.options if image.metadata.exif else {**target.options, "keep": "xmp:iptc:icc:other"}
-    with _replacing(path) as temporary, vips_errors_as(BrokenImage, "cannot be written"):
+    with vips_errors_as(BrokenImage, "cannot be written"):
         if target.saver == "tiffsave":
-            return notes + _save_tiff(prepared, temporary, image.metadata, options)
-        getattr(prepared, target.saver)(os.fsencode(temporary), **options)
+            return notes + _save_tiff(prepared, path, image.metadata, options)
+        getattr(prepared, target.saver)(os.fsencode(path), **options)
     return notes
 
 
@@ -119,22 +127,3 @@ def as_vips(image: ImageFile) -> pyvips.Image:
     if image.alpha is not None:
         wrapped = wrapped.bandjoin(pyvips.Image.new_from_array(np.ascontiguousarray(image.alpha)))
     return wrapped.copy(interpretation=gray if image.pixels.ndim == 2 else colour)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` and rename it to ``path`` once it is flushed to the disk.
-
-    Its name follows from that of ``path``: what a killed run leaves behind, the next one overwrites.
-    """
-    temporary = working_path(path, f".writing{path.suffix}")
-    try:
-        with needing_space():
-            yield temporary
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-    except OSError as error:
-        raise BrokenImage(f"cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pyvips
 
-from pipeline.atomic import partial_folder
 from pipeline.errors import BrokenVideo, RefusedVideo
 from pipeline.images import ImageFile, write_image
 from pipeline.pixels import Pixels
 from pipeline.video.job_marker import is_marked, is_marked_for, recreate_for
+from stages.atomic import partial_folder
 
 
 class FrameOutput:
