@@ -27,6 +27,7 @@ def write_csv(path: Path, compared: Sequence[Record]) -> None:
 
     An earlier file is replaced only when the new one is complete.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with (
         written_whole(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
