@@ -1,7 +1,7 @@
 """What each way of enlarging gives for its time: ``python benchmarks/quality_over_time.py --data DIR [-o FILE.md]``.
 
-quality    the mean PSNR over RGB on the chain's protocols (train/protocols.py): photos made half as large and noisy,
-           and shaken before that; DIR holds CBSD68 and Set14
+quality    the mean PSNR over RGB on the chain's protocols (train/evaluation/protocols.py): photos made half as large
+           and noisy, and shaken before that; DIR holds CBSD68 and Set14
 time       the median of one frame, as benchmarks/chain_speed.py takes it, whose ways these are
 """
 
@@ -33,8 +33,8 @@ from matplotlib.axes import Axes
 from skimage import data
 
 from pipeline.evaluation.metrics import psnr_rgb
-from train.protocols import SHAKEN_SMALL_NOISY, SMALL_NOISY, Sample, degraded_images, to_tensor
-from train.recipe import Recipe
+from train.degradation.sequence import Recipe
+from train.evaluation.protocols import SHAKEN_SMALL_NOISY, SMALL_NOISY, Sample, degraded_images, to_tensor
 
 # The protocols' sets and recipes, by the column's name.
 _PROTOCOLS: dict[str, tuple[tuple[str, ...], Recipe]] = {

@@ -25,10 +25,10 @@ from pipeline.device.find import find_device
 from pipeline.device.process import keep_freed_memory
 from train.__main__ import CONFIGS
 from train.config import TrainingConfig, read_training
-from train.layouts import find_files
+from train.data.batches import TrainingBatches
+from train.data.layouts import find_files
+from train.data.split import split
 from train.precision import PRECISIONS
-from train.source import TrainingBatches
-from train.split import split
 
 Loop = Callable[[TrainingConfig, argparse.Namespace], float]
 

@@ -10,7 +10,7 @@ import numpy as np
 import skimage.data
 import torch
 
-from train.recipe import Blur, Downscale, GaussianNoise, Quantise, Recipe, degrade
+from train.degradation.sequence import Blur, Downscale, GaussianNoise, Quantise, Recipe, degrade
 
 FOLDER = Path(__file__).parent
 PHOTOS = {"astronaut": ".png", "chelsea": ".png", "coffee": ".jpg", "rocket": ".png", "camera": ".png"}

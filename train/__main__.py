@@ -18,10 +18,10 @@ from pipeline.device.process import keep_freed_memory
 from pipeline.errors import ConfigError, RestorationError
 from stages.errors import WeightsError
 from train.config import TrainingConfig, read_training
-from train.layouts import Files, find_files
+from train.data.layouts import Files, find_files
+from train.data.split import hold_out, refuse_leakage
 from train.precision import PRECISIONS
 from train.run import Interrupted, Run
-from train.split import hold_out, refuse_leakage
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "train"
 # Of Lightning's warnings, those that ask nothing of the user.
@@ -185,8 +185,8 @@ def compare(options: argparse.Namespace) -> None:
         raise ConfigError("two recipes have the same name; rename one, as results are told by it")
     configs = {path.stem: read_training(path, options.set) for path in options.recipes}
 
-    from train.compare import Conditions
-    from train.compare import compare as train_and_judge
+    from train.evaluation.compare import Conditions
+    from train.evaluation.compare import compare as train_and_judge
 
     _prepare()
     train_files, validation_files = choose_files(options.data, options.val, next(iter(configs.values())))

@@ -18,11 +18,11 @@ from pipeline.tiling import total_scale
 from stages.encoder_unet import EncoderUNetConfig
 from stages.registry import AnyStageConfig
 from stages.stage import LearnedStageConfig, Section
-from train.layouts import BlurFolder
-from train.objective import PlainTerm, Terms
+from train.chain.route import Place, Route
+from train.data.layouts import BlurFolder
+from train.degradation.sequence import Recipe
+from train.losses.objective import PlainTerm, Terms
 from train.pretrained import Pretrained
-from train.recipe import Recipe
-from train.route import Place, Route
 
 
 class DataConfig(Section):

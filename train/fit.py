@@ -24,18 +24,18 @@ from stages.encoder_unet import EncoderUNet
 from stages.registry import config_from
 from stages.stage import Stage
 from stages.weights import Card, load_weights, resolve, save_weights
-from train.checkpoints import FollowFolder, WholeCheckpoints
+from train.callbacks.checkpoints import FollowFolder, WholeCheckpoints
+from train.callbacks.progress import Bar, progress_of, tell_start
+from train.callbacks.schedules import AnnealOverBudget, LowerOnPlateau
+from train.callbacks.sheets import draw_curves
+from train.callbacks.watch import Diverged, StopWhenDiverged, ValidationPictures
+from train.chain.inside import Behind, Inside
 from train.config import PlateauSchedule, TrainingConfig
-from train.inside import Behind, Inside
-from train.layouts import Files
-from train.pictures import draw_curves
+from train.data.batches import StepSampler, TrainingBatches, ValidationImages
+from train.data.layouts import Files
 from train.precision import choose_precision
-from train.progress import Bar, progress_of, tell_start
 from train.run import Interrupted, Run
-from train.schedules import AnnealOverBudget, LowerOnPlateau
-from train.source import StepSampler, TrainingBatches, ValidationImages
 from train.task import RestorationTask
-from train.watch import Diverged, StopWhenDiverged, ValidationPictures
 
 _log = logging.getLogger(__name__)
 _OVERWRITE: dict[str, Any] = {"auto_insert_metric_name": False, "enable_version_counter": False}

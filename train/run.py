@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.errors import ConfigError, RestorationError
 from train.config import CosineSchedule, TrainingConfig
-from train.layouts import Files
+from train.data.layouts import Files
 
 
 class Interrupted(RestorationError):  # noqa: N818  (what happened, not a fault of the program)

@@ -8,9 +8,9 @@ from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from stages.stage import Stage
+from train.chain.inside import Inside
 from train.config import TrainingConfig
-from train.inside import Inside
-from train.objective import Objective
+from train.losses.objective import Objective
 
 
 def capped_psnr(restored: Tensor, clean: Tensor) -> Tensor:
@@ -69,6 +69,6 @@ class RestorationTask(L.LightningModule):
         if config.optimizer == "adam":
             return torch.optim.Adam(self.stage.parameters(), lr=config.rate, weight_decay=config.weight_decay)
 
-        from train.muon import build_muon
+        from train.optimizers import build_muon
 
         return build_muon(self.stage.parameters(), config.rate, config.weight_decay, self.device.type)

@@ -20,18 +20,18 @@ from stages.errors import WeightsError
 from stages.registry import load_stage
 from stages.weights import read_card, save_weights
 from train.__main__ import CONFIGS
+from train.callbacks.schedules import AnnealOverBudget
+from train.callbacks.sheets import read_curve
+from train.callbacks.watch import Diverged
+from train.chain.inside import Inside
 from train.config import CosineSchedule, TrainingConfig, read_training
-from train.data import read_rgb
+from train.data.batches import TrainingBatches, ValidationImages
+from train.data.images import read_rgb
+from train.data.layouts import Files, find_files
+from train.data.split import split
 from train.fit import fit
-from train.inside import Inside
-from train.layouts import Files, find_files
-from train.pictures import read_curve
 from train.run import Run
-from train.schedules import AnnealOverBudget
-from train.source import TrainingBatches, ValidationImages
-from train.split import split
 from train.task import RestorationTask
-from train.watch import Diverged
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_budget_of_time_brings_the_rate_down(
         return make(batches, index)
 
     monkeypatch.setattr(TrainingBatches, "__getitem__", a_second_later)
-    monkeypatch.setattr("train.schedules.time", clock)
+    monkeypatch.setattr("train.callbacks.schedules.time", clock)
     monkeypatch.setattr("lightning.pytorch.callbacks.timer.time", clock)
     cosine = changed(config, schedule={"kind": "cosine"})
     weights = run(cosine, files, tmp_path / "run", max_time=timedelta(seconds=40))

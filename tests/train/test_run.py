@@ -5,9 +5,9 @@ import pytest
 
 from pipeline.errors import ConfigError
 from train.config import TrainingConfig
-from train.layouts import Files, find_files
+from train.data.layouts import Files, find_files
+from train.data.split import split
 from train.run import Run
-from train.split import split
 
 
 @pytest.fixture

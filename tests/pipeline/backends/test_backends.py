@@ -28,8 +28,8 @@ from stages.edsr import EDSRConfig
 from stages.stage import Stage, StageConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
-from train import recipe
-from train.protocols import MILD_BLUR, Restore, degraded_images, judge, restorer
+from train.degradation import sequence as recipe
+from train.evaluation.protocols import MILD_BLUR, Restore, degraded_images, judge, restorer
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")

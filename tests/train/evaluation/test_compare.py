@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from train.__main__ import main
+from train.config import TrainingConfig
+from train.data.images import read_rgb
+from train.evaluation.compare import on_equal_terms
+
+RECIPE = """
+stage: {{stage: dncnn, depth: {depth}, width: 8, skips: true, batch_norm: false}}
+trained_for: noise of sigma 25
+degradation:
+  - {{kind: gaussian_noise, sigma: [25.0, 25.0]}}
+data: {{crop: 16, batch: {batch}, validation_crop: 32, held_out: 3}}
+schedule: {{kind: cosine}}
+steps_per_epoch: 4
+"""
+
+
+@pytest.fixture
+def recipes(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / "shallow.yaml", tmp_path / "deep.yaml"]
+    for path, depth, batch in zip(paths, (4, 6), (4, 2), strict=True):
+        path.write_text(RECIPE.format(depth=depth, batch=batch))
+    return paths
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
+    monkeypatch.setattr("sys.argv", ["train", "compare", *map(str, words)])
+    return main()
+
+
+def test_networks_are_compared_and_what_is_trained_stays(
+    monkeypatch: pytest.MonkeyPatch,
+    recipes: list[Path],
+    sharp_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    options = ["--data", sharp_folder, "--out", out, "--budget", "00:00:02", "--device", "cpu"]
+    assert call(monkeypatch, *recipes, *options) == 0
+    table = (out / "comparison.md").read_text()
+    assert "| shallow |" in table
+    assert "| deep |" in table
+    assert read_rgb(out / "curves.png").shape[1] > 500
+    assert read_rgb(out / "sheet.png").shape[1] > 4 * 180
+    trained = {path: path.stat().st_mtime_ns for path in out.glob("*/*.safetensors")}
+    assert len(trained) == 2
+    (out / "comparison.md").unlink()
+    assert call(monkeypatch, *recipes, *options) == 0
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*/*.safetensors")} == trained
+    assert "| deep |" in (out / "comparison.md").read_text()
+    assert call(monkeypatch, *recipes, *options[:-4], "--budget", "00:01:00") == 2
+    assert "was trained for 0:00:02, not 0:01:00" in capsys.readouterr().err
+    assert call(monkeypatch, *recipes, *options, "--set", "seed=1") == 2
+    assert "seed: was 0, is 1" in capsys.readouterr().err
+
+
+def test_the_first_recipe_sets_the_terms(config: TrainingConfig) -> None:
+    other = config.model_copy(update={"seed": 5, "rate": 0.5, "data": config.data.model_copy(update={"batch": 9})})
+    equal = on_equal_terms(other, config)
+    assert (equal.seed, equal.data, equal.rate) == (config.seed, config.data, 0.5)
+
+
+def test_two_recipes_of_one_name_are_refused(
+    monkeypatch: pytest.MonkeyPatch, recipes: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, recipes[0], recipes[0], "--data", tmp_path, "--budget", "00:00:01") == 2
+    assert "same name" in capsys.readouterr().err

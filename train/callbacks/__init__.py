@@ -1,0 +1,1 @@
+"""Lightning callbacks: schedules, checks, progress, checkpoints, sheets of images and curves."""

@@ -1,0 +1,1 @@
+"""What training minimizes: losses that are formulas, perceptual losses and their weighted sum."""
