@@ -8,6 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from stages import torchvision_guard as _torchvision_guard  # noqa: F401  (before lightning)
+
+# isort: split
+
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import (
@@ -33,7 +37,7 @@ from train.chain.inside import Behind, Inside
 from train.config import PlateauSchedule, TrainingConfig
 from train.data.batches import StepSampler, TrainingBatches, ValidationImages
 from train.data.layouts import Files
-from train.precision import choose_precision
+from train.precision import lightning_precision
 from train.run import Interrupted, Run
 from train.task import RestorationTask
 
@@ -152,7 +156,7 @@ def build_trainer(config: TrainingConfig, run: Run) -> L.Trainer:
         accelerator=run.device,
         devices=run.devices,
         strategy="ddp" if run.devices > 1 else "auto",
-        precision=choose_precision(run.precision, run.device),  # type: ignore[arg-type]
+        precision=lightning_precision(run.precision, run.device),  # type: ignore[arg-type]
         max_epochs=run.max_epochs,
         max_time=run.max_time,
         accumulate_grad_batches=config.accumulate,

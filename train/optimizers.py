@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from stages import torchvision_guard as _torchvision_guard  # noqa: F401  (before timm)
+
+# isort: split
+
 import torch
 from timm.optim import muon
 from torch import nn

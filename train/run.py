@@ -34,7 +34,7 @@ class Run:
     max_epochs: int = -1
     resume: bool = False
     init: Path | None = None
-    precision: str = "32"
+    precision: str = "fp32"
     device: str = "auto"
     devices: int = 1
 
@@ -71,13 +71,13 @@ class Run:
             ConfigError: if another run is going on in it, or it is a file.
         """
         if self.folder.exists() and not self.folder.is_dir():
-            raise ConfigError(f"--out: got the file {self.folder}, expected a folder, new or of a run")
+            raise ConfigError(f"output: got the file {self.folder}, expected a folder, new or of a run")
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise ConfigError(f"another run is going on in {self.folder}; take another --out") from None
+            raise ConfigError(f"another run is going on in {self.folder}; give another --output") from None
         try:
             yield
         finally:
@@ -96,7 +96,7 @@ class Run:
         if self.resume and not self.last.is_file():
             raise ConfigError(f"nothing to resume: there is no {self.last}; start without --resume")
         if not self.resume and self.last.is_file():
-            raise ConfigError(f"{self.folder} holds a run already; give --resume to go on with it, or another --out")
+            raise ConfigError(f"{self.folder} holds a run already; give --resume to go on with it, or another --output")
         if self.resume:
             _compare("recipe", self.recipe, config.model_dump(mode="json"))
             _compare("data", self.material, self._material(train, validation))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from stages import torchvision_guard as _torchvision_guard  # noqa: F401  (before lightning)
+
+# isort: split
+
 import lightning as L
 import torch
 from torch import Tensor

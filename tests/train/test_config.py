@@ -8,7 +8,7 @@ from pipeline.errors import ConfigError
 from stages.profile import count_parameters
 from stages.registry import STAGES
 from stages.stage import LearnedStageConfig
-from train.__main__ import CONFIGS
+from train.commands import CONFIGS
 from train.config import TrainingConfig, read_training
 
 RECIPES_OF_OTHER_NAMES = {"single_image": "deblurnet"}

@@ -19,11 +19,11 @@ from pipeline.errors import ConfigError
 from stages.errors import WeightsError
 from stages.registry import load_stage
 from stages.weights import read_card, save_weights
-from train.__main__ import CONFIGS
 from train.callbacks.schedules import AnnealOverBudget
 from train.callbacks.sheets import read_curve
 from train.callbacks.watch import Diverged
 from train.chain.inside import Inside
+from train.commands import CONFIGS
 from train.config import CosineSchedule, TrainingConfig, read_training
 from train.data.batches import TrainingBatches, ValidationImages
 from train.data.images import read_rgb
@@ -130,7 +130,7 @@ def test_starting_weights_must_fit(config: TrainingConfig, files: tuple[Files, F
 
 
 def test_half_precision_trains(config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path) -> None:
-    path = run(config, files, tmp_path / "run", max_epochs=1, precision="bf16-mixed")
+    path = run(config, files, tmp_path / "run", max_epochs=1, precision="bf16")
     assert all(parameter.dtype == torch.float32 for parameter in load_stage(path).parameters())
 
 
@@ -206,7 +206,7 @@ def test_a_compiled_network_learns_the_same(config: TrainingConfig, files: tuple
 
 
 def command(recipe: Path, data: Path, out: Path, *options: object) -> list[str]:
-    words = [recipe, "--data", data, "--out", out, "--device", "cpu", *options]
+    words = [recipe, "--data", data, "-o", out, "--device", "cpu", *options]
     return [sys.executable, "-m", "train", *map(str, words)]
 
 
@@ -240,7 +240,7 @@ def test_a_killed_run_resumes_as_the_run_that_was_not(recipe: Path, sharp_folder
 def test_two_processes_learn_what_one_learns_from_the_double_batch(
     recipe: Path, sharp_folder: Path, tmp_path: Path
 ) -> None:
-    options = ["--precision", "32", "--max-epochs", 3, "--set"]
+    options = ["--precision", "fp32", "--max-epochs", 3, "--set"]
     subprocess.run(command(recipe, sharp_folder, tmp_path / "one", *options, "data.batch=8"), check=True)
     subprocess.run(
         command(recipe, sharp_folder, tmp_path / "two", *options, "data.batch=4", "--devices", 2), check=True

@@ -27,7 +27,7 @@ def begun(config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path) ->
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
-    with run.alone(), pytest.raises(ConfigError, match=r"another run is going on in .*run; take another --out"):
+    with run.alone(), pytest.raises(ConfigError, match=r"another run is going on in .*run; give another --output"):
         run.alone().__enter__()
     with run.alone():
         pass

@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import Dataset, Sampler
 
+from pipeline.errors import ConfigError
 from train.config import TrainingConfig
 from train.data.crops import CropBank, PairBank
 from train.data.images import ImageBlock, load_clean, load_pairs, read_clean, read_pairs
@@ -48,9 +49,9 @@ class TrainingBatches(Dataset[Pair]):
         clean = load_clean(files.clean, device)
         degraded, sharp = load_pairs(files.pairs, data.pair_scales, scale, device)
         if not clean.sizes and not sharp.sizes:
-            raise ValueError("nothing to learn from: no image or pair of --data can be read and is not held out")
+            raise ConfigError("data: no image or pair to train on, expected some that can be read and are not held out")
         if files.pairs and not sharp.sizes:
-            raise ValueError(f"none of the {len(files.pairs)} pairs to learn from can be used, as told above")
+            raise ConfigError(f"none of the {len(files.pairs)} pairs to train on can be used; see the warnings above")
         self.clean = self._clean_bank(clean) if clean.sizes else None
         self.pairs = PairBank(degraded, sharp, data.crop, scale, oriented=data.oriented) if sharp.sizes else None
 
@@ -73,9 +74,9 @@ class TrainingBatches(Dataset[Pair]):
         crop = self.config.data.crop
         try:
             return CropBank(images, crop + 2 * self.margin, oriented=self.config.data.oriented)
-        except ValueError as error:
+        except ConfigError as error:
             reach = f" (crops of {crop}, and {self.margin} around, as far as the degradation reaches)"
-            raise ValueError(f"{error}{reach if self.margin else ''}") from error
+            raise ConfigError(f"{error}{reach if self.margin else ''}") from error
 
     def _pair_count(self) -> int:
         if self.pairs is None:
@@ -125,7 +126,7 @@ class ValidationImages(Dataset[Pair]):
         multiple_of: What the degraded H and W must divide by.
 
     Raises:
-        ValueError: if no image is large enough.
+        ConfigError: if no image is large enough.
     """
 
     def __init__(self, config: TrainingConfig, files: Files, multiple_of: int) -> None:
@@ -143,7 +144,7 @@ class ValidationImages(Dataset[Pair]):
                 degraded = recipe.degrade(_cut_out(degraded_image, window), config.pair_degradation, generator)
                 self.samples.append((degraded, _cut_out(clean_image, window, scale)))
         if not self.samples:
-            raise ValueError(f"none of the images to validate on can be read and has {step + 2 * margin} pixels")
+            raise ConfigError(f"none of the images to validate on can be read and has {step + 2 * margin} pixels")
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from pipeline.errors import ConfigError
 from train.data.images import ImageBlock
 
 _log = logging.getLogger(__name__)
@@ -37,14 +38,14 @@ class CropBank:
         oriented: Mirror and turn the crops at random; else they are as in the image.
 
     Raises:
-        ValueError: if no image is large enough.
+        ConfigError: if no image is large enough.
     """
 
     def __init__(self, images: ImageBlock, crop: int, *, evenly: bool = False, oriented: bool = True) -> None:
         sizes = torch.tensor(images.sizes).view(-1, 2)
         fits = sizes.amin(dim=1) >= crop
         if not fits.any():
-            raise ValueError(f"none of {len(sizes)} readable images is {crop} pixels high and wide; take smaller crops")
+            raise ConfigError(f"none of {len(sizes)} readable images has {crop} x {crop} pixels; take smaller crops")
         if not fits.all():
             _log.warning("left out %d images of less than %d pixels", int((~fits).sum()), crop)
         self.crop = crop

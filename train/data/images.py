@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from pipeline.device.memory import free_memory
+from pipeline.errors import BrokenImage
 from train.data.layouts import PathPair
 
 _log = logging.getLogger(__name__)
@@ -116,17 +117,17 @@ def read_rgb(path: Path) -> np.ndarray:
     """Read any 8-bit image as ``(H, W, 3)`` RGB.
 
     Raises:
-        ValueError: if it is missing, cannot be decoded or is cut off.
+        BrokenImage: if it is missing, cannot be decoded or is cut off.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+        raise BrokenImage(f"{path} cannot be read: {error.strerror}") from error
     if _is_cut_off(content):
-        raise ValueError(f"{path} is cut off")
+        raise BrokenImage(f"{path} is cut off")
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB) if content else None
     if image is None:
-        raise ValueError(f"{path} cannot be decoded")
+        raise BrokenImage(f"{path} cannot be decoded")
     return image
 
 
@@ -137,7 +138,7 @@ def read_size(path: Path) -> tuple[int, int]:
         return height, width
     try:
         return read_rgb(path).shape[:2]
-    except ValueError:
+    except BrokenImage:
         return 0, 0
 
 
@@ -156,7 +157,7 @@ def _read_all(paths: Sequence[Path]) -> Iterator[np.ndarray | None]:
 def _read_or_warn(path: Path) -> np.ndarray | None:
     try:
         return read_rgb(path)
-    except ValueError as error:
+    except BrokenImage as error:
         _log.warning("left out: %s", error)
         return None
 
@@ -169,7 +170,7 @@ def _warn_if_too_large(pixels: int, device: torch.device) -> None:
     needed, free = 3 * pixels, free_memory(device)
     if needed > free:
         _log.warning(
-            "the images of --data take %.1f GB when decoded, but %s has %.1f GB of memory free; give fewer or smaller "
+            "the training images take %.1f GB when decoded, but %s has %.1f GB of memory free; give fewer or smaller "
             "images if the run breaks off",
             needed / 1e9, device, free / 1e9,
         )  # fmt: skip

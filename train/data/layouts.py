@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipeline.errors import ConfigError
+
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 BlurFolder = Literal["blur", "blur_gamma"]
 PathPair = tuple[Path, Path]
@@ -66,15 +68,14 @@ def find_files(sources: Iterable[Path], blur: BlurFolder = "blur", scale: int = 
         scale: Of the stage; from 2 on, ``NAME_LR_bicubic/X{scale}`` is the degraded side of ``NAME_HR``.
 
     Raises:
-        FileNotFoundError: if a source does not exist or there is no image in any.
-        ValueError: if a line of a list is not two paths.
+        ConfigError: if a source does not exist, there is no image in any or a line of a list is not two paths.
     """
     sources = list(sources)
     found = [_files_in(source, blur, scale) for source in sources]
     clean = dict.fromkeys(path for files in found for path in files.clean)
     pairs = dict.fromkeys(pair for files in found for pair in files.pairs)
     if not clean and not pairs:
-        raise FileNotFoundError(
+        raise ConfigError(
             f"no images below {', '.join(map(str, sources))} (folders named blur, input, noisy or lq count only "
             f"beside their sharp, target, clean or gt)"
         )
@@ -103,7 +104,7 @@ def _files_in(source: Path, blur: BlurFolder, scale: int) -> Files:
         return Files((), tuple(_read_list(source)))
     if source.is_file() and source.suffix.lower() in IMAGE_SUFFIXES:
         return Files((source,), ())
-    raise FileNotFoundError(f"got {source}, expected a folder of images, an image or a list of pairs (.txt)")
+    raise ConfigError(f"got {source}, expected a folder of images, an image or a list of pairs (.txt)")
 
 
 def _files_below(folder: Path, blur: BlurFolder, scale: int) -> Files:
@@ -152,7 +153,7 @@ def _read_list(file: Path) -> list[PathPair]:
             case [clean, degraded]:
                 pairs.append((file.parent / degraded, file.parent / clean))
             case words:
-                raise ValueError(
+                raise ConfigError(
                     f"{file}:{number}: got {len(words)} words, expected `clean degraded`, with a tab between "
                     "where names have spaces"
                 )

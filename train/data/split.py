@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from pipeline.errors import ConfigError
 from pipeline.hashing import sha256_of
 from train.data.layouts import Files, PathPair, scene_of
 
@@ -64,7 +65,7 @@ def refuse_leakage(train: Files, validation: Files) -> None:
     A file is recognised by its content, under any name; a scene by its folder, even if the frames differ.
 
     Raises:
-        ValueError: if there is such a file or scene; the text names some.
+        ConfigError: if there is such a file or scene; the text names some.
     """
     scenes = {scene_of(clean.resolve()) for _, clean in train.pairs}
     leaks = {f"scene {scene}" for _, clean in validation.pairs if (scene := scene_of(clean.resolve())) in scenes}
@@ -72,7 +73,7 @@ def refuse_leakage(train: Files, validation: Files) -> None:
     if leaks:
         shown = "\n  ".join(sorted(leaks)[:5])
         rest = f"\n  ... and {len(leaks) - 5} more" if len(leaks) > 5 else ""
-        raise ValueError(f"--val must hold nothing that --data holds; take out:\n  {shown}{rest}")
+        raise ConfigError(f"val: must hold nothing that data holds; take out:\n  {shown}{rest}")
 
 
 def _same_content(train: Files, validation: Files) -> Iterator[PathPair]:

@@ -91,7 +91,9 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def compare(configs: dict[str, TrainingConfig], train: Files, validation: Files, conditions: Conditions) -> None:
+def compare_networks(
+    configs: dict[str, TrainingConfig], train: Files, validation: Files, conditions: Conditions
+) -> None:
     """Train all networks, print their table and write it with curves and crops into the folder of the results.
 
     Args:
@@ -131,7 +133,7 @@ def train_once(config: TrainingConfig, train: Files, validation: Files, run: Run
     if finished.is_file():
         spent = finished.read_text(encoding="utf-8")
         if spent != str(run.max_time):
-            raise ConfigError(f"{run.folder} was trained for {spent}, not {run.max_time}; take another --out")
+            raise ConfigError(f"{run.folder} was trained for {spent}, not {run.max_time}; give another --output")
         return weights
     fit(config, train, validation, run, train.counted())
     finished.write_text(str(run.max_time), encoding="utf-8")

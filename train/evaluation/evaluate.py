@@ -1,24 +1,22 @@
-"""Rerun the standard protocols: ``python -m train.evaluate --data DIR [-o docs/quality.md]``.
+"""The standard protocols run on the shipped weights, as a table: ``python -m train evaluate --data DIR``.
 
 DIR holds the field's test sets by their usual names: CBSD68, Set5, Set14, and pairs/NAME/{blur,sharp}.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.device.process import keep_freed_memory
+from pipeline.chain.yaml_validation import did_you_mean
 from pipeline.errors import ConfigError
-from stages.errors import WeightsError
 from train.evaluation.protocols import PROTOCOLS, ProtocolResult
 
 _CHAINS = Path(__file__).parents[2] / "configs"
-# What is shipped, by the protocols that it is judged by.
+# Shipped weights and chains by the protocol that evaluates them.
 SHIPPED: dict[str, tuple[str, ...]] = {
     "denoising": ("denoise_blind", "denoise_blind_fast"),
     "deblurring": ("deblur_mild", "deblur_mild_fast"),
@@ -27,62 +25,47 @@ SHIPPED: dict[str, tuple[str, ...]] = {
 }
 
 
-def main() -> int:
-    """Run the command line; return its exit code."""
-    options = build_parser().parse_args()
-    if options.weights and len(options.only) != 1:
-        print("--weights goes with --only and one protocol", file=sys.stderr)
-        return 2
-    keep_freed_memory()
-    figures: list[ProtocolResult] = []
-    try:
-        for name in options.only or PROTOCOLS:
-            for weights in [options.weights] if options.weights else SHIPPED[name]:
-                figures.extend(PROTOCOLS[name](options.data, weights))
-    except (ConfigError, WeightsError, FileNotFoundError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    print_figures(figures)
-    if options.output:
-        options.output.write_text(as_markdown(figures), encoding="utf-8")
-    return 0
+def evaluate_all(data: Path, only: Sequence[str] = (), weights: str | None = None) -> list[ProtocolResult]:
+    """Run protocols, all of them if none is named, on the shipped weights or on others.
 
-
-def build_parser() -> argparse.ArgumentParser:
-    """Build the parser."""
-    parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of test sets")
-    parser.add_argument("--only", nargs="+", choices=list(PROTOCOLS), default=[], help="some protocols")
-    parser.add_argument("--weights", help="other weights (or chain) than the shipped ones")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE.md", help="write the table there")
-    return parser
+    Raises:
+        ConfigError: for unknown protocols, and for other weights with more than one protocol.
+        WeightsError: if weights are missing or of another task.
+    """
+    for name in only:
+        if name not in PROTOCOLS:
+            names = ", ".join(PROTOCOLS)
+            raise ConfigError(f"only: unknown protocol {name!r}{did_you_mean(name, PROTOCOLS)} Valid: {names}")
+    if weights and len(only) != 1:
+        raise ConfigError("weights: goes with one protocol; name it by --only")
+    results: list[ProtocolResult] = []
+    for name in only or PROTOCOLS:
+        for evaluated in [weights] if weights else SHIPPED[name]:
+            results.extend(PROTOCOLS[name](data, evaluated))
+    return results
 
 
 _COLUMNS = ("protocol", "weights", "doing nothing", "restored", "gain", "images better")
 
 
-def _cells(figure: ProtocolResult) -> tuple[str, ...]:
-    restored = f"{figure.restored:.2f}"
-    if figure.nothing is None:
-        return figure.protocol, figure.weights, "unchanged", restored, "", ""
-    gain = f"{figure.restored - figure.nothing:+.2f}"
-    return figure.protocol, figure.weights, f"{figure.nothing:.2f}", restored, gain, f"{figure.better:.0%}"
+def _cells(result: ProtocolResult) -> tuple[str, ...]:
+    restored = f"{result.restored:.2f}"
+    if result.nothing is None:
+        return result.protocol, result.weights, "unchanged", restored, "", ""
+    gain = f"{result.restored - result.nothing:+.2f}"
+    return result.protocol, result.weights, f"{result.nothing:.2f}", restored, gain, f"{result.better:.0%}"
 
 
-def print_figures(figures: list[ProtocolResult]) -> None:
+def print_results(results: list[ProtocolResult]) -> None:
     """Print the table."""
     table = Table(*_COLUMNS)
-    for figure in figures:
-        table.add_row(*_cells(figure))
+    for result in results:
+        table.add_row(*_cells(result))
     Console().print(table)
 
 
-def as_markdown(figures: list[ProtocolResult]) -> str:
+def as_markdown(results: list[ProtocolResult]) -> str:
     """Format the table as the page docs/quality.md."""
-    rows = [_COLUMNS, ("---",) * len(_COLUMNS), *(_cells(figure) for figure in figures)]
+    rows = [_COLUMNS, ("---",) * len(_COLUMNS), *(_cells(result) for result in results)]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return f"# Quality of the shipped weights\n\nWritten by `python -m train.evaluate`.\n\n{table}\n"
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return f"# Quality of the shipped weights\n\nWritten by `python -m train evaluate`.\n\n{table}\n"

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pipeline.errors import ConfigError
 from train.config import TrainingConfig
 from train.data.batches import StepSampler, TrainingBatches, ValidationImages
 from train.data.layouts import Files, find_files
@@ -86,5 +87,5 @@ def test_validation_images_are_always_alike(config: TrainingConfig, sharp_folder
 
 
 def test_images_too_small_to_validate_on_are_told(config: TrainingConfig, sharp_folder: Path) -> None:
-    with pytest.raises(ValueError, match="none of the images to validate on"):
+    with pytest.raises(ConfigError, match="none of the images to validate on"):
         ValidationImages(config, find_files([sharp_folder]), multiple_of=64)

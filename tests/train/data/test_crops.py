@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import Generator
 
+from pipeline.errors import ConfigError
 from train.data.crops import CropBank, PairBank
 from train.data.images import ImageBlock
 
@@ -38,7 +39,7 @@ def test_small_images_are_left_out_and_too_large_crops_refused() -> None:
     images = block_of([coordinates(20, 30, 0), coordinates(40, 25, 1)])
     only_second = CropBank(images, 24).sample(8, Generator().manual_seed(0))
     assert (only_second[:, 2] * 255).unique().tolist() == [1.0]
-    with pytest.raises(ValueError, match="none of 2 readable images is 26 pixels high and wide"):
+    with pytest.raises(ConfigError, match="none of 2 readable images has 26 x 26 pixels"):
         CropBank(images, 26)
 
 

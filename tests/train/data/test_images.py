@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.errors import BrokenImage
 from train.data.images import load_clean, load_pairs, read_clean, read_pairs, read_rgb, read_size, reduce_pair
 from train.data.layouts import IMAGE_SUFFIXES, find_files
 
@@ -32,9 +33,9 @@ def test_a_jpeg_that_is_cut_off_is_not_learnt_from(textured: np.ndarray, tmp_pat
     (tmp_path / "whole.jpg").write_bytes(whole[:2] + preview + whole[2:] + b"what a phone adds")
     assert read_rgb(tmp_path / "whole.jpg").shape == (80, 120, 3)
     (tmp_path / "half.jpg").write_bytes(whole[:2] + preview + whole[2 : len(whole) // 2])
-    with pytest.raises(ValueError, match=r"half\.jpg is cut off"):
+    with pytest.raises(BrokenImage, match=r"half\.jpg is cut off"):
         read_rgb(tmp_path / "half.jpg")
-    with pytest.raises(ValueError, match=r"none\.jpg cannot be read: No such file"):
+    with pytest.raises(BrokenImage, match=r"none\.jpg cannot be read: No such file"):
         read_rgb(tmp_path / "none.jpg")
 
 

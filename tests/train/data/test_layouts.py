@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import ConfigError
 from train.data.layouts import Files, find_files, scene_of
 
 
@@ -78,15 +79,15 @@ def test_realblur_goes_by_its_lists(tmp_path: Path) -> None:
         assert named(find_files([source]), root) == ([], [pair])
     assert scene_of(root / pair[1]).name == "scene001"
     (root / "RealBlur_J_train_list.txt").write_text(f"{line}only_one\n")
-    with pytest.raises(ValueError, match=r"train_list.txt:2: got 1 words, expected `clean degraded`"):
+    with pytest.raises(ConfigError, match=r"train_list.txt:2: got 1 words, expected `clean degraded`"):
         find_files([root])
 
 
 def test_missing_and_empty_sources_are_told(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="expected a folder of images, an image or a list"):
+    with pytest.raises(ConfigError, match="expected a folder of images, an image or a list"):
         find_files([tmp_path / "none"])
-    with pytest.raises(FileNotFoundError, match="no images below"):
+    with pytest.raises(ConfigError, match="no images below"):
         find_files(iter([tmp_path]))
     make(tmp_path, "blur/a.png")
-    with pytest.raises(FileNotFoundError, match="count only beside their sharp"):
+    with pytest.raises(ConfigError, match="count only beside their sharp"):
         find_files([tmp_path / "blur"])

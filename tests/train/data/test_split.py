@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import ConfigError
 from train.data.layouts import Files, find_files, scene_of
 from train.data.split import hold_out, refuse_leakage, split, without_copies
 
@@ -56,7 +57,7 @@ def test_a_single_image_is_learnt_by_heart(sharp_folder: Path) -> None:
 
 
 def leaks(train: Iterable[Path], validation: Iterable[Path]) -> str:
-    with pytest.raises(ValueError, match="--val must hold nothing that --data holds") as caught:
+    with pytest.raises(ConfigError, match="val: must hold nothing that data holds") as caught:
         refuse_leakage(find_files(train), find_files(validation))
     return str(caught.value)
 
@@ -75,7 +76,7 @@ def test_a_scene_on_both_sides_is_refused(tmp_path: Path) -> None:
         write(tmp_path / scene / side / f"{frame}.png")
     first, second = (find_files([tmp_path / scene]) for scene in "ab")
     refuse_leakage(first, second)
-    with pytest.raises(ValueError, match=f"scene {tmp_path / 'a'}"):
+    with pytest.raises(ConfigError, match=f"scene {tmp_path / 'a'}"):
         refuse_leakage(Files((), first.pairs[:1]), Files((), first.pairs[1:]))
 
 

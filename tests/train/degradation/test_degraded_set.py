@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from pipeline.chain.yaml_validation import read_yaml
+from train.__main__ import main
 from train.data.images import read_rgb
-from train.degradation.degraded_set import DegradedSet, main
+from train.degradation.degraded_set import DegradedSet
 
 SHIPPED = Path(__file__).parents[3] / "configs" / "degrade"
 NOISE = "degradation:\n  - {kind: gaussian_noise, sigma: [20.0, 20.0]}\n"
@@ -24,8 +25,8 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "degraded"
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr("sys.argv", ["degrade", *map(str, arguments)])
+def call(monkeypatch: pytest.MonkeyPatch, source: Path, target: Path, *arguments: object) -> int:
+    monkeypatch.setattr("sys.argv", ["train", "degrade", *map(str, (source, "-o", target, *arguments))])
     return main()
 
 
@@ -50,7 +51,7 @@ def test_the_tree_is_kept_and_the_recipe_written_beside_it(
     clean, degraded = pictures(sharp_folder), pictures(target)
     assert degraded.keys() == clean.keys()
     assert all(5 < np.std(degraded[name].astype(float) - clean[name]) < 25 for name in clean)
-    written = yaml.safe_load((target / "recipe.yaml").read_text())
+    written = yaml.safe_load((target / "degradation.yaml").read_text())
     assert written["seed"] == 3
     assert written["code_version"]
     assert written["files"] == sorted(clean)
@@ -61,9 +62,9 @@ def test_a_set_is_made_again_from_the_recipe_beside_it(
     sharp_folder: Path, noise: Path, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert call(monkeypatch, sharp_folder, target, "-c", noise, "--seed", 3) == 0
-    assert call(monkeypatch, sharp_folder, tmp_path / "again", "-c", target / "recipe.yaml") == 0
+    assert call(monkeypatch, sharp_folder, tmp_path / "again", "-c", target / "degradation.yaml") == 0
     assert call(monkeypatch, sharp_folder, tmp_path / "other", "-c", noise) == 0
-    assert (tmp_path / "again" / "recipe.yaml").read_text() == (target / "recipe.yaml").read_text()
+    assert (tmp_path / "again" / "degradation.yaml").read_text() == (target / "degradation.yaml").read_text()
     first, again, other = (pictures(folder) for folder in (target, tmp_path / "again", tmp_path / "other"))
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not any(np.array_equal(first[name], other[name]) for name in first)
@@ -91,7 +92,7 @@ def test_broken_and_tiny_files_are_named_and_left_out(
     assert call(monkeypatch, sharp_folder, target, "-c", tmp_path / "small.yaml") == 1
     assert "broken.png cannot be decoded" in caplog.text
     assert "tiny.png is smaller than 4 pixels" in caplog.text
-    assert len(yaml.safe_load((target / "recipe.yaml").read_text())["files"]) == 7
+    assert len(yaml.safe_load((target / "degradation.yaml").read_text())["files"]) == 7
     assert pictures(target)["uneven.png"].shape == (2, 2, 3)
 
 
@@ -173,4 +174,4 @@ def test_a_set_is_read_as_it_was_written(
     sharp_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch, noise: Path
 ) -> None:
     assert call(monkeypatch, sharp_folder, target, "-c", noise) == 0
-    assert read_yaml(target / "recipe.yaml", DegradedSet).files == [f"{index}.png" for index in range(6)]
+    assert read_yaml(target / "degradation.yaml", DegradedSet).files == [f"{index}.png" for index in range(6)]

@@ -39,7 +39,7 @@ def test_networks_are_compared_and_what_is_trained_stays(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "out"
-    options = ["--data", sharp_folder, "--out", out, "--budget", "00:00:02", "--device", "cpu"]
+    options = ["--data", sharp_folder, "-o", out, "--budget", "00:00:02", "--device", "cpu"]
     assert call(monkeypatch, *recipes, *options) == 0
     table = (out / "comparison.md").read_text()
     assert "| shallow |" in table

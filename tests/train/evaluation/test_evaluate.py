@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from pipeline.chain.chain import Chain
-from train.evaluation import evaluate, protocols
+from train.__main__ import main
+from train.evaluation import protocols
 
 
 def test_main_writes_the_page(sharp_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,10 +16,10 @@ def test_main_writes_the_page(sharp_folder: Path, tmp_path: Path, monkeypatch: p
     for folder in ("CBSD68",):
         (tmp_path / folder).symlink_to(tmp_path / "Set14")
     arguments = ["--data", str(tmp_path), "--only", "chain", "--weights", str(chain_file), "-o", str(page)]
-    monkeypatch.setattr("sys.argv", ["evaluate", *arguments])
+    monkeypatch.setattr("sys.argv", ["train", "evaluate", *arguments])
     monkeypatch.setattr(protocols, "enlarger", lambda scale: torch.nn.UpsamplingNearest2d(scale_factor=2))
     monkeypatch.setattr(Chain, "restore", lambda self, image: image.repeat(2, axis=0).repeat(2, axis=1))
-    assert evaluate.main() == 0
+    assert main() == 0
     assert "| Set14, x2 down, noise sigma 10, PSNR RGB | chain |" in page.read_text()
 
 
@@ -27,8 +28,8 @@ def test_weights_of_another_task_are_refused(
 ) -> None:
     for protocol, weights in (("super_resolution", "deblur_mild_fast"), ("denoising", "upscale_x2_fast")):
         arguments = ["--data", str(tmp_path), "--only", protocol, "--weights", weights]
-        monkeypatch.setattr("sys.argv", ["evaluate", *arguments])
-        assert evaluate.main() == 2
+        monkeypatch.setattr("sys.argv", ["train", "evaluate", *arguments])
+        assert main() == 2
         assert f"for {protocol}" in capsys.readouterr().err
 
 
@@ -36,6 +37,6 @@ def test_missing_test_sets_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     chain_file = tmp_path / "chain.yaml"
     chain_file.write_text("stages:\n  - {stage: unsharp_mask}\n")
     arguments = ["--data", str(tmp_path / "none"), "--only", "chain", "--weights", str(chain_file)]
-    monkeypatch.setattr("sys.argv", ["evaluate", *arguments])
-    assert evaluate.main() == 2
+    monkeypatch.setattr("sys.argv", ["train", "evaluate", *arguments])
+    assert main() == 2
     assert "none" in capsys.readouterr().err

@@ -35,9 +35,9 @@ def weights_worth(value: float, path: Path) -> Path:
 
 def test_only_better_weights_take_the_place(shipped: Path, tmp_path: Path) -> None:
     first, worse, better = (weights_worth(value, tmp_path / f"{value}.safetensors") for value in (30, 29, 31))
-    assert ship.ship(first, "small", tmp_path)
-    assert not ship.ship(worse, "small", tmp_path)
+    assert ship.ship_if_better(first, "small", tmp_path)
+    assert not ship.ship_if_better(worse, "small", tmp_path)
     assert read_card(shipped / "small.safetensors").metrics == {"noise": 30.0}
-    assert ship.ship(better, "small", tmp_path)
+    assert ship.ship_if_better(better, "small", tmp_path)
     assert read_card(shipped / "small.safetensors").metrics == {"noise": 31.0}
     assert (shipped / "small.safetensors").stat().st_size < better.stat().st_size

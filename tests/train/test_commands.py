@@ -1,11 +1,12 @@
-import argparse
 import re
 from pathlib import Path
 
 import pytest
+import typer
 
 from stages.weights import read_card
-from train.__main__ import CONFIGS, main, parse_count, parse_recipe, parse_time
+from train.__main__ import main
+from train.commands import CONFIGS, find_config, parse_time, repeat_options
 
 RECIPE = """
 stage: {stage: dncnn, depth: 4, width: 8, skips: true, batch_norm: false}
@@ -36,7 +37,7 @@ def test_one_command_trains_a_stage(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "run"
-    options = ["--data", sharp_folder, "--out", out, "--max-epochs", 1, "--device", "cpu"]
+    options = ["--data", sharp_folder, "-o", out, "--max-epochs", 1, "--device", "cpu"]
     assert call(monkeypatch, recipe, *options) == 0
     card = read_card(out / "dncnn.safetensors")
     assert card.steps == 4
@@ -53,7 +54,7 @@ def test_other_folders_can_validate(
 ) -> None:
     for name in ("0.png", "1.png"):  # what the pairs' sharp sides are
         (sharp_folder / name).unlink()
-    options = ["--out", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
+    options = ["-o", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
     assert call(monkeypatch, recipe, "--data", sharp_folder, "--val", pair_folder, *options) == 0
     assert "4 images" in read_card(tmp_path / "run" / "dncnn.safetensors").data
 
@@ -72,14 +73,14 @@ def test_time_is_read_or_refused() -> None:
     with pytest.raises(Exception, match="expected HH:MM:SS"):
         parse_time("20 minutes")
     for nothing in ("00:00:00", "-1:00:00"):
-        with pytest.raises(argparse.ArgumentTypeError, match="expected HH:MM:SS"):
+        with pytest.raises(typer.BadParameter, match="expected HH:MM:SS"):
             parse_time(nothing)
 
 
 def test_values_of_the_recipe_can_be_set(
     monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    options = ["--data", sharp_folder, "--out", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
+    options = ["--data", sharp_folder, "-o", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
     assert call(monkeypatch, recipe, *options, "--set", "steps_per_epoch=2", "data.batch=0") == 2
     assert "got 0, expected at least 1" in capsys.readouterr().err
     assert call(monkeypatch, recipe, *options, "--set", "steps_per_epoch=2", "--set", "rate=1e-4") == 0
@@ -90,15 +91,15 @@ def test_values_of_the_recipe_can_be_set(
 def test_nothing_is_validated_on_that_is_learnt_from(
     monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    options = ["--data", sharp_folder, "--val", sharp_folder / "1.png", "--out", tmp_path / "run"]
+    options = ["--data", sharp_folder, "--val", sharp_folder / "1.png", "-o", tmp_path / "run"]
     assert call(monkeypatch, recipe, *options, "--max-epochs", 1) == 2
-    assert "--val must hold nothing that --data holds" in capsys.readouterr().err
+    assert "val: must hold nothing that data holds" in capsys.readouterr().err
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_from_nothing(
     monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    options = [recipe, "--data", sharp_folder, "--out", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
+    options = [recipe, "--data", sharp_folder, "-o", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
     assert call(monkeypatch, *options, "--resume") == 2
     assert "nothing to resume" in capsys.readouterr().err
     assert call(monkeypatch, *options) == 0
@@ -113,7 +114,7 @@ def test_a_run_is_neither_overwritten_nor_resumed_from_nothing(
 def test_a_run_is_not_resumed_by_another_recipe(
     monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    options = [recipe, "--data", sharp_folder, "--out", tmp_path / "run", "--device", "cpu"]
+    options = [recipe, "--data", sharp_folder, "-o", tmp_path / "run", "--device", "cpu"]
     assert call(monkeypatch, *options, "--max-epochs", 1) == 0
     before = (tmp_path / "run" / "recipe.json").read_text(encoding="utf-8")
     assert call(monkeypatch, *options, "--max-epochs", 2, "--resume", "--set", "rate=0.5") == 2
@@ -123,14 +124,29 @@ def test_a_run_is_not_resumed_by_another_recipe(
 
 
 def test_a_recipe_is_a_name_of_ours_or_a_file() -> None:
-    assert parse_recipe("unet") == CONFIGS / "unet.yaml"
-    assert parse_recipe("my/unet.yaml") == Path("my/unet.yaml")
-    with pytest.raises(argparse.ArgumentTypeError, match=r"got 'unit', expected a training YAML or one of .*unet"):
-        parse_recipe("unit")
+    assert find_config("unet") == CONFIGS / "unet.yaml"
+    assert find_config("my/unet.yaml") == Path("my/unet.yaml")
+    with pytest.raises(typer.BadParameter, match=r"got 'unit', expected a training YAML or one of .*unet"):
+        find_config("unit")
 
 
-def test_counts_are_read_or_refused() -> None:
-    assert parse_count("2") == 2
+def test_counts_are_at_least_one(
+    monkeypatch: pytest.MonkeyPatch, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for text in ("0", "-1", "two"):
-        with pytest.raises(argparse.ArgumentTypeError, match="a whole number of at least 1"):
-            parse_count(text)
+        assert call(monkeypatch, recipe, "--data", tmp_path, "--max-epochs", text) == 2
+        assert "--max-epochs" in capsys.readouterr().err
+
+
+def test_an_option_takes_several_values_until_the_next_one() -> None:
+    words = ["unet.yaml", "--data", "a", "b", "--resume", "--set", "x=1", "y=2", "--set=z=3", "v=4", "-o", "run"]
+    repeated = "unet.yaml --data a --data b --resume --set x=1 --set y=2 --set=z=3 --set v=4 -o run"
+    assert repeat_options(words, {"--data", "--set"}) == repeated.split()
+
+
+@pytest.mark.parametrize("command", ["train", "compare", "evaluate", "degrade", "grow"])
+def test_every_command_has_help(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, command, "--help") == 0
+    assert "Usage: python -m train" in capsys.readouterr().out
