@@ -33,11 +33,11 @@ from matplotlib.axes import Axes
 from skimage import data
 
 from pipeline.evaluation.metrics import psnr_rgb
-from train.degradation.sequence import Recipe
+from train.degradation.sequence import Degradation
 from train.evaluation.protocols import SHAKEN_SMALL_NOISY, SMALL_NOISY, Sample, degraded_images, to_tensor
 
 # The protocols' sets and recipes, by the column's name.
-_PROTOCOLS: dict[str, tuple[tuple[str, ...], Recipe]] = {
+_PROTOCOLS: dict[str, tuple[tuple[str, ...], Degradation]] = {
     "noise": (("Set14",), SMALL_NOISY),
     "shake and noise": (("CBSD68", "Set14"), SHAKEN_SMALL_NOISY),
 }

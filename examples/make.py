@@ -10,11 +10,11 @@ import numpy as np
 import skimage.data
 import torch
 
-from train.degradation.sequence import Blur, Downscale, GaussianNoise, Quantise, Recipe, degrade
+from train.degradation.sequence import Blur, Degradation, Downscale, GaussianNoise, Quantise, degrade
 
 FOLDER = Path(__file__).parent
 PHOTOS = {"astronaut": ".png", "chelsea": ".png", "coffee": ".jpg", "rocket": ".png", "camera": ".png"}
-RECIPE: Recipe = [
+RECIPE: Degradation = [
     Blur(gaussian=[1.2, 1.6], weights=[1.0, 0.0, 0.0, 0.0, 0.0]),
     Downscale(factor=2),
     GaussianNoise(sigma=[8.0, 14.0]),

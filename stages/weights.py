@@ -31,6 +31,7 @@ class Card(BaseModel):
     data: str = Field("", description="what it was trained on")
     steps: int = Field(0, ge=0, description="optimizer steps")
     metrics: dict[str, float] = Field(default_factory=dict, description="figures, each named with its protocol")
+    training: dict[str, Any] | None = Field(None, description="the whole training configuration, as JSON values")
     origin: str = Field("restorechain", description="who trained it, under which licence")
     code_version: str = Field("", description="version of the code that wrote the file")
 

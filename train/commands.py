@@ -188,7 +188,7 @@ def train(
     in_chain = [f"chain.file={json.dumps(str(chain.resolve()))}"] if chain else []
     _prepare()
 
-    from train.config import read_training
+    from train.training import read_training
 
     training = read_training(config, [*in_chain, *(changes or ())])
 
@@ -197,7 +197,7 @@ def train(
     from train.fit import fit
     from train.run import Interrupted, Run
 
-    train_files, validation_files = choose_files(data, val, training)
+    train_files, validation_files = choose_files(data, val, training.config)
     run = Run(
         folder=output or Path("runs") / config.stem,
         max_time=max_time,
@@ -241,9 +241,9 @@ def compare(
         raise ConfigError("config: two configurations have the same name, which their results go by; rename one")
     _prepare()
 
-    from train.config import read_training
+    from train.config import read_config
 
-    trainings = {path.stem: read_training(path, changes or ()) for path in config}
+    trainings = {path.stem: read_config(path, changes or ()) for path in config}
 
     from train.evaluation.compare import Conditions, compare_networks
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
 
 # Lightning's names.
 _LIGHTNING_NAMES = {"fp32": "32-true", "fp16": "16-mixed", "bf16": "bf16-mixed"}
@@ -40,3 +47,19 @@ def _fastest(kind: str) -> str:
     if kind == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return "bf16" if kind == "cpu" and cpu_computes_in_bf16() else "fp32"
+
+
+@contextmanager
+def tf32_allowed(device: torch.device) -> Iterator[None]:
+    """Let CUDA's convolutions and matrix products of float32 round to TF32 for a while; other devices have none."""
+    import torch
+
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]

@@ -46,9 +46,16 @@ def config() -> TrainingConfig:
             "stage": {"stage": "dncnn", "depth": 4, "width": 8, "skips": True, "batch_norm": False},
             "trained_for": "noise of sigma 25",
             "degradation": [{"kind": "gaussian_noise", "sigma": [25.0, 25.0]}],
-            "data": {"crop": 16, "batch": 4, "validation_crop": 32, "held_out": 3},
-            "rate": 0.01,
-            "ema": 0.9,
+            "data": {
+                "crop_size": 16,
+                "batch_size": 4,
+                "validation_crop_size": 32,
+                "validation_repeats": 1,
+                "held_out": 3,
+            },
+            "learning_rate": 0.01,
+            "ema_decay": 0.9,
+            "schedule": {"kind": "plateau"},
             "steps_per_epoch": 8,
         }
     )

@@ -13,7 +13,7 @@ stage: {stage: dncnn, depth: 4, width: 8, skips: true, batch_norm: false}
 trained_for: noise of sigma 25
 degradation:
   - {kind: gaussian_noise, sigma: [25.0, 25.0]}
-data: {crop: 16, batch: 4, validation_crop: 32, held_out: 3}
+data: {crop_size: 16, batch_size: 4, validation_crop_size: 32, validation_repeats: 1, held_out: 3}
 steps_per_epoch: 4
 """
 
@@ -42,10 +42,11 @@ def test_one_command_trains_a_stage(
     card = read_card(out / "dncnn.safetensors")
     assert card.steps == 4
     assert card.data.startswith("photos: ")
-    network, start, epoch, weights = capsys.readouterr().out.splitlines()
+    network, start, schedule, epoch, weights = capsys.readouterr().out.splitlines()
     assert network.startswith("DnCNN: 1,611 parameters")
-    assert re.search(r"photos: \d images, 0 pairs; validating on \d, 2\d\.\d\d dB as they are given", start)
-    assert re.search(r"epoch 1 of 1: step 4, loss .*, \d\d\.\d\d dB \(the best\), rate 0.001", epoch)
+    assert re.search(r"photos: \d images, 0 pairs; validating on \d images?, 2\d\.\d\d dB when degraded", start)
+    assert re.search(r"epoch 1 of 1: step 4, loss .*, \d\d\.\d\d dB \(the best\), learning rate ", epoch)
+    assert "annealed by a cosine to 0 within the budget of 1 epoch" in schedule
     assert weights == str(out / "dncnn.safetensors")
 
 
@@ -81,14 +82,14 @@ def test_values_of_the_recipe_can_be_set(
     monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     options = ["--data", sharp_folder, "-o", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
-    assert call(monkeypatch, recipe, *options, "--set", "steps_per_epoch=2", "data.batch=0") == 2
+    assert call(monkeypatch, recipe, *options, "--set", "steps_per_epoch=2", "data.batch_size=0") == 2
     assert "got 0, expected at least 1" in capsys.readouterr().err
-    assert call(monkeypatch, recipe, *options, "--set", "steps_per_epoch=2", "--set", "rate=1e-4") == 0
+    assert call(monkeypatch, recipe, *options, "--set", "steps_per_epoch=2", "--set", "learning_rate=1e-4") == 0
     assert read_card(tmp_path / "run" / "dncnn.safetensors").steps == 2
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "run" / "dncnn.safetensors")
 
 
-def test_nothing_is_validated_on_that_is_learnt_from(
+def test_nothing_is_validated_on_that_is_trained_from(
     monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     options = ["--data", sharp_folder, "--val", sharp_folder / "1.png", "-o", tmp_path / "run"]
@@ -116,10 +117,10 @@ def test_a_run_is_not_resumed_by_another_recipe(
 ) -> None:
     options = [recipe, "--data", sharp_folder, "-o", tmp_path / "run", "--device", "cpu"]
     assert call(monkeypatch, *options, "--max-epochs", 1) == 0
-    before = (tmp_path / "run" / "recipe.json").read_text(encoding="utf-8")
-    assert call(monkeypatch, *options, "--max-epochs", 2, "--resume", "--set", "rate=0.5") == 2
+    before = (tmp_path / "run" / "config.json").read_text(encoding="utf-8")
+    assert call(monkeypatch, *options, "--max-epochs", 2, "--resume", "--set", "learning_rate=0.5") == 2
     assert "is 0.5" in capsys.readouterr().err
-    assert (tmp_path / "run" / "recipe.json").read_text(encoding="utf-8") == before
+    assert (tmp_path / "run" / "config.json").read_text(encoding="utf-8") == before
     assert call(monkeypatch, *options, "--max-epochs", 2, "--resume") == 0
 
 

@@ -19,12 +19,12 @@ from pipeline.errors import ConfigError
 from stages.errors import WeightsError
 from stages.registry import load_stage
 from stages.weights import read_card, save_weights
-from train.callbacks.schedules import AnnealOverBudget
-from train.callbacks.sheets import read_curve
+from train.callbacks.curves import read_curve
+from train.callbacks.schedules import AnnealWithinBudget
 from train.callbacks.watch import Diverged
 from train.chain.inside import Inside
 from train.commands import CONFIGS
-from train.config import CosineSchedule, TrainingConfig, read_training
+from train.config import Schedule, TrainingConfig
 from train.data.batches import TrainingBatches, ValidationImages
 from train.data.images import read_rgb
 from train.data.layouts import Files, find_files
@@ -32,6 +32,7 @@ from train.data.split import split
 from train.fit import fit
 from train.run import Run
 from train.task import RestorationTask
+from train.training import Training, read_training
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def files(sharp_folder: Path) -> tuple[Files, Files]:
 
 
 def run(config: TrainingConfig, files: tuple[Files, Files], folder: Path, **options: object) -> Path:
-    return fit(config, *files, Run(folder, device="cpu", **options), "stand-ins")
+    return fit(Training.resolve(config), *files, Run(folder, device="cpu", **options), "test photos")
 
 
 def changed(config: TrainingConfig, **values: object) -> TrainingConfig:
@@ -59,8 +60,9 @@ def test_training_ends_in_a_weights_file_better_than_nothing(
     psnr = column(tmp_path / "run", "val/psnr")
     assert psnr[-1] > 20.3 + 0.5
     card = read_card(path)
-    assert (card.config["stage"], card.trained_for, card.data) == ("dncnn", "noise of sigma 25", "stand-ins")
+    assert (card.config["stage"], card.trained_for, card.data) == ("dncnn", "noise of sigma 25", "test photos")
     assert card.steps == 32
+    assert card.training == config.model_dump(mode="json")
     assert load_stage(path)(torch.rand(1, 3, 8, 8)).shape == (1, 3, 8, 8)
 
 
@@ -68,25 +70,25 @@ def test_training_ends_in_a_weights_file_better_than_nothing(
 def test_a_resumed_run_is_the_run_without_the_interruption(
     config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path, optimizer: str
 ) -> None:
-    impatient = changed(config, schedule={"kind": "plateau", "patience": 0}, rate=1e-5, optimizer=optimizer)
+    impatient = changed(config, schedule={"kind": "plateau", "patience": 0}, learning_rate=1e-5, optimizer=optimizer)
     run(impatient, files, tmp_path / "whole", max_epochs=4)
     run(impatient, files, tmp_path / "halves", max_epochs=2)
     run(impatient, files, tmp_path / "halves", max_epochs=4, resume=True)
-    rates = column(tmp_path / "whole", "rate")
+    rates = column(tmp_path / "whole", "learning_rate")
     assert rates[-1] < rates[0]
-    assert column(tmp_path / "halves", "rate") == rates
+    assert column(tmp_path / "halves", "learning_rate") == rates
     assert column(tmp_path / "halves", "val/psnr") == column(tmp_path / "whole", "val/psnr")
 
 
 def test_plateau_lowers_the_rate_and_early_stopping_stops(
     config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stuck = changed(config, rate=1e-6, schedule={"kind": "plateau", "patience": 0}, early_stopping=3)
+    stuck = changed(config, learning_rate=1e-6, schedule={"kind": "plateau", "patience": 0}, early_stopping=3)
     with caplog.at_level("INFO"):
         run(stuck, files, tmp_path / "run", max_epochs=50)
     assert re.search(r"stopped after \d epochs: .*val/psnr did not improve in the last 3", caplog.text)
     assert len(column(tmp_path / "run", "val/psnr")) < 10
-    rates = column(tmp_path / "run", "rate")
+    rates = column(tmp_path / "run", "learning_rate")
     assert min(rates) <= 0.25 * max(rates)
 
 
@@ -106,14 +108,14 @@ def test_a_budget_of_time_brings_the_rate_down(
     cosine = changed(config, schedule={"kind": "cosine"})
     weights = run(cosine, files, tmp_path / "run", max_time=timedelta(seconds=40))
     assert read_card(weights).steps == 40
-    rates = column(tmp_path / "run", "rate")
-    assert max(rates) > 0.9 * cosine.rate
+    rates = column(tmp_path / "run", "learning_rate")
+    assert max(rates) > 0.9 * cosine.learning_rate
     assert rates == sorted(rates, reverse=True)
-    assert rates[-1] < 0.1 * cosine.rate
+    assert rates[-1] < 0.1 * cosine.learning_rate
 
 
 def test_time_spent_before_an_interruption_counts() -> None:
-    anneal = AnnealOverBudget(CosineSchedule(), 1.0, timedelta(seconds=100), max_steps=-1)
+    anneal = AnnealWithinBudget(Schedule(), 1.0, timedelta(seconds=100), max_steps=-1)
     anneal.load_state_dict({"spent": 60.0})
     assert anneal.state_dict()["spent"] == pytest.approx(60, abs=1)
 
@@ -146,11 +148,11 @@ def test_steps_are_counted_however_many_batches_they_take(
     assert read_card(path).steps == 8
 
 
-def test_a_run_leaves_pictures(config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path) -> None:
-    run(changed(config, picture_epochs=2), files, tmp_path / "run", max_epochs=3)
-    pictures = sorted(path.name for path in (tmp_path / "run" / "pictures").iterdir())
-    assert pictures == ["epoch_0001.png", "epoch_0003.png"]
-    assert read_rgb(tmp_path / "run" / "curve.png").size
+def test_a_run_writes_sheets_and_curves(config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path) -> None:
+    run(changed(config, sheet_epochs=2), files, tmp_path / "run", max_epochs=3)
+    sheets = sorted(path.name for path in (tmp_path / "run" / "sheets").iterdir())
+    assert sheets == ["epoch_0001.png", "epoch_0003.png"]
+    assert read_rgb(tmp_path / "run" / "curves.png").size
 
 
 def test_diverged_weights_stop_the_run_and_the_best_ones_of_before_are_kept(
@@ -192,7 +194,7 @@ def test_a_run_that_was_moved_keeps_its_best(
 ) -> None:
     run(config, files, tmp_path / "run", max_epochs=1)
     (tmp_path / "run").rename(tmp_path / "moved")
-    monkeypatch.setattr("train.task.capped_psnr", lambda restored, clean: torch.tensor(1.0))
+    monkeypatch.setattr("train.task.capped_psnr", lambda restored, clean: 1.0)
     weights = run(config, files, tmp_path / "moved", max_epochs=2, resume=True)
     assert read_card(weights).steps == 8
 
@@ -229,7 +231,7 @@ def test_a_killed_run_resumes_as_the_run_that_was_not(recipe: Path, sharp_folder
     killed.kill()
     assert killed.wait() == -signal.SIGKILL
     subprocess.run(command(recipe, sharp_folder, tmp_path / "killed", *options, "--resume"), check=True)
-    for name in ("val/psnr", "rate"):
+    for name in ("val/psnr", "learning_rate"):
         whole, resumed = (read_curve(tmp_path / folder, name) for folder in ("whole", "killed"))
         assert len(whole) == 12
         assert resumed == whole
@@ -241,9 +243,9 @@ def test_two_processes_learn_what_one_learns_from_the_double_batch(
     recipe: Path, sharp_folder: Path, tmp_path: Path
 ) -> None:
     options = ["--precision", "fp32", "--max-epochs", 3, "--set"]
-    subprocess.run(command(recipe, sharp_folder, tmp_path / "one", *options, "data.batch=8"), check=True)
+    subprocess.run(command(recipe, sharp_folder, tmp_path / "one", *options, "data.batch_size=8"), check=True)
     subprocess.run(
-        command(recipe, sharp_folder, tmp_path / "two", *options, "data.batch=4", "--devices", 2), check=True
+        command(recipe, sharp_folder, tmp_path / "two", *options, "data.batch_size=4", "--devices", 2), check=True
     )
     for name in ("train/epoch_loss", "val/psnr"):
         one, two = (column(tmp_path / folder, name) for folder in ("one", "two"))
@@ -253,7 +255,9 @@ def test_two_processes_learn_what_one_learns_from_the_double_batch(
 
 def test_weight_decay_shrinks_what_nothing_else_moves(config: TrainingConfig, files: tuple[Files, Files]) -> None:
     task = RestorationTask(
-        changed(config, weight_decay=0.1), config.stage.build(), Inside(config.route, torch.device("cpu"))
+        changed(config, weight_decay=0.1),
+        config.stage.build(),
+        Inside(Training.resolve(config).route, torch.device("cpu")),
     )
     optimizer = task.configure_optimizers()
     for parameter in task.stage.parameters():
@@ -265,11 +269,11 @@ def test_weight_decay_shrinks_what_nothing_else_moves(config: TrainingConfig, fi
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_single_image_is_learnt_by_heart(tmp_path: Path) -> None:
+def test_a_single_image_is_fitted(tmp_path: Path) -> None:
     """A corner of the demonstration: a narrower network, 48x48 pixels, 1000 steps."""
     imsave(tmp_path / "face.png", astronaut()[60:140, 180:260])
-    changes = ["loss=mse", "stage.width=16", "data.crop=48", "data.validation_crop=48", "rate=3e-3"]
-    config = read_training(CONFIGS / "single_image.yaml", changes)
+    changes = ["loss=mse", "stage.width=16", "data.crop_size=48", "data.validation_crop_size=48", "learning_rate=3e-3"]
+    config = read_training(CONFIGS / "single_image.yaml", changes).config
     files = split(find_files([tmp_path / "face.png"]), 2)
     degraded, clean = ValidationImages(config, files[1], 1)[0]
     run(config, files, tmp_path / "run", max_epochs=5)

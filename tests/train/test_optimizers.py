@@ -21,7 +21,7 @@ def step_of(has_bf16: bool, monkeypatch: pytest.MonkeyPatch) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     weight = nn.Parameter(torch.zeros(8, 4, 3, 3))
     weight.grad = torch.randn(weight.shape, generator=generator)
-    build_muon([weight], rate=1.0, weight_decay=0.0, device="cpu").step()
+    build_muon([weight], learning_rate=1.0, weight_decay=0.0, device="cpu").step()
     return weight.detach()
 
 

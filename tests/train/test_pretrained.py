@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from pipeline.errors import ConfigError
 from stages.encoder_unet import EncoderUNet, EncoderUNetConfig
 from stages.errors import WeightsError
-from train.config import read_training
+from train.config import read_config
 from train.pretrained import Pretrained
 
 
@@ -48,4 +48,4 @@ def test_only_an_encoder_can_be_pretrained(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("stage: {stage: unet}\ntrained_for: blur\ndegradation: []\npretrained: {kind: imagenet}\n")
     with pytest.raises(ConfigError, match="pretrained: unet has no encoder with published weights"):
-        read_training(recipe)
+        read_config(recipe)

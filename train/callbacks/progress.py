@@ -1,9 +1,10 @@
-"""What a run tells while it goes on: a line for every epoch, and on a terminal a bar below them."""
+"""Progress of a run: a line for every epoch, and on a terminal a bar below them."""
 
 from __future__ import annotations
 
 import time
 from datetime import timedelta
+from statistics import fmean
 from typing import Any
 
 import lightning as L
@@ -14,18 +15,20 @@ from rich.console import Console
 from stages.layers import bicubic_upscale
 from stages.profile import count_parameters
 from stages.stage import Stage
+from train.config import TrainingConfig
 from train.data.batches import ValidationImages
+from train.run import Run
 from train.task import capped_psnr
 
 
 class Bar(RichProgressBar):
-    """Lightning's bar, with epochs counted from 1 and nothing but the loss behind it."""
+    """Lightning's bar, with epochs counted from 1, and the loss."""
 
     def __init__(self) -> None:
         super().__init__(leave=False)
 
     def get_metrics(self, trainer: L.Trainer, task: L.LightningModule) -> dict[str, Any]:
-        """Return what stands behind the bar."""
+        """Return what the bar ends with."""
         return {"loss": trainer.progress_bar_metrics.get("train/loss", "")}
 
     def _get_train_description(self, current_epoch: int) -> str:
@@ -33,7 +36,7 @@ class Bar(RichProgressBar):
 
 
 class EpochLines(L.Callback):
-    """Print what every epoch cost and reached.
+    """Print step, loss, PSNR, learning rate and time after every epoch.
 
     Args:
         best: The callback that keeps the best checkpoint.
@@ -53,10 +56,10 @@ class EpochLines(L.Callback):
         psnr = reached["val/psnr"].item()
         best = self.best.best_model_score
         verdict = "the best" if best is None or psnr > best else f"best {best:.2f}"
-        tell(
+        print_line(
             f"{numbered(trainer.current_epoch, trainer.max_epochs)}: step {trainer.global_step}, "
             f"loss {reached['train/epoch_loss']:.3g}, {psnr:.2f} dB ({verdict}), "
-            f"rate {reached['rate']:.2g}, {timedelta(seconds=round(time.monotonic() - self.started))}"
+            f"learning rate {reached['learning_rate']:.2g}, {timedelta(seconds=round(time.monotonic() - self.started))}"
         )
 
 
@@ -65,12 +68,30 @@ def progress_of(best: ModelCheckpoint) -> list[L.Callback]:
     return [EpochLines(best), *([Bar()] if Console().is_terminal else [])]
 
 
-def tell_start(stage: Stage, images: ValidationImages, scale: int, trainer: L.Trainer, data_name: str) -> None:
-    """Print the network, its data, and the PSNR of the degraded images, which it has to beat."""
-    start = [capped_psnr(bicubic_upscale(degraded, scale), clean).item() for degraded, clean in images.samples]
+def print_start(
+    stage: Stage, images: ValidationImages, config: TrainingConfig, run: Run, trainer: L.Trainer, data_name: str
+) -> None:
+    """Print the network, its data, how the learning rate changes, and the PSNR of the degraded images to exceed."""
+    start = [capped_psnr(bicubic_upscale(degraded, config.scale), clean) for degraded, clean in images.samples]
     count = count_parameters(stage)
-    tell(f"{type(stage).__name__}: {count:,} parameters, {trainer.precision} on {trainer.strategy.root_device}")
-    tell(f"learning from {data_name}; validating on {len(images)}, {sum(start) / len(start):.2f} dB as they are given")
+    print_line(f"{type(stage).__name__}: {count:,} parameters, {trainer.precision} on {trainer.strategy.root_device}")
+    print_line(f"training on {data_name}; validating on {images.described()}, {fmean(start):.2f} dB when degraded")
+    print_line(described_schedule(config, run))
+
+
+def described_schedule(config: TrainingConfig, run: Run) -> str:
+    """Return how the learning rate of a run changes, and when the run ends."""
+    schedule = config.schedule
+    stop = f"early stopping after {config.early_stopping} epochs without a better PSNR"
+    if run.schedule_kind(schedule) == "plateau":
+        return (
+            f"learning rate {config.learning_rate:g}, times {schedule.factor:g} after more than {schedule.patience} "
+            f"epochs without a better PSNR (ReduceLROnPlateau); {stop}"
+        )
+    epochs = [f"{run.max_epochs} epoch{'s' * (run.max_epochs > 1)}"] if run.max_epochs > 0 else []
+    times = [f"{run.max_time}"] if run.max_time else []
+    budget = " or ".join([*times, *epochs])
+    return f"learning rate {config.learning_rate:g}, annealed by a cosine to 0 within the budget of {budget}; {stop}"
 
 
 def numbered(epoch: int, last: int | None) -> str:
@@ -79,6 +100,6 @@ def numbered(epoch: int, last: int | None) -> str:
 
 
 @rank_zero_only
-def tell(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a line at once, also into a file or a pipe."""
     print(line, flush=True)

@@ -1,4 +1,4 @@
-"""What becomes of the learning rate: lowered on a plateau, or annealed over the budget.
+"""How the learning rate changes: reduced on plateaus, or annealed within the budget.
 
 Both are callbacks, because the trainer's own schedulers do not serve: it steps a ``ReduceLROnPlateau`` only after the
 checkpoint of the epoch is written, so that a resumed run would miss a step, and it has no schedule over time.
@@ -14,25 +14,25 @@ from typing import Any
 import lightning as L
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from train.config import CosineSchedule, PlateauSchedule
+from train.config import Schedule
 
 
-class LowerOnPlateau(L.Callback):
+class ReduceOnPlateau(L.Callback):
     """Step a ``ReduceLROnPlateau`` with the validation PSNR after every epoch."""
 
-    def __init__(self, schedule: PlateauSchedule) -> None:
+    def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         self.state: dict[str, Any] = {}
 
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Take hold of the optimizer; its rate is that of the checkpoint in a resumed run."""
+        """Attach to the optimizer; its learning rate is that of the checkpoint in a resumed run."""
         self.plateau = ReduceLROnPlateau(
             trainer.optimizers[0], mode="max", factor=self.schedule.factor, patience=self.schedule.patience
         )
         self.plateau.load_state_dict(self.state)
 
     def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Lower the rate if it is time to."""
+        """Reduce the learning rate on a plateau."""
         self.plateau.step(trainer.callback_metrics["val/psnr"].item())
         self.state = self.plateau.state_dict()
 
@@ -45,17 +45,17 @@ class LowerOnPlateau(L.Callback):
         self.state = state
 
 
-class AnnealOverBudget(L.Callback):
-    """Warm up, then a cosine down to zero, over the share of the budget that is spent.
+class AnnealWithinBudget(L.Callback):
+    """Warm up, then a cosine down to zero, by the share of the budget that is spent.
 
     The budget is time or epochs, whichever runs out first. The time that is spent is measured before each step, so
-    that the rate reaches zero when the time ends, however long a step takes. Time before an interruption counts, so
-    that a resumed run ends where an uninterrupted one does. All processes go by the first one's clock.
+    that the learning rate reaches zero when the time ends, however long a step takes. Time before an interruption
+    counts, so that a resumed run ends where an uninterrupted one does. All processes go by the first one's clock.
     """
 
-    def __init__(self, schedule: CosineSchedule, rate: float, max_time: timedelta | None, max_steps: int) -> None:
+    def __init__(self, schedule: Schedule, learning_rate: float, max_time: timedelta | None, max_steps: int) -> None:
         self.schedule = schedule
-        self.rate = rate
+        self.learning_rate = learning_rate
         self.seconds = max_time.total_seconds() if max_time else math.inf
         self.steps = max_steps if max_steps > 0 else math.inf
         self.spent_before = 0.0
@@ -66,13 +66,13 @@ class AnnealOverBudget(L.Callback):
         self.started = time.monotonic()
 
     def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch: Any, index: int) -> None:
-        """Set the rate of the coming step."""
+        """Set the learning rate of the coming step."""
         spent = max(self._elapsed() / self.seconds, trainer.global_step / self.steps)
         if math.isfinite(self.seconds):
             spent = trainer.strategy.broadcast(spent)
         rising = spent / self.schedule.warmup if self.schedule.warmup else 1.0
         for group in trainer.optimizers[0].param_groups:
-            group["lr"] = self.rate * min(rising, 0.5 + 0.5 * math.cos(math.pi * min(spent, 1.0)))
+            group["lr"] = self.learning_rate * min(rising, 0.5 + 0.5 * math.cos(math.pi * min(spent, 1.0)))
 
     def state_dict(self) -> dict[str, Any]:
         """Keep the time spent in the checkpoint."""

@@ -1,4 +1,4 @@
-"""Callbacks that watch over a run: stop one that has diverged, and show what it does to the validation images."""
+"""Callbacks that check a run: stop one that has diverged, and write sheets of restored validation images."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Diverged(RestorationError):  # noqa: N818  (what happened, not a fault of 
 class StopWhenDiverged(L.Callback):
     """Stop when weights are not finite, before a checkpoint can be written of them.
 
-    Weights are looked at, not the loss: a loss that is not finite leaves none of them finite after the same step,
+    Weights are checked, not the loss: a loss that is not finite leaves none of them finite after the same step,
     except in half precision, where the gradient scaler skips that step and training rightly goes on.
     """
 
     def on_train_batch_end(
         self, trainer: L.Trainer, task: L.LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        """Look every few steps only, because it makes the device wait, and always before a validation.
+        """Check every few steps only, because it makes the device wait, and always before a validation.
 
         Raises:
             Diverged: if a weight is NaN or infinite.
@@ -38,11 +38,12 @@ class StopWhenDiverged(L.Callback):
             return
         if not all(torch.stack([parameter.isfinite().all() for parameter in task.parameters()]).tolist()):
             raise Diverged(
-                f"the weights are not finite after step {trainer.global_step}; take a lower `rate` or `clip`"
+                f"the weights are not finite after step {trainer.global_step}; "
+                "take a lower `learning_rate` or `grad_clip`"
             )
 
 
-class ValidationPictures(L.Callback):
+class ValidationSheets(L.Callback):
     """Write the first validation images as a sheet every few epochs.
 
     Args:
@@ -64,12 +65,12 @@ class ValidationPictures(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep an image and what the averaged weights make of it."""
+        """Keep an image and its restoration by the averaged weights."""
         if trainer.is_global_zero and trainer.current_epoch % self.epochs == 0 and batch_idx < _SHEET_ROWS:
             self.rows.append({"degraded": batch[0], "restored": outputs, "clean": batch[1]})
 
     def on_validation_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Write what was kept."""
+        """Write the sheet of the images kept."""
         if self.rows:
             write_sheet(self.folder / f"epoch_{trainer.current_epoch + 1:04}.png", self.rows)
             self.rows = []

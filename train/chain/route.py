@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import torch
@@ -23,20 +22,27 @@ _FELT_HALO = 16
 
 @dataclass(frozen=True)
 class Route:
-    """The stages from a degraded image to the one that is judged, and which of them learns."""
+    """The stages from a degraded image to the result that is compared with the clean one, and which one is trained.
+
+    Attributes:
+        chain: All of them.
+        index: Of the trained one.
+        footprints: What each stage asks of its input.
+    """
 
     chain: ChainConfig
-    index: int = 0
+    index: int
+    footprints: tuple[Footprint, ...]
 
-    @cached_property
-    def footprints(self) -> tuple[Footprint, ...]:
-        """What each stage asks of its input; no weights are read."""
+    @classmethod
+    def through(cls, chain: ChainConfig, index: int = 0) -> Route:
+        """Find out what the stages ask of their input; no weights are read."""
         with torch.device("meta"):
-            return Chain(self.chain, [stage.build() for stage in self.chain.stages]).footprints
+            return cls(chain, index, Chain(chain, [stage.build() for stage in chain.stages]).footprints)
 
     @property
     def scale(self) -> int:
-        """Judged pixels per degraded pixel and axis."""
+        """Compared pixels per degraded pixel and axis."""
         return total_scale(self.footprints)
 
     @property
@@ -58,7 +64,9 @@ class Route:
     def note(self) -> str:
         """Return what to add to ``trained_for`` on the card: the other stages; nothing if it was trained alone."""
         before, after = self.chain.stages[: self.index], self.chain.stages[self.index + 1 :]
-        return (f"; behind {_listed(before)}" if before else "") + (f"; judged after {_listed(after)}" if after else "")
+        return (f"; behind {_listed(before)}" if before else "") + (
+            f"; compared after {_listed(after)}" if after else ""
+        )
 
 
 class Place(Section):
@@ -69,21 +77,21 @@ class Place(Section):
     share: float = Field(
         1.0, gt=0, le=1, description="of the training images that go through the stages before; others come as degraded"
     )
-    judge: Literal["stage", "chain"] = Field("stage", description="whose result is compared with the clean image")
+    loss_on: Literal["stage", "chain"] = Field("stage", description="whose result is compared with the clean image")
 
     def route(self, trained: StageConfig) -> Route:
         """Put the trained stage, at full strength, where the chain names it.
 
         Raises:
-            ConfigError: for mistakes of the chain, other than that the stage's own weights are missing; and if it
+            ConfigError: for errors of the chain, other than that the stage's own weights are missing; and if it
                 would refuse what is trained.
         """
         name = self.stage or trained.stage
-        chain = load_chain_config(self.file, untrained=name, up_to_it=self.judge == "stage")
+        chain = load_chain_config(self.file, untrained=name, up_to_it=self.loss_on == "stage")
         index = chain.names.index(name)
         _refuse_other_options(trained, chain.stages[index], f"{self.file.name}: {name}")
         itself = trained.model_copy(update={"strength": 1.0, "weights": None})
-        return Route(ChainConfig(stages=(*chain.stages[:index], itself, *chain.stages[index + 1 :])), index)
+        return Route.through(ChainConfig(stages=(*chain.stages[:index], itself, *chain.stages[index + 1 :])), index)
 
 
 def _refuse_other_options(trained: StageConfig, wanted: StageConfig, place: str) -> None:
@@ -93,8 +101,8 @@ def _refuse_other_options(trained: StageConfig, wanted: StageConfig, place: str)
     have, want = trained.architecture(), wanted.architecture()
     differing = [key for key in want if key in wanted.model_fields_set and have[key] != want[key]]
     if differing:
-        told = ", ".join(f"{key}: {want[key]!r}, but `stage:` has {have[key]!r}" for key in differing)
-        raise ConfigError(f"{place} says {told}; make them agree")
+        differences = ", ".join(f"{key}: {want[key]!r}, but `stage:` has {have[key]!r}" for key in differing)
+        raise ConfigError(f"{place} says {differences}; make them agree")
 
 
 def _listed(stages: Iterable[StageConfig]) -> str:

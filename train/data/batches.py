@@ -1,4 +1,4 @@
-"""Training batches and validation images: crops from the bank, degraded by the recipe.
+"""Training batches and validation images: crops from the bank, degraded by the sequence.
 
 Batch number n depends on n and the seed alone, so a resumed run sees the very batches it would have seen.
 """
@@ -15,23 +15,25 @@ from torch.utils.data import Dataset, Sampler
 from pipeline.errors import ConfigError
 from train.config import TrainingConfig
 from train.data.crops import CropBank, PairBank
-from train.data.images import ImageBlock, load_clean, load_pairs, read_clean, read_pairs
+from train.data.images import ImageBlock, load_clean, load_pairs, read_clean, read_pairs, resized
 from train.data.layouts import Files
-from train.degradation import sequence as recipe
+from train.degradation import sequence
+from train.degradation.steps import StratifiedGenerator
 
 Pair = tuple[Tensor, Tensor]
+_VALIDATION_SAMPLES = 16
 
 
 class TrainingBatches(Dataset[Pair]):
     """An endless row of (degraded, clean) batches on ``device``.
 
     Several processes share batches of ``ranks`` times the size: each makes the whole batch from its number and keeps
-    every ``ranks``-th crop. So the data do not depend on the number of processes: N with batch B learn from the same
-    crops as one with batch N * B. Making crops costs little compared with learning from them.
+    every ``ranks``-th crop. So the data do not depend on the number of processes: N with batch size B train on the same
+    crops as one with N * B. Making crops costs little compared with training on them.
 
     Args:
-        config: Crops, batch (of one process) and degradations.
-        files: What is learnt from.
+        config: Crops, batch size (of one process) and degradation.
+        files: What is trained on.
         device: Where the images lie.
         rank: This process, from 0.
         ranks: All processes.
@@ -43,51 +45,53 @@ class TrainingBatches(Dataset[Pair]):
         self.config = config
         self.device = device
         self.share = slice(rank, None, ranks)
-        self.batch = config.data.batch * ranks
-        self.margin = recipe.margin(config.degradation)
+        self.batch_size = config.data.batch_size * ranks
+        self.margin = degradation_margin(config)
         data, scale = config.data, config.scale
-        clean = load_clean(files.clean, device)
-        degraded, sharp = load_pairs(files.pairs, data.pair_scales, scale, device)
+        size = data.clean_size if data.resize else None
+        clean = load_clean(files.clean, device, size)
+        degraded, sharp = load_pairs(files.pairs, data.pair_scales, scale, device, size)
         if not clean.sizes and not sharp.sizes:
             raise ConfigError("data: no image or pair to train on, expected some that can be read and are not held out")
         if files.pairs and not sharp.sizes:
             raise ConfigError(f"none of the {len(files.pairs)} pairs to train on can be used; see the warnings above")
         self.clean = self._clean_bank(clean) if clean.sizes else None
-        self.pairs = PairBank(degraded, sharp, data.crop, scale, oriented=data.oriented) if sharp.sizes else None
+        self.pairs = PairBank(degraded, sharp, data.clean_size, scale, augment=data.augment) if sharp.sizes else None
 
     def __getitem__(self, index: int) -> Pair:
         """Return this process' share of batch ``index``.
 
-        Degraded ``(B, 3, crop / scale, crop / scale)``, clean ``(B, 3, crop, crop)``.
+        Degraded ``(B, 3, H / scale, W / scale)``, clean ``(B, 3, H, W)``.
         """
         generator = Generator(self.device).manual_seed(self.config.seed * 1_000_003 + index)
         from_pairs = self._pair_count()
         parts = []
         if self.pairs is not None and from_pairs:
             parts.append(self._real(self.pairs, from_pairs, generator))
-        if self.clean is not None and from_pairs < self.batch:
-            parts.append(self._synthetic(self.clean, self.batch - from_pairs, generator))
+        if self.clean is not None and from_pairs < self.batch_size:
+            parts.append(self._synthetic(self.clean, self.batch_size - from_pairs, generator))
         degraded, clean = (torch.cat(side)[self.share] for side in zip(*parts, strict=True))
         return degraded, clean
 
     def _clean_bank(self, images: ImageBlock) -> CropBank:
-        crop = self.config.data.crop
+        data = self.config.data
+        height, width = (side + 2 * self.margin for side in data.clean_size)
         try:
-            return CropBank(images, crop + 2 * self.margin, oriented=self.config.data.oriented)
+            return CropBank(images, (height, width), augment=data.augment)
         except ConfigError as error:
-            reach = f" (crops of {crop}, and {self.margin} around, as far as the degradation reaches)"
+            reach = f" (crops of {data.crop_size}, and {self.margin} around, as far as the degradation reaches)"
             raise ConfigError(f"{error}{reach if self.margin else ''}") from error
 
     def _pair_count(self) -> int:
         if self.pairs is None:
             return 0
         if self.clean is None:
-            return self.batch
-        return round(self.batch * self.config.data.pair_share)
+            return self.batch_size
+        return round(self.batch_size * self.config.data.pair_share)
 
     def _real(self, bank: PairBank, count: int, generator: Generator) -> Pair:
         degraded, clean = bank.sample(count, generator)
-        return recipe.degrade(degraded, self.config.pair_degradation, generator), clean
+        return sequence.degrade(degraded, self.config.pair_degradation, generator), clean
 
     def _synthetic(self, bank: CropBank, count: int, generator: Generator) -> Pair:
         return _degrade_inside(bank.sample(count, generator), self.config, self.margin, generator)
@@ -107,7 +111,7 @@ class StepSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         """Yield the numbers of this epoch's steps.
 
-        The epoch is read at each step: a trainer that resumes asks for the iterator before it tells the epoch.
+        The epoch is read at each step: a trainer that resumes asks for the iterator before it sets the epoch.
         """
         for step in range(self.steps):
             yield self.epoch * self.steps + step
@@ -118,10 +122,12 @@ class StepSampler(Sampler[int]):
 
 
 class ValidationImages(Dataset[Pair]):
-    """The middle of every held-out image, degraded, always alike; on the CPU.
+    """The middle of every held-out image, degraded in several ways; the same in every run, on the CPU.
+
+    The draws for each image are stratified, so that its versions range from mild to strong. Real pairs are taken once.
 
     Args:
-        config: Crop size and degradation.
+        config: Crop size, repeats and degradation.
         files: What was held out.
         multiple_of: What the degraded H and W must divide by.
 
@@ -130,24 +136,30 @@ class ValidationImages(Dataset[Pair]):
     """
 
     def __init__(self, config: TrainingConfig, files: Files, multiple_of: int) -> None:
-        generator = Generator().manual_seed(config.seed)
-        scale, margin = config.scale, recipe.margin(config.degradation)
-        size, step = config.data.validation_crop, scale * multiple_of
+        generator = StratifiedGenerator()
+        generator.manual_seed(config.seed)
+        scale, margin = config.scale, degradation_margin(config)
+        step = scale * multiple_of
         self.samples: list[Pair] = []
-        for image in read_clean(files.clean):
-            if min(image.shape[:2]) >= step + 2 * margin:
-                clean = _cut_out(image, _middle(image, size, step, margin))
-                self.samples.append(_degrade_inside(clean, config, margin, generator))
-        for degraded_image, clean_image in read_pairs(files.pairs, scale):
-            if min(clean_image.shape[:2]) >= step:
-                window = _middle(degraded_image, size // scale, multiple_of)
-                degraded = recipe.degrade(_cut_out(degraded_image, window), config.pair_degradation, generator)
-                self.samples.append((degraded, _cut_out(clean_image, window, scale)))
+        self.images = 0
+        for clean in clean_middles(config, files, step, margin):
+            repeated = clean.expand(validation_repeats(config, files), -1, -1, -1)
+            degraded, inner = _degrade_inside(repeated, config, margin, generator)
+            self.samples.extend(zip(degraded.split(1), inner.split(1), strict=True))
+            self.images += 1
+        for degraded, clean in pair_middles(config, files, multiple_of):
+            self.samples.append((sequence.degrade(degraded, config.pair_degradation, generator), clean))
+            self.images += 1
         if not self.samples:
             raise ConfigError(f"none of the images to validate on can be read and has {step + 2 * margin} pixels")
 
+    def described(self) -> str:
+        """Return how many there are: ``16 degraded versions of 1 image``."""
+        images = f"{self.images} image{'s' if self.images > 1 else ''}"
+        return images if len(self.samples) == self.images else f"{len(self.samples)} degraded versions of {images}"
+
     def __len__(self) -> int:
-        """Return the number of images."""
+        """Return the number of samples."""
         return len(self.samples)
 
     def __getitem__(self, index: int) -> Pair:
@@ -155,9 +167,44 @@ class ValidationImages(Dataset[Pair]):
         return self.samples[index]
 
 
+def degradation_margin(config: TrainingConfig) -> int:
+    """Return the clean pixels around a crop that its degraded version depends on; whole images have none."""
+    return 0 if config.data.resize else sequence.margin(config.degradation)
+
+
+def validation_repeats(config: TrainingConfig, files: Files) -> int:
+    """Return how many degraded versions of each clean validation image there are."""
+    if config.data.validation_repeats:
+        return config.data.validation_repeats
+    return -(-_VALIDATION_SAMPLES // max(1, len(files.clean) + len(files.pairs)))
+
+
+def clean_middles(config: TrainingConfig, files: Files, step: int, margin: int) -> Iterator[Tensor]:
+    """Yield the middle of each clean image and a margin around, in multiples of ``step``; or the resized image."""
+    data = config.data
+    for image in read_clean(files.clean):
+        if data.resize:
+            yield _to_tensor(resized(image, data.clean_size))
+        elif min(image.shape[:2]) >= step + 2 * margin:
+            yield _cut_out(image, _middle(image, data.validation_crop_size, step, margin))
+
+
+def pair_middles(config: TrainingConfig, files: Files, multiple_of: int) -> Iterator[Pair]:
+    """Yield the middle of each pair, of which the degraded H and W divide by ``multiple_of``; or the resized pair."""
+    data, scale = config.data, config.scale
+    height, width = data.clean_size
+    for degraded, clean in read_pairs(files.pairs, scale):
+        if data.resize:
+            small = resized(degraded, (height // scale, width // scale))
+            yield _to_tensor(small), _to_tensor(resized(clean, (height, width)))
+        elif min(degraded.shape[:2]) >= multiple_of:
+            window = _middle(degraded, data.validation_crop_size // scale, multiple_of)
+            yield _cut_out(degraded, window), _cut_out(clean, window, scale)
+
+
 def _degrade_inside(clean: Tensor, config: TrainingConfig, margin: int, generator: Generator) -> Pair:
     """Degrade, then cut the margin off both sides, so that no border of the crop shows in the result."""
-    degraded = recipe.degrade(clean, config.degradation, generator)
+    degraded = sequence.degrade(clean, config.degradation, generator)
     scale = clean.shape[-1] // degraded.shape[-1]
     return cut_margin(degraded, margin // scale), cut_margin(clean, margin)
 
@@ -178,6 +225,11 @@ def _middle(image: np.ndarray, size: int, multiple_of: int, margin: int = 0) -> 
 
 
 def _cut_out(image: np.ndarray, window: list[tuple[int, int]], scale: int = 1) -> Tensor:
-    """Cut a window, ``scale`` times enlarged, out of ``(H, W, 3)``; ``(1, 3, h, w)`` floats in ``[0, 1]``."""
+    """Cut a window, its edges multiplied by ``scale``, out of ``(H, W, 3)``."""
     rows, columns = (slice(first * scale, last * scale) for first, last in window)
-    return torch.from_numpy(image[rows, columns].copy()).permute(2, 0, 1).unsqueeze(0).float() / 255
+    return _to_tensor(image[rows, columns].copy())
+
+
+def _to_tensor(image: np.ndarray) -> Tensor:
+    """Turn ``(H, W, 3)`` bytes into ``(1, 3, H, W)`` floats in ``[0, 1]``."""
+    return torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).float() / 255

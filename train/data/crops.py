@@ -32,24 +32,26 @@ class CropBank:
     """Random crops of the images of a block.
 
     Args:
-        images: What is cut; images smaller than ``crop`` are left out.
-        crop: Height and width of what is cut, in pixels.
+        images: What is cut; images smaller than ``size`` are left out.
+        size: Height and width of what is cut, in pixels.
         evenly: Each image is equally likely, instead of each pixel.
-        oriented: Mirror and turn the crops at random; else they are as in the image.
+        augment: Flip the crops at random, and rotate square ones; else they are as in the image.
 
     Raises:
         ConfigError: if no image is large enough.
     """
 
-    def __init__(self, images: ImageBlock, crop: int, *, evenly: bool = False, oriented: bool = True) -> None:
+    def __init__(
+        self, images: ImageBlock, size: tuple[int, int], *, evenly: bool = False, augment: bool = True
+    ) -> None:
         sizes = torch.tensor(images.sizes).view(-1, 2)
-        fits = sizes.amin(dim=1) >= crop
+        fits = (sizes >= torch.tensor(size)).all(dim=1)
         if not fits.any():
-            raise ConfigError(f"none of {len(sizes)} readable images has {crop} x {crop} pixels; take smaller crops")
+            raise ConfigError(f"none of {len(sizes)} readable images has {size[0]} x {size[1]} pixels; crop less")
         if not fits.all():
-            _log.warning("left out %d images of less than %d pixels", int((~fits).sum()), crop)
-        self.crop = crop
-        self.oriented = oriented
+            _log.warning("left out %d images of less than %d x %d pixels", int((~fits).sum()), *size)
+        self.height, self.width = size
+        self.augment = augment
         self.pixels = images.pixels
         device = self.pixels.device
         areas = sizes.prod(dim=1)
@@ -58,7 +60,7 @@ class CropBank:
         self.odds = (fits if evenly else fits * areas).to(device, torch.float32)
 
     def sample(self, count: int, generator: Generator) -> Tensor:
-        """Draw and cut ``count`` crops: ``(count, 3, crop, crop)`` floats in ``[0, 1]``, channels last in memory."""
+        """Draw and cut ``count`` crops: ``(count, 3, height, width)`` floats in ``[0, 1]``, channels last in memory."""
         return self.cut(self.draw(count, generator))
 
     def draw(self, count: int, generator: Generator) -> Places:
@@ -66,9 +68,10 @@ class CropBank:
         device = self.pixels.device
         chosen = torch.multinomial(self.odds, count, replacement=True, generator=generator)
         place = torch.rand((2, count), generator=generator, device=device)
-        top = (place[0] * (self.heights[chosen] - self.crop + 1)).long()
-        left = (place[1] * (self.widths[chosen] - self.crop + 1)).long()
-        mirrored = torch.rand((3, count, 1, 1), generator=generator, device=device) < (0.5 if self.oriented else 0)
+        top = (place[0] * (self.heights[chosen] - self.height + 1)).long()
+        left = (place[1] * (self.widths[chosen] - self.width + 1)).long()
+        mirrored = torch.rand((3, count, 1, 1), generator=generator, device=device) < (0.5 if self.augment else 0)
+        mirrored[2] &= self.height == self.width
         return Places(chosen, top, left, mirrored)
 
     def cut(self, places: Places) -> Tensor:
@@ -80,13 +83,13 @@ class CropBank:
         return crops.permute(0, 3, 1, 2).float() / 255
 
     def _oriented_grid(self, mirrored: Tensor) -> tuple[Tensor, Tensor]:
-        """Row and column of each crop's pixels, mirrored and transposed; two ``(count, crop, crop)``."""
+        """Row and column of each crop's pixels, mirrored and transposed; two ``(count, height, width)``."""
         flip_rows, flip_columns, transpose = mirrored
-        along = torch.arange(self.crop, device=self.pixels.device)
-        down, across = along.view(1, -1, 1), along.view(1, 1, -1)
+        down = torch.arange(self.height, device=self.pixels.device).view(1, -1, 1)
+        across = torch.arange(self.width, device=self.pixels.device).view(1, 1, -1)
         rows, columns = torch.where(transpose, across, down), torch.where(transpose, down, across)
-        last = self.crop - 1
-        return torch.where(flip_rows, last - rows, rows), torch.where(flip_columns, last - columns, columns)
+        flipped = self.height - 1 - rows, self.width - 1 - columns
+        return torch.where(flip_rows, flipped[0], rows), torch.where(flip_columns, flipped[1], columns)
 
 
 class PairBank:
@@ -95,20 +98,20 @@ class PairBank:
     Args:
         degraded: One side of the pairs.
         clean: The other, in the same order and ``scale`` times as large.
-        crop: Height and width of the clean crops, in pixels; a multiple of ``scale``.
+        size: Height and width of the clean crops, in pixels; multiples of ``scale``.
         scale: Clean pixels per degraded pixel and axis.
-        oriented: As of ``CropBank``.
+        augment: As of ``CropBank``.
     """
 
     def __init__(
-        self, degraded: ImageBlock, clean: ImageBlock, crop: int, scale: int, *, oriented: bool = True
+        self, degraded: ImageBlock, clean: ImageBlock, size: tuple[int, int], scale: int, *, augment: bool = True
     ) -> None:
         self.scale = scale
-        self.degraded = CropBank(degraded, crop // scale, evenly=True, oriented=oriented)
-        self.clean = CropBank(clean, crop)
+        self.degraded = CropBank(degraded, (size[0] // scale, size[1] // scale), evenly=True, augment=augment)
+        self.clean = CropBank(clean, size)
 
     def sample(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Cut ``count`` crops of (degraded, clean), each as ``CropBank.sample`` returns them."""
         places = self.degraded.draw(count, generator)
-        enlarged = places._replace(top=places.top * self.scale, left=places.left * self.scale)
-        return self.degraded.cut(places), self.clean.cut(enlarged)
+        on_clean = places._replace(top=places.top * self.scale, left=places.left * self.scale)
+        return self.degraded.cut(places), self.clean.cut(on_clean)

@@ -1,7 +1,7 @@
 """Clean images and pairs, from files into memory.
 
 All images of a training run lie decoded in one block of memory, on the device that trains. The block is allocated
-once, for the sizes that the files' headers tell: at no time is there a second copy of the data.
+once, for the sizes in the files' headers: at no time is there a second copy of the data.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from train.data.layouts import PathPair
 _log = logging.getLogger(__name__)
 
 ImagePair = tuple[np.ndarray, np.ndarray]
+Size = tuple[int, int]
 _DECODED_AHEAD = 16
 
 
@@ -48,31 +49,32 @@ class ImageBlock:
         self._filled = end
 
 
-def load_clean(paths: Sequence[Path], device: torch.device) -> ImageBlock:
-    """Decode all clean images; broken ones are named and left out."""
-    room = sum(height * width for height, width in map(read_size, paths))
+def load_clean(paths: Sequence[Path], device: torch.device, size: Size | None = None) -> ImageBlock:
+    """Decode all clean images, resized if a size is given; broken ones are named and left out."""
+    room = sum(height * width for height, width in ([size] * len(paths) if size else map(read_size, paths)))
     _warn_if_too_large(room, device)
     block = ImageBlock(room, device)
     for image in read_clean(paths):
-        block.append(image)
+        block.append(resized(image, size))
     return block
 
 
 def load_pairs(
-    pairs: Sequence[PathPair], factors: Sequence[float], scale: int, device: torch.device
+    pairs: Sequence[PathPair], factors: Sequence[float], scale: int, device: torch.device, size: Size | None = None
 ) -> tuple[ImageBlock, ImageBlock]:
     """Decode all pairs at each of the ``factors``; return the degraded sides and the clean ones.
 
-    Those that `read_pairs` does not take are left out.
+    Those that `read_pairs` does not take are left out. If a size is given, clean sides are resized to it.
     """
-    sizes = [read_size(degraded) for degraded, _ in pairs]
+    small = (size[0] // scale, size[1] // scale) if size else None
+    sizes = [small or read_size(degraded) for degraded, _ in pairs]
     room = sum(_reduced(height, factor) * _reduced(width, factor) for height, width in sizes for factor in factors)
     _warn_if_too_large(room * (1 + scale**2), device)
     degraded_block, clean_block = ImageBlock(room, device), ImageBlock(room * scale**2, device)
     for pair in read_pairs(pairs, scale):
         for degraded, clean in reduce_pair(pair, factors, scale):
-            degraded_block.append(degraded)
-            clean_block.append(clean)
+            degraded_block.append(resized(degraded, small))
+            clean_block.append(resized(clean, size))
     return degraded_block, clean_block
 
 
@@ -107,10 +109,18 @@ def reduce_pair(pair: ImagePair, factors: Sequence[float], scale: int = 1) -> It
     for factor in factors:
         height, width = (_reduced(side, factor) for side in pair[0].shape[:2])
         degraded, clean = (
-            cv2.resize(image, (width * enlarged, height * enlarged), interpolation=cv2.INTER_AREA)
-            for image, enlarged in zip(pair, (1, scale), strict=True)
+            cv2.resize(image, (width * factor_of_side, height * factor_of_side), interpolation=cv2.INTER_AREA)
+            for image, factor_of_side in zip(pair, (1, scale), strict=True)
         )
         yield degraded, clean
+
+
+def resized(image: np.ndarray, size: Size | None) -> np.ndarray:
+    """Return an image at ``(height, width)``, averaged by area where it gets smaller; as it is without a size."""
+    if size is None or image.shape[:2] == size:
+        return image
+    smaller = size[0] < image.shape[0] and size[1] < image.shape[1]
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -143,7 +153,7 @@ def read_size(path: Path) -> tuple[int, int]:
 
 
 def _is_cut_off(content: bytes) -> bool:
-    """Tell whether a JPEG's last scan has no end: OpenCV would fill its missing rows with grey and not say so."""
+    """Return whether a JPEG's last scan has no end: OpenCV would silently fill its missing rows with gray."""
     return content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
 
 

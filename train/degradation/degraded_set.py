@@ -25,7 +25,7 @@ from stages.stage import Section
 from train.data.images import read_rgb
 from train.data.layouts import images_below
 from train.degradation.functions import average_frames, quantise
-from train.degradation.sequence import Recipe, degrade, scale
+from train.degradation.sequence import Degradation, degrade, scale
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class FrameAveraging(Section):
 class DegradedSet(Section):
     """The YAML: what is done to the images; and, beside a finished set, how and from what it was made."""
 
-    degradation: Recipe = Field(description="what happens to a clean image, in order")
+    degradation: Degradation = Field(description="what happens to a clean image, in order")
     frames: FrameAveraging | None = Field(None, description="what blurs it before that, for sequences only")
     seed: int = Field(0, ge=0, description="another one gives another set; --seed overrides it")
     code_version: str = Field("", description="written beside a set; not read")

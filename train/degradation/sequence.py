@@ -1,4 +1,4 @@
-"""Degradation recipes: the YAML's list of what happens to a clean image, in that order."""
+"""Degradations as lists of steps: the YAML's list of what happens to a clean image, in that order."""
 
 from __future__ import annotations
 
@@ -19,23 +19,22 @@ from train.degradation.steps import (
     Quantise,
     Shake,
     Step,
-    draw,
+    draw_share,
 )
 
 __all__ = [
     "AnyStep",
     "Blur",
+    "Degradation",
     "Downscale",
     "GaussianNoise",
     "Jpeg",
     "PoissonGaussianNoise",
     "Quantise",
-    "Recipe",
     "Shake",
     "Shuffled",
     "Step",
     "degrade",
-    "draw",
     "margin",
     "scale",
 ]
@@ -67,29 +66,29 @@ AnyStep = Annotated[
     GaussianNoise | PoissonGaussianNoise | Jpeg | Blur | Shake | Downscale | Quantise | Shuffled,
     Field(discriminator="kind"),
 ]
-Recipe = list[AnyStep]
+Degradation = list[AnyStep]
 
 
-def scale(recipe: Sequence[Step]) -> int:
-    """Return the factor by which the image shrinks in all."""
-    return math.prod(step.scale for step in recipe)
+def scale(degradation: Sequence[Step]) -> int:
+    """Return the factor by which the image is downscaled in all."""
+    return math.prod(step.scale for step in degradation)
 
 
-def margin(recipe: Sequence[Step]) -> int:
+def margin(degradation: Sequence[Step]) -> int:
     """Pixels to cut around a clean crop so that nothing in it depends on what lies outside; in clean pixels."""
     factor, total = 1, 0
-    for step in recipe:
+    for step in degradation:
         total += step.margin * factor
         factor *= step.scale
     return math.ceil(total / factor) * factor
 
 
-def degrade(clean: Tensor, recipe: Sequence[Step], generator: Generator) -> Tensor:
-    """Run a recipe over ``(B, 3, H, W)`` clean images in ``[0, 1]``."""
-    for step in recipe:
+def degrade(clean: Tensor, degradation: Sequence[Step], generator: Generator) -> Tensor:
+    """Apply a degradation to ``(B, 3, H, W)`` clean images in ``[0, 1]``."""
+    for step in degradation:
         degraded = step.apply(clean, generator)
         if step.probability < 1:
-            spared = torch.rand(len(clean), generator=generator, device=generator.device) >= step.probability
+            spared = draw_share(len(clean), generator) >= step.probability
             degraded = torch.where(spared.view(-1, 1, 1, 1), clean, degraded)
         clean = degraded
     return clean

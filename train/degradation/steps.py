@@ -1,4 +1,4 @@
-"""The steps that a degradation recipe is made of: what is drawn for every image, and from which ranges."""
+"""The steps that a degradation is made of: what is drawn for every image, and from which ranges."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Step(Section, ABC):
 
     @property
     def scale(self) -> int:
-        """Factor by which the image shrinks."""
+        """Factor by which the image is downscaled."""
         return 1
 
     @abstractmethod
@@ -46,7 +46,7 @@ class GaussianNoise(Step):
     """White Gaussian noise, not clipped."""
 
     kind: Literal["gaussian_noise"] = "gaussian_noise"
-    sigma: Range = Field(description="standard deviation in 8-bit grey levels")
+    sigma: Range = Field(description="standard deviation in 8-bit gray levels")
     gray: float = Field(0.0, ge=0, le=1, description="share of the images with the same noise in R, G and B")
 
     def apply(self, image: Tensor, generator: Generator) -> Tensor:
@@ -54,8 +54,8 @@ class GaussianNoise(Step):
         noisy = functions.add_gaussian_noise(image, draw(self.sigma, len(image), generator), generator)
         if not self.gray:
             return noisy
-        gray = torch.rand(len(image), 1, 1, 1, generator=generator, device=generator.device) < self.gray
-        return torch.where(gray, image + (noisy - image)[:, :1], noisy)
+        gray = draw_share(len(image), generator) < self.gray
+        return torch.where(gray.view(-1, 1, 1, 1), image + (noisy - image)[:, :1], noisy)
 
 
 class PoissonGaussianNoise(Step):
@@ -135,9 +135,7 @@ class Blur(Step):
     def kernels(self, count: int, generator: Generator) -> Tensor:
         """Draw ``(count, K, K)`` kernels."""
         size = 2 * self.margin + 1
-        choices = torch.multinomial(
-            torch.tensor(self.weights, device=generator.device), count, replacement=True, generator=generator
-        )
+        choices = draw_index(self.weights, count, generator)
         every = torch.stack(
             [
                 functions.gaussian_kernels(draw(self.gaussian, count, generator), size),
@@ -201,11 +199,10 @@ class Downscale(Step):
         return self.factor
 
     def apply(self, image: Tensor, generator: Generator) -> Tensor:
-        """Shrink every image."""
+        """Downscale every image."""
         if isinstance(self.method, str):
             return _DOWNSCALES[self.method](image, self.factor, rounded=True)
-        shares = torch.tensor(list(self.method.values()), device=generator.device)
-        choices = torch.multinomial(shares, len(image), replacement=True, generator=generator)
+        choices = draw_index(list(self.method.values()), len(image), generator)
         every = torch.stack([_DOWNSCALES[name](image, self.factor, rounded=True) for name in self.method])
         return every[choices, torch.arange(len(image), device=choices.device)]
 
@@ -220,19 +217,40 @@ class Quantise(Step):
         return functions.quantise(image)
 
 
+class StratifiedGenerator(Generator):
+    """A generator whose draws for a batch cover their ranges: one image of N is drawn from each Nth of a range."""
+
+
 def draw(bounds: list[float], count: int, generator: Generator) -> Tensor:
     """Draw ``count`` values evenly between two bounds."""
     low, high = bounds
-    return low + (high - low) * torch.rand(count, generator=generator, device=generator.device)
+    return low + (high - low) * draw_share(count, generator)
+
+
+def draw_share(count: int, generator: Generator) -> Tensor:
+    """Draw ``count`` values from 0 to 1; those of a share of the images are below that share."""
+    share = torch.rand(count, generator=generator, device=generator.device)
+    if not isinstance(generator, StratifiedGenerator):
+        return share
+    return (torch.randperm(count, generator=generator, device=generator.device) + share) / count
+
+
+def draw_index(weights: list[float], count: int, generator: Generator) -> Tensor:
+    """Draw ``count`` indices by their weights."""
+    odds = torch.tensor(weights, device=generator.device)
+    if not isinstance(generator, StratifiedGenerator):
+        return torch.multinomial(odds, count, replacement=True, generator=generator)
+    limits = odds.cumsum(0) / odds.sum()
+    return torch.searchsorted(limits, draw_share(count, generator), right=True).clamp_max(len(weights) - 1)
 
 
 def draw_light(share: float, count: int, generator: Generator) -> Tensor:
     """Draw which of ``count`` images are worked on in linear light: ``(count,)`` booleans."""
-    return torch.rand(count, generator=generator, device=generator.device) < share
+    return draw_share(count, generator) < share
 
 
-def in_light(image: Tensor, linear: Tensor, spoil: Callable[[Tensor], Tensor]) -> Tensor:
-    """Run ``spoil`` on those images in linear light that ``linear`` marks, on the others as they are."""
+def in_light(image: Tensor, linear: Tensor, degrade: Callable[[Tensor], Tensor]) -> Tensor:
+    """Run ``degrade`` on those images in linear light that ``linear`` marks, on the others as they are."""
     marked = linear.view(-1, 1, 1, 1)
-    result = spoil(torch.where(marked, functions.to_linear_light(image), image))
+    result = degrade(torch.where(marked, functions.to_linear_light(image), image))
     return torch.where(marked, functions.from_linear_light(result), result)

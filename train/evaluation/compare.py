@@ -24,13 +24,15 @@ from pipeline.evaluation.metrics import psnr_rgb, ssim_y
 from stages.profile import count_macs, count_parameters
 from stages.registry import load_stage
 from stages.stage import Stage
-from train.callbacks.sheets import Points, Row, draw_together, read_curve, write_sheet
+from train.callbacks.curves import Points, plot_together, read_curve
+from train.callbacks.sheets import Row, write_sheet
 from train.config import TrainingConfig
 from train.data.batches import ValidationImages
 from train.data.layouts import Files
 from train.evaluation.protocols import restorer
 from train.fit import fit
 from train.run import Run
+from train.training import Training
 
 _FRAME = (360, 640)
 _SHEET_ROWS = 6
@@ -109,10 +111,10 @@ def compare_networks(
     images = ValidationImages(next(iter(equal.values())), validation, multiple_of)
     entries = [measure(name, equal[name], stage, images, runs[name]) for name, stage in stages.items()]
     curves = {name: over_time(read_curve(run.folder, "val/psnr"), conditions.budget) for name, run in runs.items()}
-    draw_together(conditions.folder / "curves.png", curves, "validation PSNR in dB over the seconds of the budget")
+    plot_together(conditions.folder / "curves.png", curves, "seconds of the budget", "validation PSNR, dB")
     shown = images.samples[:: -(-len(images) // _SHEET_ROWS)]
     write_sheet(conditions.folder / "sheet.png", [side_by_side(stages, *sample) for sample in shown])
-    tell(entries, conditions.folder / "comparison.md")
+    write_table(entries, conditions.folder / "comparison.md")
 
 
 def on_equal_terms(config: TrainingConfig, first: TrainingConfig) -> TrainingConfig:
@@ -135,7 +137,7 @@ def train_once(config: TrainingConfig, train: Files, validation: Files, run: Run
         if spent != str(run.max_time):
             raise ConfigError(f"{run.folder} was trained for {spent}, not {run.max_time}; give another --output")
         return weights
-    fit(config, train, validation, run, train.counted())
+    fit(Training.resolve(config), train, validation, run, train.counted())
     finished.write_text(str(run.max_time), encoding="utf-8")
     return weights
 
@@ -186,7 +188,7 @@ def side_by_side(stages: dict[str, Stage], degraded: Tensor, clean: Tensor) -> R
     return {"degraded": degraded, **restored, "clean": clean}
 
 
-def tell(entries: list[Entry], path: Path) -> None:
+def write_table(entries: list[Entry], path: Path) -> None:
     """Print the table and write it as Markdown, best PSNR first."""
     entries = sorted(entries, key=lambda entry: entry.psnr, reverse=True)
     table = Table(*COLUMNS)

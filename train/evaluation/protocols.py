@@ -27,23 +27,22 @@ from stages.stage import LearnedStageConfig, Stage
 from stages.weights import resolve
 from train.data.images import read_rgb
 from train.data.layouts import find_files
-from train.degradation import functions
-from train.degradation import sequence as recipe
+from train.degradation import functions, sequence
 from train.degradation.steps import Method
 
-MILD_BLUR: recipe.Recipe = [
-    recipe.Blur(weights=[1.0, 1.0, 1.0, 0.0, 0.0]),
-    recipe.GaussianNoise(sigma=[2.0, 2.0]),
-    recipe.Quantise(),
+MILD_BLUR: sequence.Degradation = [
+    sequence.Blur(weights=[1.0, 1.0, 1.0, 0.0, 0.0]),
+    sequence.GaussianNoise(sigma=[2.0, 2.0]),
+    sequence.Quantise(),
 ]
-SMALL: recipe.Recipe = [recipe.Downscale(factor=2)]
-SMALL_NOISY: recipe.Recipe = [*SMALL, recipe.GaussianNoise(sigma=[10.0, 10.0]), recipe.Quantise()]
-SHAKEN_SMALL_NOISY: recipe.Recipe = [recipe.Blur(weights=[0.0, 0.0, 1.0, 0.0, 0.0]), *SMALL_NOISY]
+SMALL: sequence.Degradation = [sequence.Downscale(factor=2)]
+SMALL_NOISY: sequence.Degradation = [*SMALL, sequence.GaussianNoise(sigma=[10.0, 10.0]), sequence.Quantise()]
+SHAKEN_SMALL_NOISY: sequence.Degradation = [sequence.Blur(weights=[0.0, 0.0, 1.0, 0.0, 0.0]), *SMALL_NOISY]
 
 
-def jpeg(quality: int) -> recipe.Jpeg:
+def jpeg(quality: int) -> sequence.Jpeg:
     """Compress by one quality."""
-    return recipe.Jpeg(quality=[float(quality), float(quality)])
+    return sequence.Jpeg(quality=[float(quality), float(quality)])
 
 
 Restore = Callable[[Tensor], Tensor]
@@ -80,8 +79,8 @@ def denoising(data: Path, weights: str) -> Iterator[ProtocolResult]:
     """CBSD68 with white Gaussian noise, as float (the papers' protocol), and clipped to 8 bit; Set14 as JPEG; clean."""
     restore = restorer(load_for("denoising", weights, (1,)))
     for sigma in (15.0, 25.0, 50.0):
-        noise = recipe.GaussianNoise(sigma=[sigma, sigma])
-        for name, steps in (("", []), (", clipped to 8 bit", [recipe.Quantise()])):
+        noise = sequence.GaussianNoise(sigma=[sigma, sigma])
+        for name, steps in (("", []), (", clipped to 8 bit", [sequence.Quantise()])):
             samples = degraded_images([data / "CBSD68"], [noise, *steps])
             protocol = f"CBSD68, noise sigma {sigma:.0f}{name}, PSNR RGB"
             yield judge(protocol, weights, samples, torch.clone, restore, psnr_rgb)
@@ -112,7 +111,7 @@ def super_resolution(data: Path, weights: str) -> Iterator[ProtocolResult]:
         return psnr_y(restored, clean, border=scale)
 
     for name, method, told in SHRUNK:
-        samples = degraded_images([data / name], [recipe.Downscale(factor=scale, method=method)])  # type: ignore[arg-type]
+        samples = degraded_images([data / name], [sequence.Downscale(factor=scale, method=method)])  # type: ignore[arg-type]
         protocol = f"{name} x{scale}, {told}, PSNR-Y"
         yield judge(protocol, weights, samples, enlarger(scale), restorer(stage), score)
 
@@ -129,7 +128,7 @@ def deblurring(data: Path, weights: str) -> Iterator[ProtocolResult]:
 
 
 # How it is called, of which sets, and what is done to them.
-SMALL_PHOTOS: tuple[tuple[str, tuple[str, ...], recipe.Recipe], ...] = (
+SMALL_PHOTOS: tuple[tuple[str, tuple[str, ...], sequence.Degradation], ...] = (
     ("Set14, x2 down, noise sigma 10", ("Set14",), SMALL_NOISY),
     ("CBSD68 + Set14, shake, x2 down, noise sigma 10", ("CBSD68", "Set14"), SHAKEN_SMALL_NOISY),
     ("Set14, x2 down, JPEG quality 70", ("Set14",), [*SMALL, jpeg(70)]),
@@ -163,7 +162,7 @@ def stages_of_one_size(loaded: Chain) -> Chain | None:
 
 def harmlessness(data: Path, weights: str, restore: Restore) -> Iterator[ProtocolResult]:
     """How near clean photos stay to themselves: as they are, a little soft, and crisp, at half their size."""
-    sets: tuple[tuple[str, list[Path], recipe.Recipe], ...] = (
+    sets: tuple[tuple[str, list[Path], sequence.Degradation], ...] = (
         ("CBSD68 + Set14, clean", [data / "CBSD68", data / "Set14"], []),
         ("Set14 of half size, clean", [data / "Set14"], SMALL),
     )
@@ -186,13 +185,13 @@ def load_for(protocol: str, weights: str, scales: tuple[int, ...]) -> Stage:
     return stage
 
 
-def degraded_images(folders: list[Path], steps: recipe.Recipe) -> Iterator[Sample]:
+def degraded_images(folders: list[Path], steps: sequence.Degradation) -> Iterator[Sample]:
     """Yield every image degraded, image n with seed n; clean sizes are cut to even ones that the scale divides."""
-    multiple = math.lcm(2, recipe.scale(steps))
+    multiple = math.lcm(2, sequence.scale(steps))
     for seed, path in zip(count(), find_files(folders).clean, strict=False):
         clean = to_tensor(read_rgb(path))
         clean = clean[..., : clean.shape[-2] // multiple * multiple, : clean.shape[-1] // multiple * multiple]
-        yield recipe.degrade(clean, steps, Generator().manual_seed(seed)), clean
+        yield sequence.degrade(clean, steps, Generator().manual_seed(seed)), clean
 
 
 def pairs(folder: Path) -> Iterator[Sample]:

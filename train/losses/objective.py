@@ -23,7 +23,7 @@ from train.losses.functions import LOSSES, Loss
 from train.losses.perceptual import load_perceptual_loss
 
 
-class PlainTerm(Section):
+class FormulaTerm(Section):
     """A loss that is a formula."""
 
     kind: Literal["charbonnier", "fft", "l1", "ms_ssim", "mse", "psnr", "sobel", "ssim"]
@@ -52,7 +52,7 @@ class PerceptualTerm(Section):
         return load_perceptual_loss(self.kind, self.weights)
 
 
-Term = Annotated[PlainTerm | PerceptualTerm, Field(discriminator="kind")]
+Term = Annotated[FormulaTerm | PerceptualTerm, Field(discriminator="kind")]
 
 
 def _as_list(loss: Any) -> Any:

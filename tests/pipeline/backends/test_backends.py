@@ -405,7 +405,7 @@ def test_int8_costs_less_than_a_tenth_of_a_decibel(
 
 
 def _psnr(name: str, restore: Restore, data: Path) -> float:
-    steps: dict[str, tuple[str, recipe.Recipe, Any]] = {
+    steps: dict[str, tuple[str, recipe.Degradation, Any]] = {
         "dncnn": ("CBSD68", [recipe.GaussianNoise(sigma=[25.0, 25.0])], psnr_rgb),
         "unet": ("CBSD68", MILD_BLUR, psnr_rgb),
         "edsr": ("Set5", [recipe.Downscale(factor=2)], lambda made, clean: psnr_y(made, clean, border=2)),

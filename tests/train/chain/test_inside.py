@@ -1,7 +1,8 @@
-"""A stage in a chain learns on what the chain gives it, and the stages around it are no part of what is trained."""
+"""A stage in a chain is trained on the images that the chain gives it; the stages around it are not trained."""
 
 import csv
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import load_chain_config
+from pipeline.errors import ConfigError
 from stages.registry import STAGES, load_stage
 from stages.weights import Card, read_card, save_weights
 from train.chain.inside import Behind, Inside
@@ -20,10 +22,12 @@ from train.data.split import split
 from train.fit import fit
 from train.run import Run
 from train.task import capped_psnr
+from train.training import Training
 
 CPU = torch.device("cpu")
+resolve = Training.resolve
 
-# What oversharpening does to noise is nothing that a denoiser trained alone has met.
+# What oversharpening does to noise is unknown to a denoiser trained alone.
 CHAIN = """
 stages:
   - {stage: dncnn, weights: first.safetensors, strength: 0.5}
@@ -47,14 +51,14 @@ def config_of(options: dict) -> object:
     return STAGES[options["stage"]].model_validate(options)
 
 
-def in_chain(config: TrainingConfig, chain: Path, judge: str = "stage", **changes: object) -> TrainingConfig:
-    place = {"file": chain, "stage": "dncnn_2", "judge": judge}
+def in_chain(config: TrainingConfig, chain: Path, loss_on: str = "stage", **changes: object) -> TrainingConfig:
+    place = {"file": chain, "stage": "dncnn_2", "loss_on": loss_on}
     return TrainingConfig.model_validate(config.model_dump() | {"chain": place} | changes)
 
 
-def judged_at_the_end(config: TrainingConfig, chain: Path) -> TrainingConfig:
-    recipe = [{"kind": "downscale", "factor": 2}, {"kind": "gaussian_noise", "sigma": [25.0, 25.0]}]
-    return in_chain(config, chain, "chain", degradation=recipe)
+def compared_at_the_end(config: TrainingConfig, chain: Path) -> TrainingConfig:
+    degradation = [{"kind": "downscale", "factor": 2}, {"kind": "gaussian_noise", "sigma": [25.0, 25.0]}]
+    return in_chain(config, chain, "chain", degradation=degradation)
 
 
 def curve(folder: Path) -> list[float]:
@@ -62,9 +66,9 @@ def curve(folder: Path) -> list[float]:
     return [float(row["val/psnr"]) for row in rows if row.get("val/psnr")]
 
 
-def test_the_stage_meets_and_is_judged_by_what_the_chain_makes(config: TrainingConfig, chain: Path) -> None:
-    config = judged_at_the_end(config, chain)
-    inside, stage = Inside(config.route, CPU), config.stage.build().eval()
+def test_input_and_result_of_the_stage_are_those_of_the_chain(config: TrainingConfig, chain: Path) -> None:
+    config = compared_at_the_end(config, chain)
+    inside, stage = Inside(resolve(config).route, CPU), config.stage.build().eval()
     save_weights(chain.parent / "not_yet.safetensors", stage, Card(config=config.stage.model_dump()))
     image = torch.rand(1, 3, 20, 24)
     with torch.no_grad():
@@ -73,8 +77,8 @@ def test_the_stage_meets_and_is_judged_by_what_the_chain_makes(config: TrainingC
     torch.testing.assert_close(restored[0].permute(1, 2, 0).numpy(), whole, atol=1e-5, rtol=0)
 
 
-def test_borders_of_a_crop_are_those_of_the_picture(config: TrainingConfig, chain: Path) -> None:
-    route = in_chain(config, chain).route
+def test_borders_of_a_crop_are_those_of_the_image(config: TrainingConfig, chain: Path) -> None:
+    route = resolve(in_chain(config, chain)).route
     inside, image = Inside(route, CPU), torch.rand(1, 3, 48, 48)
     part = slice(16 - route.margin, 32 + route.margin)
     crop = image[..., part, part]
@@ -88,15 +92,17 @@ def test_batches_keep_their_size_and_their_numbers(
     config: TrainingConfig, chain: Path, sharp_folder: Path, pair_folder: Path, ranks: int
 ) -> None:
     config = in_chain(config, chain)
-    inside, files = Inside(config.route, CPU), find_files([sharp_folder, pair_folder])
-    batches = Behind(TrainingBatches(config.widened(), files, CPU, 0, ranks), inside, config.route.margin)
+    inside, files = Inside(resolve(config).route, CPU), find_files([sharp_folder, pair_folder])
+    batches = Behind(
+        TrainingBatches(resolve(config).widened(), files, CPU, 0, ranks), inside, resolve(config).route.margin
+    )
     degraded, clean = batches[3]
     assert degraded.shape == clean.shape == (4, 3, 16, 16)
     assert torch.equal(degraded, batches[3][0])
 
 
 def test_a_share_of_the_images_goes_through(config: TrainingConfig, chain: Path) -> None:
-    route = in_chain(config, chain).route
+    route = resolve(in_chain(config, chain)).route
     inside, images = Inside(route, CPU), torch.rand(40, 3, 8, 8)
     whole, _ = Behind([(images, images)], inside, 0, share=0.25)[0]  # type: ignore[arg-type]
     changed = (whole != images).flatten(1).any(dim=1)
@@ -110,27 +116,27 @@ def test_a_share_of_the_images_goes_through(config: TrainingConfig, chain: Path)
     assert torch.equal(none, images[:1])
 
 
-def test_behind_stages_that_enlarge_all_images_must_go_through(config: TrainingConfig, chain: Path) -> None:
+def test_behind_stages_that_upscale_all_images_must_go_through(config: TrainingConfig, chain: Path) -> None:
     chain.write_text("stages:\n  - {stage: edsr, weights: last.safetensors}\n  - {stage: dncnn}\n")
     changes = {"chain": {"file": chain, "share": 0.5}, "degradation": [{"kind": "downscale", "factor": 2}]}
-    with pytest.raises(ValueError, match=r"chain\.share: must be 1"):
-        TrainingConfig.model_validate(config.model_dump() | changes)
+    with pytest.raises(ConfigError, match=r"chain\.share: must be 1"):
+        resolve(TrainingConfig.model_validate(config.model_dump() | changes))
 
 
 def test_behind_a_larger_image_crops_grow(config: TrainingConfig, chain: Path, sharp_folder: Path) -> None:
     text = "stages:\n  - {stage: edsr, weights: last.safetensors}\n  - {stage: dncnn}\n"
     chain.write_text(text)
-    recipe = [{"kind": "downscale", "factor": 2}]
-    config = TrainingConfig.model_validate(config.model_dump() | {"chain": {"file": chain}, "degradation": recipe})
-    wide = TrainingBatches(config.widened(), find_files([sharp_folder]), CPU)
-    degraded, clean = Behind(wide, Inside(config.route, CPU), config.route.margin)[0]
+    degradation = [{"kind": "downscale", "factor": 2}]
+    config = TrainingConfig.model_validate(config.model_dump() | {"chain": {"file": chain}, "degradation": degradation})
+    wide = TrainingBatches(resolve(config).widened(), find_files([sharp_folder]), CPU)
+    degraded, clean = Behind(wide, Inside(resolve(config).route, CPU), resolve(config).route.margin)[0]
     assert degraded.shape == clean.shape == (4, 3, 16, 16)
-    assert F.mse_loss(degraded, clean) < 0.01  # the same place of the picture
+    assert F.mse_loss(degraded, clean) < 0.01  # the same place of the image
 
 
 def test_gradients_come_through_frozen_stages(config: TrainingConfig, chain: Path) -> None:
-    config = judged_at_the_end(config, chain)
-    inside, stage = Inside(config.route, CPU), config.stage.build()
+    config = compared_at_the_end(config, chain)
+    inside, stage = Inside(resolve(config).route, CPU), config.stage.build()
     inside.after(stage(inside.before(torch.rand(1, 3, 8, 8)))).sum().backward()
     assert any(parameter.grad.any() for parameter in stage.parameters())
     around = [inside.chain.stages[index] for index in (0, 1, 3)]
@@ -144,12 +150,12 @@ def test_trained_behind_a_stage_it_is_better_behind_it(
     train, validation = split(find_files([sharp_folder]), 3)
     alone = learn(config, (train, validation), tmp_path / "alone", 4)
     inside = learn(behind, (train, validation), tmp_path / "inside", 4)
-    surroundings = Inside(behind.route, CPU)
+    surroundings = Inside(resolve(behind).route, CPU)
     images = ValidationImages(behind, validation, 1).samples
 
     def psnr(stage: nn.Module) -> float:
         values = [capped_psnr(stage(surroundings.before(noisy)).clamp(0, 1), clean) for noisy, clean in images]
-        return float(torch.stack(values).mean())
+        return fmean(values)
 
     with torch.no_grad():
         assert psnr(load_stage(inside)) > psnr(load_stage(alone)) + 1
@@ -158,13 +164,13 @@ def test_trained_behind_a_stage_it_is_better_behind_it(
 
 
 def learn(config: TrainingConfig, files: tuple[Files, Files], folder: Path, epochs: int, **options: object) -> Path:
-    return fit(config, *files, Run(folder, device="cpu", max_epochs=epochs, **options), "stand-ins")
+    return fit(resolve(config), *files, Run(folder, device="cpu", max_epochs=epochs, **options), "test photos")
 
 
 def test_in_a_chain_runs_resume_and_checkpoints_hold_the_one_stage(
     config: TrainingConfig, chain: Path, sharp_folder: Path, tmp_path: Path
 ) -> None:
-    config, files = judged_at_the_end(config, chain), split(find_files([sharp_folder]), 3)
+    config, files = compared_at_the_end(config, chain), split(find_files([sharp_folder]), 3)
     learn(config, files, tmp_path / "whole", 3)
     learn(config, files, tmp_path / "halves", 1)
     learn(config, files, tmp_path / "halves", 3, resume=True)

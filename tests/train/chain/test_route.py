@@ -1,4 +1,4 @@
-"""Which stages a training image goes through is told by the chain; what does not fit is refused before any work."""
+"""The chain determines which stages a training image goes through; what does not fit is refused before any work."""
 
 from pathlib import Path
 
@@ -7,7 +7,9 @@ import pytest
 from pipeline.errors import ConfigError
 from stages.registry import STAGES
 from stages.weights import Card, save_weights
-from train.config import TrainingConfig, read_training
+from train.chain.route import Route
+from train.config import TrainingConfig
+from train.training import Training, read_training
 
 CHAIN = """
 stages:
@@ -19,11 +21,11 @@ stages:
 
 RECIPE = """
 stage: {stage: edsr, scale: 2, width: 8, depth: 1}
-trained_for: enlarging
+trained_for: upscaling
 degradation:
   - {kind: downscale, factor: 2}
 chain: {file: chain.yaml}
-data: {crop: 16}
+data: {crop_size: 16}
 """
 
 
@@ -49,49 +51,50 @@ def test_a_stage_without_weights_yet_is_trained_behind_those_before_it(recipe: P
     assert route.note() == "; behind dncnn (tiny)"
 
 
-def test_the_end_of_the_chain_can_be_judged(recipe: Path) -> None:
-    route = read_training(recipe, ["chain.judge=chain"]).route
+def test_the_result_of_the_chain_can_be_compared(recipe: Path) -> None:
+    route = read_training(recipe, ["chain.loss_on=chain"]).route
     assert route.chain.names == ("dncnn", "edsr", "unsharp_mask")
-    assert route.note() == "; behind dncnn (tiny); judged after unsharp_mask"
+    assert route.note() == "; behind dncnn (tiny); compared after unsharp_mask"
 
 
 def test_alone_there_is_nothing_around(config: TrainingConfig) -> None:
-    assert (config.route.chain.names, config.route.margin, config.route.note()) == (("dncnn",), 0, "")
-    assert config.widened() == config
+    training = Training.resolve(config)
+    assert (training.route.chain.names, training.route.margin, training.route.note()) == (("dncnn",), 0, "")
+    assert training.widened() == config
 
 
-def test_the_margin_is_what_the_stages_before_feel(recipe: Path) -> None:
-    config = read_training(recipe)
-    assert config.route.margin == 8  # a halo of 7, on the grid of 2
-    assert config.widened().data.crop == 16 + 2 * 8 * 2
+def test_the_margin_is_the_halo_of_the_stages_before(recipe: Path) -> None:
+    training = read_training(recipe)
+    assert training.route.margin == 8  # a halo of 7, on the grid of 2
+    assert training.widened().data.crop_size == 16 + 2 * 8 * 2
     deep = STAGES["dncnn"](depth=20, width=4)
-    stages = (deep, *config.route.chain.stages)
-    route = type(config.route)(config.route.chain.model_copy(update={"stages": stages}), 2)
+    stages = (deep, *training.route.chain.stages)
+    route = Route.through(training.route.chain.model_copy(update={"stages": stages}), 2)
     assert route.margin == 16
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         (["chain.stage=esdr"], "the chain has no stage 'esdr'; did you mean 'edsr'? Its stages: dncnn, edsr, unsharp"),
         (["stage.scale=4"], "chain: chain.yaml: edsr says scale: 2, but `stage:` has 4; make them agree"),
-        (["degradation=[]"], "degradation: shrinks images by 1, but dncnn, edsr enlarge by 2"),
-        (["data.crop=18"], "data.crop: got 18, expected a multiple of 4 for dncnn, edsr"),
+        (["degradation=[]"], "degradation: downscales by 1, but dncnn, edsr upscale by 2"),
+        (["data.crop_size=18"], "data.crop_size: got 18, expected a multiple of 4 for dncnn, edsr"),
         (["chain.file=none.yaml"], "no such file: "),
-        (["chain.judge=all"], "got 'all', expected 'stage' or 'chain'"),
+        (["chain.loss_on=all"], "got 'all', expected 'stage' or 'chain'"),
     ],
 )
-def test_what_does_not_fit_is_told(recipe: Path, changes: list[str], told: str) -> None:
+def test_what_does_not_fit_is_reported(recipe: Path, changes: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_training(recipe, changes)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_only_stages_that_run_need_weights(recipe: Path) -> None:
     write_chain(recipe.parent, CHAIN)
     assert read_training(recipe).route.chain.names == ("dncnn", "edsr")
     with pytest.raises(ConfigError, match=r"chain.yaml:6: stages.3.weights: no weights 'not_yet_2"):
-        read_training(recipe, ["chain.judge=chain"])
+        read_training(recipe, ["chain.loss_on=chain"])
     with pytest.raises(ConfigError, match=r"chain.yaml:4: stages.1.weights: no weights 'not_yet"):
         read_training(recipe, ["chain.stage=dncnn_2", "stage={stage: dncnn, depth: 4, width: 8}"])
 

@@ -5,20 +5,20 @@ from torch import Generator
 
 from train.degradation.sequence import (
     Blur,
+    Degradation,
     Downscale,
     GaussianNoise,
     Jpeg,
     PoissonGaussianNoise,
     Quantise,
-    Recipe,
     Shake,
     Shuffled,
     Step,
     degrade,
-    draw,
     margin,
     scale,
 )
+from train.degradation.steps import StratifiedGenerator, draw
 
 STEPS: list[Step] = [
     Blur(),
@@ -58,7 +58,7 @@ def test_steps_run_where_the_images_are(step: Step) -> None:
     torch.testing.assert_close(first, second, atol=1e-5, rtol=0)
 
 
-MADE_BEFORE: list[tuple[Recipe, list[float]]] = [
+MADE_BEFORE: list[tuple[Degradation, list[float]]] = [
     ([GaussianNoise(sigma=[5.0, 30.0])], [0.31108, 0.42598, 0.56451, 0.70252, 0.83466, 0.02851]),
     ([Blur()], [0.56158, 0.57145, 0.57143, 0.60933, 0.60877, 0.5455]),
     ([Blur(weights=[0.0, 0.0, 1.0, 1.0, 0.0])], [0.45409, 0.50835, 0.62527, 0.44749, 0.51023, 0.63237]),
@@ -70,7 +70,7 @@ MADE_BEFORE: list[tuple[Recipe, list[float]]] = [
 
 
 @pytest.mark.parametrize(("recipe", "expected"), MADE_BEFORE)
-def test_sets_made_before_stay_the_same(recipe: Recipe, expected: list[float]) -> None:
+def test_sets_made_before_stay_the_same(recipe: Degradation, expected: list[float]) -> None:
     """The order of random draws is a promise: figures are measured on what they give."""
     image = (torch.arange(2 * 3 * 12 * 12).view(2, 3, 12, 12) * 37 % 256) / 255
     result = degrade(image, recipe, seeded(3))[:, 1, 3, 2:5]
@@ -86,7 +86,7 @@ def test_sets_made_before_stay_the_same(recipe: Recipe, expected: list[float]) -
     ],
     ids=["blur", "jpeg, half", "jpeg, full"],
 )
-def test_nothing_outside_the_margin_reaches_the_crop(recipe: Recipe) -> None:
+def test_nothing_outside_the_margin_reaches_the_crop(recipe: Degradation) -> None:
     outside = margin(recipe)
     image = torch.rand(4, 3, 8 + 2 * outside, 8 + 2 * outside)
     inner = (..., slice(outside, -outside), slice(outside, -outside))
@@ -135,7 +135,7 @@ def test_a_smaller_image_cannot_be_a_matter_of_probability() -> None:
 
 def test_recipes_of_plain_values_may_nest() -> None:
     steps = [{"kind": "quantise"}, {"kind": "shuffled", "steps": [{"kind": "downscale"}, {"kind": "blur"}]}]
-    recipe = TypeAdapter(Recipe).validate_python([{"kind": "shuffled", "steps": steps}])
+    recipe = TypeAdapter(Degradation).validate_python([{"kind": "shuffled", "steps": steps}])
     assert recipe == [Shuffled(steps=[Quantise(), Shuffled(steps=[Downscale(), Blur()])])]
 
 
@@ -193,3 +193,15 @@ def test_gray_noise_is_the_same_in_all_channels() -> None:
     same = (noisy == noisy[:, :1]).flatten(1).all(dim=1)
     assert 0 < same.sum() < len(same)
     assert noisy.flatten(1).std(dim=1).min() > 4 / 255
+
+
+def test_stratified_draws_cover_their_range() -> None:
+    generator = StratifiedGenerator()
+    generator.manual_seed(0)
+    sigmas = draw([0.0, 32.0], 16, generator).sort().values
+    strata = torch.arange(16) * 2.0
+    assert ((sigmas >= strata) & (sigmas <= strata + 2)).all()
+    noisy = degrade(torch.zeros(16, 3, 8, 8), [GaussianNoise(sigma=[5.0, 30.0], probability=0.25)], generator)
+    assert noisy.flatten(1).any(dim=1).sum() == 4
+    kinds = Blur(weights=[1.0, 0.0, 0.0, 0.0, 3.0]).kernels(16, generator)
+    assert (kinds.flatten(1).amax(dim=1) > 0.99).sum() == 12

@@ -12,7 +12,7 @@ stage: {{stage: dncnn, depth: {depth}, width: 8, skips: true, batch_norm: false}
 trained_for: noise of sigma 25
 degradation:
   - {{kind: gaussian_noise, sigma: [25.0, 25.0]}}
-data: {{crop: 16, batch: {batch}, validation_crop: 32, held_out: 3}}
+data: {{crop_size: 16, batch_size: {batch}, validation_crop_size: 32, validation_repeats: 1, held_out: 3}}
 schedule: {{kind: cosine}}
 steps_per_epoch: 4
 """
@@ -59,9 +59,11 @@ def test_networks_are_compared_and_what_is_trained_stays(
 
 
 def test_the_first_recipe_sets_the_terms(config: TrainingConfig) -> None:
-    other = config.model_copy(update={"seed": 5, "rate": 0.5, "data": config.data.model_copy(update={"batch": 9})})
+    other = config.model_copy(
+        update={"seed": 5, "learning_rate": 0.5, "data": config.data.model_copy(update={"batch_size": 9})}
+    )
     equal = on_equal_terms(other, config)
-    assert (equal.seed, equal.data, equal.rate) == (config.seed, config.data, 0.5)
+    assert (equal.seed, equal.data, equal.learning_rate) == (config.seed, config.data, 0.5)
 
 
 def test_two_recipes_of_one_name_are_refused(

@@ -16,9 +16,10 @@ from pipeline.errors import ConfigError
 from train.chain.inside import Inside
 from train.config import TrainingConfig
 from train.losses.functions import LOSSES
-from train.losses.objective import Objective, PerceptualTerm, PlainTerm, Terms
+from train.losses.objective import FormulaTerm, Objective, PerceptualTerm, Terms
 from train.losses.perceptual import NETWORKS
 from train.task import RestorationTask
+from train.training import Training
 
 RECIPE = """
 stage: {stage: dncnn, depth: 4, width: 8}
@@ -33,12 +34,12 @@ def read(tmp_path: Path, loss: str) -> TrainingConfig:
     return read_yaml(tmp_path / "recipe.yaml", TrainingConfig)
 
 
-def terms(loss: object) -> list[PlainTerm | PerceptualTerm]:
+def terms(loss: object) -> list[FormulaTerm | PerceptualTerm]:
     return TypeAdapter(Terms).validate_python(loss)
 
 
 def test_every_loss_of_the_tables_can_be_named_in_a_yaml() -> None:
-    assert list(get_args(PlainTerm.model_fields["kind"].annotation)) == sorted(LOSSES)
+    assert list(get_args(FormulaTerm.model_fields["kind"].annotation)) == sorted(LOSSES)
     assert list(get_args(PerceptualTerm.model_fields["kind"].annotation)) == sorted(NETWORKS)
 
 
@@ -106,7 +107,7 @@ def test_training_logs_every_term_and_keeps_feature_networks_to_itself(
 ) -> None:
     loss = ["charbonnier", {"kind": "mobilenet_v3", "weight": 0.01, "weights": mobilenet}]
     config = TrainingConfig.model_validate(config.model_dump() | {"loss": loss})
-    task = RestorationTask(config, config.stage.build(), Inside(config.route, torch.device("cpu")))
+    task = RestorationTask(config, config.stage.build(), Inside(Training.resolve(config).route, torch.device("cpu")))
     trainer = L.Trainer(
         default_root_dir=tmp_path,
         accelerator="cpu",
