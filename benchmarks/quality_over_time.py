@@ -1,4 +1,4 @@
-"""What each way of enlarging gives for its time: ``python benchmarks/quality_over_time.py --data DIR [-o FILE.md]``.
+"""What each way of upscaling gives for its time: ``python benchmarks/quality_over_time.py --data DIR [-o FILE.md]``.
 
 quality    the mean PSNR over RGB on the chain's protocols (train/evaluation/protocols.py): photos made half as large
            and noisy, and shaken before that; DIR holds CBSD68 and Set14
@@ -36,7 +36,7 @@ from pipeline.evaluation.metrics import psnr_rgb
 from train.degradation.sequence import Degradation
 from train.evaluation.protocols import SHAKEN_SMALL_NOISY, SMALL_NOISY, Sample, degraded_images, to_tensor
 
-# The protocols' sets and recipes, by the column's name.
+# The protocols' sets and degradations, by the column's name.
 _PROTOCOLS: dict[str, tuple[tuple[str, ...], Degradation]] = {
     "noise": (("Set14",), SMALL_NOISY),
     "shake and noise": (("CBSD68", "Set14"), SHAKEN_SMALL_NOISY),
@@ -119,9 +119,9 @@ def draw_panel(panel: Axes, points: dict[str, Point], protocol: str) -> None:
     panel.grid(color="0.88")
 
 
-def as_markdown(rows: list[tuple[str, ...]], title: str, picture: str) -> str:
+def as_markdown(rows: list[tuple[str, ...]], title: str, plot: str) -> str:
     """Format the page docs/quality_over_time.md."""
-    image = f"![PSNR over the time of a frame]({picture})"
+    image = f"![PSNR over the time of a frame]({plot})"
     written = f"Written by `{command()}`: {title}. {machine()}"
     return "\n\n".join(("# Quality over time", written, image, markdown_table(rows), _READING)) + "\n"
 

@@ -197,6 +197,8 @@ def train(
     from train.fit import fit
     from train.run import Interrupted, Run
 
+    _silence_lightning()
+
     train_files, validation_files = choose_files(data, val, training.config)
     run = Run(
         folder=output or Path("runs") / config.stem,
@@ -246,6 +248,8 @@ def compare(
     trainings = {path.stem: read_config(path, changes or ()) for path in config}
 
     from train.evaluation.compare import Conditions, compare_networks
+
+    _silence_lightning()
 
     train_files, validation_files = choose_files(data, val, next(iter(trainings.values())))
     compare_networks(trainings, train_files, validation_files, Conditions(output, budget, device, precision))
@@ -375,6 +379,10 @@ def _prepare() -> None:
     keep_freed_memory()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("train").setLevel(logging.INFO)
+
+
+def _silence_lightning() -> None:
+    """Leave Lightning's warnings only; its import sets its loggers up, so this comes after it."""
     logging.getLogger("lightning").propagate = False  # it has a handler of its own
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -28,12 +28,10 @@ _RENAMED = {
     "rate": "learning_rate",
     "clip": "grad_clip",
     "ema": "ema_decay",
-    "picture_epochs": "sheet_epochs",
     "data.crop": "crop_size",
     "data.batch": "batch_size",
     "data.oriented": "augment",
     "data.validation_crop": "validation_crop_size",
-    "chain.judge": "loss_on",
 }
 
 

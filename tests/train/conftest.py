@@ -1,4 +1,4 @@
-"""A small training set: photographs' stand-ins with structure at every scale."""
+"""A small training set: synthetic images with structure at every scale."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def config() -> TrainingConfig:
 
 @pytest.fixture
 def mobilenet(tmp_path: Path) -> Path:
-    """A stand-in for torchvision's published file of MobileNetV3: its tensors, drawn at random."""
+    """A fake of torchvision's published file of MobileNetV3: its tensors, drawn at random."""
     from torchvision.models import mobilenet_v3_large
 
     torch.save(mobilenet_v3_large().state_dict(), tmp_path / "mobilenet_v3_large.pth")

@@ -8,7 +8,7 @@ from stages.weights import read_card
 from train.__main__ import main
 from train.commands import CONFIGS, find_config, parse_time, repeat_options
 
-RECIPE = """
+CONFIG = """
 stage: {stage: dncnn, depth: 4, width: 8, skips: true, batch_norm: false}
 trained_for: noise of sigma 25
 degradation:
@@ -19,9 +19,9 @@ steps_per_epoch: 4
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    return tmp_path / "recipe.yaml"
+def config_file(tmp_path: Path) -> Path:
+    (tmp_path / "training.yaml").write_text(CONFIG)
+    return tmp_path / "training.yaml"
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -31,14 +31,14 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 def test_one_command_trains_a_stage(
     monkeypatch: pytest.MonkeyPatch,
-    recipe: Path,
+    config_file: Path,
     sharp_folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "run"
     options = ["--data", sharp_folder, "-o", out, "--max-epochs", 1, "--device", "cpu"]
-    assert call(monkeypatch, recipe, *options) == 0
+    assert call(monkeypatch, config_file, *options) == 0
     card = read_card(out / "dncnn.safetensors")
     assert card.steps == 4
     assert card.data.startswith("photos: ")
@@ -51,19 +51,19 @@ def test_one_command_trains_a_stage(
 
 
 def test_other_folders_can_validate(
-    monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, pair_folder: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, config_file: Path, sharp_folder: Path, pair_folder: Path, tmp_path: Path
 ) -> None:
     for name in ("0.png", "1.png"):  # what the pairs' sharp sides are
         (sharp_folder / name).unlink()
     options = ["-o", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
-    assert call(monkeypatch, recipe, "--data", sharp_folder, "--val", pair_folder, *options) == 0
+    assert call(monkeypatch, config_file, "--data", sharp_folder, "--val", pair_folder, *options) == 0
     assert "4 images" in read_card(tmp_path / "run" / "dncnn.safetensors").data
 
 
-def test_mistakes_end_in_one_line_and_exit_code_2(
-    monkeypatch: pytest.MonkeyPatch, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_errors_end_in_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, recipe, "--data", tmp_path / "none") == 2
+    assert call(monkeypatch, config_file, "--data", tmp_path / "none") == 2
     assert "expected a folder of images" in capsys.readouterr().err
     assert call(monkeypatch, tmp_path / "none.yaml", "--data", tmp_path) == 2
     assert "none.yaml" in capsys.readouterr().err
@@ -78,29 +78,41 @@ def test_time_is_read_or_refused() -> None:
             parse_time(nothing)
 
 
-def test_values_of_the_recipe_can_be_set(
-    monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+def test_values_of_the_configuration_can_be_set(
+    monkeypatch: pytest.MonkeyPatch,
+    config_file: Path,
+    sharp_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
 ) -> None:
     options = ["--data", sharp_folder, "-o", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
-    assert call(monkeypatch, recipe, *options, "--set", "steps_per_epoch=2", "data.batch_size=0") == 2
+    assert call(monkeypatch, config_file, *options, "--set", "steps_per_epoch=2", "data.batch_size=0") == 2
     assert "got 0, expected at least 1" in capsys.readouterr().err
-    assert call(monkeypatch, recipe, *options, "--set", "steps_per_epoch=2", "--set", "learning_rate=1e-4") == 0
+    assert call(monkeypatch, config_file, *options, "--set", "steps_per_epoch=2", "--set", "learning_rate=1e-4") == 0
     assert read_card(tmp_path / "run" / "dncnn.safetensors").steps == 2
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "run" / "dncnn.safetensors")
 
 
-def test_nothing_is_validated_on_that_is_trained_from(
-    monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+def test_nothing_is_validated_on_that_is_trained_on(
+    monkeypatch: pytest.MonkeyPatch,
+    config_file: Path,
+    sharp_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
 ) -> None:
     options = ["--data", sharp_folder, "--val", sharp_folder / "1.png", "-o", tmp_path / "run"]
-    assert call(monkeypatch, recipe, *options, "--max-epochs", 1) == 2
+    assert call(monkeypatch, config_file, *options, "--max-epochs", 1) == 2
     assert "val: must hold nothing that data holds" in capsys.readouterr().err
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_from_nothing(
-    monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    monkeypatch: pytest.MonkeyPatch,
+    config_file: Path,
+    sharp_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
 ) -> None:
-    options = [recipe, "--data", sharp_folder, "-o", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
+    options = [config_file, "--data", sharp_folder, "-o", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
     assert call(monkeypatch, *options, "--resume") == 2
     assert "nothing to resume" in capsys.readouterr().err
     assert call(monkeypatch, *options) == 0
@@ -112,10 +124,14 @@ def test_a_run_is_neither_overwritten_nor_resumed_from_nothing(
     assert (tmp_path / "run" / "dncnn.safetensors").stat().st_mtime_ns == before
 
 
-def test_a_run_is_not_resumed_by_another_recipe(
-    monkeypatch: pytest.MonkeyPatch, recipe: Path, sharp_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+def test_a_run_is_not_resumed_by_another_configuration(
+    monkeypatch: pytest.MonkeyPatch,
+    config_file: Path,
+    sharp_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
 ) -> None:
-    options = [recipe, "--data", sharp_folder, "-o", tmp_path / "run", "--device", "cpu"]
+    options = [config_file, "--data", sharp_folder, "-o", tmp_path / "run", "--device", "cpu"]
     assert call(monkeypatch, *options, "--max-epochs", 1) == 0
     before = (tmp_path / "run" / "config.json").read_text(encoding="utf-8")
     assert call(monkeypatch, *options, "--max-epochs", 2, "--resume", "--set", "learning_rate=0.5") == 2
@@ -124,7 +140,7 @@ def test_a_run_is_not_resumed_by_another_recipe(
     assert call(monkeypatch, *options, "--max-epochs", 2, "--resume") == 0
 
 
-def test_a_recipe_is_a_name_of_ours_or_a_file() -> None:
+def test_a_configuration_is_a_shipped_name_or_a_file() -> None:
     assert find_config("unet") == CONFIGS / "unet.yaml"
     assert find_config("my/unet.yaml") == Path("my/unet.yaml")
     with pytest.raises(typer.BadParameter, match=r"got 'unit', expected a training YAML or one of .*unet"):
@@ -132,10 +148,10 @@ def test_a_recipe_is_a_name_of_ours_or_a_file() -> None:
 
 
 def test_counts_are_at_least_one(
-    monkeypatch: pytest.MonkeyPatch, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for text in ("0", "-1", "two"):
-        assert call(monkeypatch, recipe, "--data", tmp_path, "--max-epochs", text) == 2
+        assert call(monkeypatch, config_file, "--data", tmp_path, "--max-epochs", text) == 2
         assert "--max-epochs" in capsys.readouterr().err
 
 

@@ -12,16 +12,16 @@ from train.commands import CONFIGS
 from train.config import TrainingConfig, read_config
 from train.training import read_training
 
-RECIPES_OF_OTHER_NAMES = {"single_image": "deblurnet"}
+CONFIGS_OF_OTHER_NAMES = {"single_image": "deblurnet"}
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_shipped_recipes_are_valid(path: Path) -> None:
+def test_shipped_configurations_are_valid(path: Path) -> None:
     stage = read_training(path).config.stage.stage
-    assert RECIPES_OF_OTHER_NAMES.get(path.stem, path.stem).startswith(stage)
+    assert CONFIGS_OF_OTHER_NAMES.get(path.stem, path.stem).startswith(stage)
 
 
-def test_every_learned_stage_has_a_recipe() -> None:
+def test_every_learned_stage_has_a_configuration() -> None:
     learned = {tag for tag, config in STAGES.items() if issubclass(config, LearnedStageConfig)}
     assert learned <= {path.stem for path in CONFIGS.glob("*.yaml")}
 
@@ -58,7 +58,7 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
 
 COMPACT = Path(__file__).parents[1] / "stages" / "data" / "compact_x2.safetensors"
 
-RECIPE = """
+CONFIG = """
 stage: {stage: edsr, scale: 2, width: 8, depth: 1}
 trained_for: upscaling
 degradation:
@@ -68,9 +68,9 @@ data: {crop_size: 16}
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    return tmp_path / "recipe.yaml"
+def config_file(tmp_path: Path) -> Path:
+    (tmp_path / "training.yaml").write_text(CONFIG)
+    return tmp_path / "training.yaml"
 
 
 @pytest.mark.parametrize(
@@ -83,13 +83,13 @@ def recipe(tmp_path: Path) -> Path:
         ("data.crop_size=17", "data.crop_size: got 17, expected a multiple of 2"),
     ],
 )
-def test_parts_that_do_not_fit_are_reported(recipe: Path, change: str, message: str) -> None:
+def test_parts_that_do_not_fit_are_reported(config_file: Path, change: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        read_training(recipe, [change])
+        read_training(config_file, [change])
     assert message in str(caught.value)
 
 
-def test_values_are_changed_as_if_the_file_said_so(recipe: Path) -> None:
+def test_values_are_changed_as_if_the_file_said_so(config_file: Path) -> None:
     changes = [
         "learning_rate=1e-4",
         "data.batch_size=3",
@@ -97,15 +97,15 @@ def test_values_are_changed_as_if_the_file_said_so(recipe: Path) -> None:
         "degradation.0.factor=4",
         "stage.scale=4",
     ]
-    config = read_config(recipe, changes)
+    config = read_config(config_file, changes)
     assert (config.learning_rate, config.data.batch_size, config.schedule.kind, config.scale) == (1e-4, 3, "cosine", 4)
-    assert read_config(recipe).data.batch_size == 16
+    assert read_config(config_file).data.batch_size == 16
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("data.batch_size=0", "recipe.yaml:6: data: got 0, expected at least 1 (with --set data.batch_size=0)"),
+        ("data.batch_size=0", "training.yaml:6: data: got 0, expected at least 1 (with --set data.batch_size=0)"),
         ("data.bach_size=3", "unknown key; did you mean 'batch_size'?"),
         ("data.batch=3", "set: data.batch was renamed; did you mean 'batch_size'?"),
         ("rate=3", "set: rate was renamed; did you mean 'learning_rate'?"),
@@ -117,26 +117,26 @@ def test_values_are_changed_as_if_the_file_said_so(recipe: Path) -> None:
         ("learning_rate=[1", "set: learning_rate=[1: '[1' is not YAML"),
     ],
 )
-def test_errors_in_changes_are_reported(recipe: Path, change: str, message: str) -> None:
+def test_errors_in_changes_are_reported(config_file: Path, change: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        read_training(recipe, [change])
+        read_training(config_file, [change])
     assert message in str(caught.value)
 
 
-def test_errors_of_the_file_are_not_blamed_on_changes(recipe: Path) -> None:
-    recipe.write_text(RECIPE.replace("crop_size: 16", "crop_size: 4"))
+def test_errors_of_the_file_are_not_blamed_on_changes(config_file: Path) -> None:
+    config_file.write_text(CONFIG.replace("crop_size: 16", "crop_size: 4"))
     with pytest.raises(ConfigError) as caught:
-        read_training(recipe, ["learning_rate=-1"])
+        read_training(config_file, ["learning_rate=-1"])
     by_file, by_change = sorted(str(caught.value).splitlines(), key=len)
     assert by_file.endswith("data.crop_size: got 4, expected at least 8")
     assert "got -1, expected more than 0 (with --set learning_rate=-1)" in by_change
 
 
-def test_old_keys_are_answered_with_the_new_ones(recipe: Path) -> None:
-    recipe.write_text(RECIPE.replace("crop_size: 16", "crop: 16") + "rate: 0.1\nema: 0.9\n")
+def test_old_keys_are_answered_with_the_new_ones(config_file: Path) -> None:
+    config_file.write_text(CONFIG.replace("crop_size: 16", "crop: 16") + "rate: 0.1\nema: 0.9\n")
     with pytest.raises(ConfigError) as caught:
-        read_training(recipe)
-    assert [line.partition("recipe.yaml:")[2] for line in str(caught.value).splitlines()] == [
+        read_training(config_file)
+    assert [line.partition("training.yaml:")[2] for line in str(caught.value).splitlines()] == [
         "6: data.crop: was renamed; did you mean 'crop_size'?",
         "7: rate: was renamed; did you mean 'learning_rate'?",
         "8: ema: was renamed; did you mean 'ema_decay'?",

@@ -175,17 +175,17 @@ def test_diverged_weights_stop_the_run_and_the_best_ones_of_before_are_kept(
 
 @pytest.mark.parametrize("sent", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_an_interrupted_run_leaves_its_best_weights_and_says_how_to_go_on(
-    recipe: Path, sharp_folder: Path, tmp_path: Path, sent: signal.Signals
+    config_file: Path, sharp_folder: Path, tmp_path: Path, sent: signal.Signals
 ) -> None:
-    started = command(recipe, sharp_folder, tmp_path / "run", "--max-epochs", 10000, "--set", "steps_per_epoch=10")
+    started = command(config_file, sharp_folder, tmp_path / "run", "--max-epochs", 10000, "--set", "steps_per_epoch=10")
     interrupted = subprocess.Popen(started, stderr=subprocess.PIPE, text=True)
     while len(column(tmp_path / "run", "val/psnr")) < 2:
         assert interrupted.poll() is None
         time.sleep(0.02)
     interrupted.send_signal(sent)
-    _, told = interrupted.communicate()
+    _, message = interrupted.communicate()
     assert interrupted.returncode == 130
-    assert re.search(r"interrupted in epoch \d+; go on with --resume; the best weights so far are in .*dncnn", told)
+    assert re.search(r"interrupted in epoch \d+; go on with --resume; the best weights so far are in .*dncnn", message)
     assert read_card(tmp_path / "run" / "dncnn.safetensors").steps >= 10
 
 
@@ -207,30 +207,30 @@ def test_a_compiled_network_learns_the_same(config: TrainingConfig, files: tuple
     assert compiled == pytest.approx(eager, abs=1e-2)
 
 
-def command(recipe: Path, data: Path, out: Path, *options: object) -> list[str]:
-    words = [recipe, "--data", data, "-o", out, "--device", "cpu", *options]
+def command(config_file: Path, data: Path, out: Path, *options: object) -> list[str]:
+    words = [config_file, "--data", data, "-o", out, "--device", "cpu", *options]
     return [sys.executable, "-m", "train", *map(str, words)]
 
 
 @pytest.fixture
-def recipe(config: TrainingConfig, tmp_path: Path) -> Path:
-    path = tmp_path / "recipe.yaml"
+def config_file(config: TrainingConfig, tmp_path: Path) -> Path:
+    path = tmp_path / "training.yaml"
     path.write_text(json.dumps(config.model_dump() | {"schedule": {"kind": "plateau", "patience": 0}}))
     return path
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_as_the_run_that_was_not(recipe: Path, sharp_folder: Path, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_as_the_run_that_was_not(config_file: Path, sharp_folder: Path, tmp_path: Path) -> None:
     options = ["--max-epochs", 12, "--set", "steps_per_epoch=40"]
-    subprocess.run(command(recipe, sharp_folder, tmp_path / "whole", *options), check=True)
-    killed = subprocess.Popen(command(recipe, sharp_folder, tmp_path / "killed", *options))
+    subprocess.run(command(config_file, sharp_folder, tmp_path / "whole", *options), check=True)
+    killed = subprocess.Popen(command(config_file, sharp_folder, tmp_path / "killed", *options))
     while len(column(tmp_path / "killed", "val/psnr")) < 3:
         assert killed.poll() is None
         time.sleep(0.02)
     time.sleep(0.1)
     killed.kill()
     assert killed.wait() == -signal.SIGKILL
-    subprocess.run(command(recipe, sharp_folder, tmp_path / "killed", *options, "--resume"), check=True)
+    subprocess.run(command(config_file, sharp_folder, tmp_path / "killed", *options, "--resume"), check=True)
     for name in ("val/psnr", "learning_rate"):
         whole, resumed = (read_curve(tmp_path / folder, name) for folder in ("whole", "killed"))
         assert len(whole) == 12
@@ -240,12 +240,12 @@ def test_a_killed_run_resumes_as_the_run_that_was_not(recipe: Path, sharp_folder
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns_from_the_double_batch(
-    recipe: Path, sharp_folder: Path, tmp_path: Path
+    config_file: Path, sharp_folder: Path, tmp_path: Path
 ) -> None:
     options = ["--precision", "fp32", "--max-epochs", 3, "--set"]
-    subprocess.run(command(recipe, sharp_folder, tmp_path / "one", *options, "data.batch_size=8"), check=True)
+    subprocess.run(command(config_file, sharp_folder, tmp_path / "one", *options, "data.batch_size=8"), check=True)
     subprocess.run(
-        command(recipe, sharp_folder, tmp_path / "two", *options, "data.batch_size=4", "--devices", 2), check=True
+        command(config_file, sharp_folder, tmp_path / "two", *options, "data.batch_size=4", "--devices", 2), check=True
     )
     for name in ("train/epoch_loss", "val/psnr"):
         one, two = (column(tmp_path / folder, name) for folder in ("one", "two"))
@@ -253,7 +253,7 @@ def test_two_processes_learn_what_one_learns_from_the_double_batch(
         assert two == pytest.approx(one, rel=1e-4)
 
 
-def test_weight_decay_shrinks_what_nothing_else_moves(config: TrainingConfig, files: tuple[Files, Files]) -> None:
+def test_weight_decay_reduces_weights_without_gradient(config: TrainingConfig, files: tuple[Files, Files]) -> None:
     task = RestorationTask(
         changed(config, weight_decay=0.1),
         config.stage.build(),

@@ -44,7 +44,7 @@ def test_grown_network_answers_as_the_narrow_one_and_can_learn(config: LearnedSt
     wide(image).square().mean().backward()
     last = [tensor for name, tensor in wide.named_parameters() if name.endswith("weight")][-1]
     assert last.grad is not None
-    assert last.grad[:, 4:].abs().max() > 0, "the new channels are not learnt"
+    assert last.grad[:, 4:].abs().max() > 0, "the new channels are not trained"
 
 
 def test_network_that_joins_channels_is_refused(tmp_path: Path) -> None:

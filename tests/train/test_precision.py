@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pipeline.errors import ConfigError
-from train.precision import lightning_precision
+from train.precision import lightning_precision, tf32_allowed
 
 
 @pytest.fixture
@@ -47,3 +47,10 @@ def test_gpu_trains_in_half_precision(machine: pytest.MonkeyPatch, bf16: bool, c
     machine.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
     assert lightning_precision("auto", "auto") == chosen
     assert lightning_precision("auto", "cpu") == "32-true", "the processor's own choice"
+
+
+@pytest.mark.parametrize(("device", "inside"), [("cuda", "high"), ("cpu", "highest")])
+def test_tf32_is_allowed_on_cuda_for_the_training_alone(device: str, inside: str) -> None:
+    with tf32_allowed(torch.device(device)):
+        assert torch.get_float32_matmul_precision() == inside
+    assert torch.get_float32_matmul_precision() == "highest"

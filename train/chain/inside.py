@@ -1,4 +1,4 @@
-"""Training inside a chain: the stages before the trained one make its input, those after it are judged with it."""
+"""Training inside a chain: stages before the trained one make its input, those behind it its output."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Inside:
         return image.to(degraded.device)
 
     def after(self, restored: Tensor) -> Tensor:
-        """Return what is judged of the trained stage's result: not clamped, and with its gradient."""
+        """Return the trained stage's result as the loss takes it: not clamped, and with its gradient."""
         for index in self.indices_after:
             restored = self.chain.run_stage(index, restored.clamp(0, 1))
         return restored
@@ -60,7 +60,7 @@ class Behind(Dataset[Pair]):
     Args:
         batches: (degraded, clean), of process ``rank`` of ``ranks``.
         inside: The stages.
-        margin: Degraded pixels that are cut off every border afterwards; the same part of the picture in both.
+        margin: Degraded pixels that are cut off every border afterwards; the same part of the image in both.
         share: Share of the images that go through; the others stay as they are.
         rank: This process, from 0.
         ranks: All processes.
@@ -80,8 +80,8 @@ class Behind(Dataset[Pair]):
         """Return (what reaches the trained stage, clean) of a batch."""
         degraded, clean = self.batches[index]
         reached = self.inside.before(degraded) if self.share == 1 else self._some(degraded, index)
-        before, judged = (side.shape[-1] // degraded.shape[-1] for side in (reached, clean))
-        return cut_margin(reached, self.margin * before), cut_margin(clean, self.margin * judged)
+        before, compared = (side.shape[-1] // degraded.shape[-1] for side in (reached, clean))
+        return cut_margin(reached, self.margin * before), cut_margin(clean, self.margin * compared)
 
     def _some(self, degraded: Tensor, index: int) -> Tensor:
         """Send a random share of the images through; of a small batch it may be none."""

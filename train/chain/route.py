@@ -16,7 +16,7 @@ from pipeline.tiling import Footprint, round_up, total_halo, total_multiple_of, 
 from stages.stage import FileBeside, Section, StageConfig
 
 # Measured with the shipped denoiser (halo 33) and a deblurring U-Net (halo 47): the zeros beyond the border change the
-# result by 5 grey levels at the border and by 0.03 at 16 pixels from it. More margin would cost time for nothing.
+# result by 5 gray levels at the border and by 0.03 at 16 pixels from it. More margin would cost time for nothing.
 _FELT_HALO = 16
 
 

@@ -1,4 +1,4 @@
-"""Which files are learnt from and which validate, so that nothing is on both sides."""
+"""Which files are trained on and which validate, so that nothing is on both sides."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _log = logging.getLogger(__name__)
 
 
 def hold_out(files: Files, every: int) -> tuple[Files, Files]:
-    """Split files into those to learn from and those to validate on, without copies between them."""
+    """Split files into those to train on and those to validate on, without copies between them."""
     train, validation = split(files, every)
     if train == validation:
         _log.warning(
-            "one image is all there is: it is both learnt from and validated on, which shows over-fitting alone"
+            "one image is all there is: it is both trained on and validated on, which shows over-fitting alone"
         )
         return train, validation
     apart = without_copies(train, validation)
     copies = len(train.clean) + len(train.pairs) - len(apart.clean) - len(apart.pairs)
     if copies:
-        _log.warning("not learnt from: %d with the same content as others that are held out to validate on", copies)
+        _log.warning("not trained on: %d with the same content as others that are held out to validate on", copies)
     return apart, validation
 
 
@@ -33,7 +33,7 @@ def split(files: Files, every: int) -> tuple[Files, Files]:
     """Hold about one clean image in ``every``, and one scene of pairs in ``every``, back for validation.
 
     What is held back depends only on names, so it is the same in each run. Frames of one video resemble each
-    other too much to judge by, so a scene goes to one side as a whole. If one scene is all there is, its last
+    other too much to validate on, so a scene goes to one side as a whole. If one scene is all there is, its last
     frames are held back. If one image is all there is, it is on both sides, which shows over-fitting and nothing
     else.
     """
@@ -51,7 +51,7 @@ def split(files: Files, every: int) -> tuple[Files, Files]:
 
 
 def without_copies(train: Files, validation: Files) -> Files:
-    """Return the files to learn from without those whose content is also held out, under whatever name."""
+    """Return the files to train on without those whose content is also held out, under whatever name."""
     copies = {path for _, path in _same_content(validation, train)}
     return Files(
         tuple(path for path in train.clean if path not in copies),
@@ -60,7 +60,7 @@ def without_copies(train: Files, validation: Files) -> Files:
 
 
 def refuse_leakage(train: Files, validation: Files) -> None:
-    """Make sure that nothing is both learnt from and validated on.
+    """Make sure that nothing is both trained on and validated on.
 
     A file is recognised by its content, under any name; a scene by its folder, even if the frames differ.
 
@@ -97,7 +97,7 @@ def _drawn(paths: set[Path], every: int) -> set[Path]:
 
 
 def _hold_one(clean: tuple[Path, ...], scenes: set[Path]) -> tuple[set[Path], set[Path]]:
-    """Hold one back if the draw by name has held none; at least one stays to learn from."""
+    """Hold one back if the draw by name has held none; at least one stays to train on."""
     if len(clean) > 1:
         return {min(clean, key=_draw)}, set()
     return set(), {min(sorted(scenes), key=_draw)} if len(scenes) > 1 else set()

@@ -174,7 +174,7 @@ _DOWNSCALES = {
     "lanczos": functions.lanczos_downscale,
     "aliased": functions.aliased_downscale,
 }
-Method = Literal["bicubic", "area", "lanczos", "aliased"]
+Method = Literal[*_DOWNSCALES]  # type: ignore[valid-type]  # the table has the names
 
 
 class Downscale(Step):

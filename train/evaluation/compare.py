@@ -1,8 +1,8 @@
-"""Compare networks on equal terms: ``python -m train compare A.yaml B.yaml ... --data DIR... --budget HH:MM:SS``.
+"""Compare networks on equal terms: ``python -m train compare A.yaml B.yaml --data DIR --budget HH:MM:SS``.
 
-Every network is trained for the same time, on the same data with the same seed: data, degradations and loss are those
-of the first recipe, so that batch n holds the same crops for all. Then all are judged on the same images. When run
-again, it goes on where it was interrupted and trains only networks that were added.
+Every network is trained for the same time, on the same data with the same seed: data, degradation and loss are those
+of the first configuration, so that batch n holds the same crops for all. Then all are evaluated on the same
+images. When run again, it goes on where it was interrupted and trains only networks that were added.
 """
 
 from __future__ import annotations
@@ -99,9 +99,9 @@ def compare_networks(
     """Train all networks, print their table and write it with curves and crops into the folder of the results.
 
     Args:
-        configs: By name; data, degradations and loss are taken from the first.
-        train: Files to learn from.
-        validation: Files that all networks are judged on.
+        configs: By name; data, degradation and loss are taken from the first.
+        train: Files to train on.
+        validation: Files that all networks are evaluated on.
         conditions: The same for all.
     """
     equal = {name: on_equal_terms(config, next(iter(configs.values()))) for name, config in configs.items()}
@@ -118,7 +118,7 @@ def compare_networks(
 
 
 def on_equal_terms(config: TrainingConfig, first: TrainingConfig) -> TrainingConfig:
-    """Return a recipe with the data, degradations and loss of the first."""
+    """Return a configuration with the data, degradation and loss of the first."""
     shared = ("degradation", "pair_degradation", "data", "loss", "steps_per_epoch", "seed")
     content = config.model_dump() | {key: value for key, value in first.model_dump().items() if key in shared}
     return TrainingConfig.model_validate(content)
@@ -128,7 +128,7 @@ def train_once(config: TrainingConfig, train: Files, validation: Files, run: Run
     """Train one network, unless an earlier run has finished it; return its weights.
 
     Raises:
-        ConfigError: if the earlier run had another recipe, other data or another budget.
+        ConfigError: if the earlier run had another configuration, other data or another budget.
     """
     run.check(config, train, validation)
     weights, finished = run.folder / f"{config.stage.stage}.safetensors", run.folder / "budget.txt"

@@ -1,7 +1,7 @@
-"""The standard protocols by which weights and chains are judged: which images, degraded how, scored by what.
+"""The standard protocols that evaluate weights and chains: which images, degraded how, scored by what.
 
 Test sets are found by their usual names: CBSD68, Set5, Set14, and pairs/NAME/{blur,sharp}. Results are clipped and
-rounded to 8 bit before they are judged; PSNR is the mean over images, in dB.
+rounded to 8 bit before they are compared; PSNR is the mean over images, in dB.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class ProtocolResult:
     better: float | None
 
 
-def judge(
+def measure(
     protocol: str, weights: str, samples: Iterator[Sample], nothing: Restore, restore: Restore, score: Callable
 ) -> ProtocolResult:
     """Score ``nothing(degraded)`` and ``restore(degraded)`` against clean for every sample."""
@@ -83,15 +83,15 @@ def denoising(data: Path, weights: str) -> Iterator[ProtocolResult]:
         for name, steps in (("", []), (", clipped to 8 bit", [sequence.Quantise()])):
             samples = degraded_images([data / "CBSD68"], [noise, *steps])
             protocol = f"CBSD68, noise sigma {sigma:.0f}{name}, PSNR RGB"
-            yield judge(protocol, weights, samples, torch.clone, restore, psnr_rgb)
+            yield measure(protocol, weights, samples, torch.clone, restore, psnr_rgb)
     for quality in (70, 30):
         samples = degraded_images([data / "Set14"], [jpeg(quality)])
-        yield judge(f"Set14, JPEG quality {quality}, PSNR RGB", weights, samples, torch.clone, restore, psnr_rgb)
+        yield measure(f"Set14, JPEG quality {quality}, PSNR RGB", weights, samples, torch.clone, restore, psnr_rgb)
     yield from harmlessness(data, weights, restore)
 
 
 # Set, method, and how that is called.
-SHRUNK: tuple[tuple[str, Method, str], ...] = (
+DOWNSCALED: tuple[tuple[str, Method, str], ...] = (
     ("Set5", "bicubic", "MATLAB bicubic"),
     ("Set14", "bicubic", "MATLAB bicubic"),
     ("Set14", "area", "means of areas"),
@@ -110,10 +110,10 @@ def super_resolution(data: Path, weights: str) -> Iterator[ProtocolResult]:
     def score(restored: Tensor, clean: Tensor) -> float:
         return psnr_y(restored, clean, border=scale)
 
-    for name, method, told in SHRUNK:
+    for name, method, label in DOWNSCALED:
         samples = degraded_images([data / name], [sequence.Downscale(factor=scale, method=method)])  # type: ignore[arg-type]
-        protocol = f"{name} x{scale}, {told}, PSNR-Y"
-        yield judge(protocol, weights, samples, enlarger(scale), restorer(stage), score)
+        protocol = f"{name} x{scale}, {label}, PSNR-Y"
+        yield measure(protocol, weights, samples, bicubic_upscaler(scale), restorer(stage), score)
 
 
 def deblurring(data: Path, weights: str) -> Iterator[ProtocolResult]:
@@ -121,9 +121,9 @@ def deblurring(data: Path, weights: str) -> Iterator[ProtocolResult]:
     restore = restorer(load_for("deblurring", weights, (1,)))
     for name in ("gopro_flower_1280x720", "gopro_test_760x427", "reds_320x180"):
         samples = pairs(data / "pairs" / name)
-        yield judge(f"pairs {name}, PSNR RGB", weights, samples, torch.clone, restore, psnr_rgb)
+        yield measure(f"pairs {name}, PSNR RGB", weights, samples, torch.clone, restore, psnr_rgb)
     samples = degraded_images([data / "CBSD68", data / "Set14"], MILD_BLUR)
-    yield judge("CBSD68 + Set14, mild blur, PSNR RGB", weights, samples, torch.clone, restore, psnr_rgb)
+    yield measure("CBSD68 + Set14, mild blur, PSNR RGB", weights, samples, torch.clone, restore, psnr_rgb)
     yield from harmlessness(data, weights, restore)
 
 
@@ -145,7 +145,9 @@ def chain(data: Path, file: str) -> Iterator[ProtocolResult]:
     loaded = Chain.load(file)
     for name, folders, steps in SMALL_PHOTOS:
         samples = degraded_images([data / folder for folder in folders], steps)
-        yield judge(f"{name}, PSNR RGB", file, samples, enlarger(loaded.scale), chain_restorer(loaded), psnr_rgb)
+        yield measure(
+            f"{name}, PSNR RGB", file, samples, bicubic_upscaler(loaded.scale), chain_restorer(loaded), psnr_rgb
+        )
     if cleaning := stages_of_one_size(loaded):
         yield from harmlessness(data, file, chain_restorer(cleaning))
 
@@ -173,15 +175,15 @@ def harmlessness(data: Path, weights: str, restore: Restore) -> Iterator[Protoco
 
 
 def load_for(protocol: str, weights: str, scales: tuple[int, ...]) -> Stage:
-    """Load the weights that a protocol judges.
+    """Load the weights that a protocol evaluates.
 
     Raises:
-        WeightsError: if there are none, or their stage enlarges by what the protocol does not.
+        WeightsError: if there are none, or their stage upscales by what the protocol does not.
     """
     stage = load_stage(resolve(weights, Path()))
     if stage.scale not in scales:
         expected = " or ".join(map(str, scales))
-        raise WeightsError(f"{weights}: its stage enlarges by {stage.scale}, expected {expected} for {protocol}")
+        raise WeightsError(f"{weights}: its stage upscales by {stage.scale}, expected {expected} for {protocol}")
     return stage
 
 
@@ -223,8 +225,8 @@ def chain_restorer(loaded: Chain) -> Restore:
     return restore
 
 
-def enlarger(scale: int) -> Restore:
-    """Enlarge by bicubic interpolation, what users have without us."""
+def bicubic_upscaler(scale: int) -> Restore:
+    """Upscale by bicubic interpolation, the baseline."""
     return lambda image: functions.quantise(bicubic_upscale(image, scale))
 
 

@@ -1,4 +1,4 @@
-"""What training makes small: the YAML's list of losses as types, and their weighted sum.
+"""What training minimizes: the YAML's list of losses as types, and their weighted sum.
 
 loss: l1
 
@@ -20,13 +20,13 @@ from torch import Tensor, nn
 
 from stages.stage import FileBeside, Section
 from train.losses.functions import LOSSES, Loss
-from train.losses.perceptual import load_perceptual_loss
+from train.losses.perceptual import NETWORKS, load_perceptual_loss
 
 
 class FormulaTerm(Section):
     """A loss that is a formula."""
 
-    kind: Literal["charbonnier", "fft", "l1", "ms_ssim", "mse", "psnr", "sobel", "ssim"]
+    kind: Literal[*LOSSES]  # type: ignore[valid-type]  # the table has the names
     weight: float = Field(1.0, gt=0, description="factor in the sum")
 
     def build(self) -> Loss:
@@ -37,7 +37,7 @@ class FormulaTerm(Section):
 class PerceptualTerm(Section):
     """A loss that needs a network trained on ImageNet."""
 
-    kind: Literal["mobilenet_v3", "vgg19"]
+    kind: Literal[*NETWORKS]  # type: ignore[valid-type]  # the table has the names
     weight: float = Field(1.0, gt=0, description="factor in the sum")
     weights: FileBeside | None = Field(
         None, description="torchvision's published file, relative to the YAML; without it, downloaded once"

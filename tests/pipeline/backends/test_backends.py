@@ -29,7 +29,7 @@ from stages.stage import Stage, StageConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
 from train.degradation import sequence as recipe
-from train.evaluation.protocols import MILD_BLUR, Restore, degraded_images, judge, restorer
+from train.evaluation.protocols import MILD_BLUR, Restore, degraded_images, measure, restorer
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
@@ -412,4 +412,4 @@ def _psnr(name: str, restore: Restore, data: Path) -> float:
     }
     folder, degradation, score = steps[name]
     samples = [sample for sample, _ in zip(degraded_images([data / folder], degradation), range(16), strict=False)]
-    return judge(name, name, iter(samples), restore, restore, score).restored
+    return measure(name, name, iter(samples), restore, restore, score).restored

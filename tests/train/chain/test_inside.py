@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from pipeline.chain.chain import Chain
-from pipeline.chain.config import load_chain_config
+from pipeline.chain.config import ChainConfig, load_chain_config
 from pipeline.errors import ConfigError
 from stages.registry import STAGES, load_stage
 from stages.weights import Card, read_card, save_weights
+from train.chain import route
 from train.chain.inside import Behind, Inside
 from train.config import TrainingConfig
 from train.data.batches import TrainingBatches, ValidationImages
@@ -178,3 +179,17 @@ def test_in_a_chain_runs_resume_and_checkpoints_hold_the_one_stage(
     assert curve(tmp_path / "halves") == curve(tmp_path / "whole")
     checkpoint = torch.load(tmp_path / "whole" / "checkpoints" / "last.ckpt", weights_only=False)
     assert checkpoint["state_dict"].keys() == {f"stage.{name}" for name in config.stage.build().state_dict()}
+
+
+def test_a_run_reads_its_chain_once(
+    config: TrainingConfig, chain: Path, sharp_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def counted(*names: object, **options: object) -> ChainConfig:
+        read.append(names)
+        return load_chain_config(*names, **options)
+
+    monkeypatch.setattr(route, "load_chain_config", counted)
+    learn(in_chain(config, chain, steps_per_epoch=1), split(find_files([sharp_folder]), 3), tmp_path / "run", 1)
+    assert len(read) == 1

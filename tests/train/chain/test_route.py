@@ -19,7 +19,7 @@ stages:
   - {stage: dncnn, weights: not_yet_2.safetensors}
 """
 
-RECIPE = """
+CONFIG = """
 stage: {stage: edsr, scale: 2, width: 8, depth: 1}
 trained_for: upscaling
 degradation:
@@ -30,29 +30,29 @@ data: {crop_size: 16}
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Path:
+def config_file(tmp_path: Path) -> Path:
     tiny = STAGES["dncnn"](depth=3, width=4, unshuffle=2)
     card = Card(config={"stage": "dncnn", **tiny.architecture()})
     save_weights(tmp_path / "tiny.safetensors", tiny.build(), card)
     write_chain(tmp_path, CHAIN.rpartition("  - ")[0])
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    return tmp_path / "recipe.yaml"
+    (tmp_path / "training.yaml").write_text(CONFIG)
+    return tmp_path / "training.yaml"
 
 
 def write_chain(folder: Path, text: str) -> None:
     (folder / "chain.yaml").write_text(text)
 
 
-def test_a_stage_without_weights_yet_is_trained_behind_those_before_it(recipe: Path) -> None:
-    route = read_training(recipe).route
+def test_a_stage_without_weights_yet_is_trained_behind_those_before_it(config_file: Path) -> None:
+    route = read_training(config_file).route
     assert (route.chain.names, route.index) == (("dncnn", "edsr"), 1)
     assert [stage.strength for stage in route.chain.stages] == [0.5, 1]
     assert (route.scale, route.multiple_of) == (2, 2)
     assert route.note() == "; behind dncnn (tiny)"
 
 
-def test_the_result_of_the_chain_can_be_compared(recipe: Path) -> None:
-    route = read_training(recipe, ["chain.loss_on=chain"]).route
+def test_the_result_of_the_chain_can_be_compared(config_file: Path) -> None:
+    route = read_training(config_file, ["chain.loss_on=chain"]).route
     assert route.chain.names == ("dncnn", "edsr", "unsharp_mask")
     assert route.note() == "; behind dncnn (tiny); compared after unsharp_mask"
 
@@ -63,8 +63,8 @@ def test_alone_there_is_nothing_around(config: TrainingConfig) -> None:
     assert training.widened() == config
 
 
-def test_the_margin_is_the_halo_of_the_stages_before(recipe: Path) -> None:
-    training = read_training(recipe)
+def test_the_margin_is_the_halo_of_the_stages_before(config_file: Path) -> None:
+    training = read_training(config_file)
     assert training.route.margin == 8  # a halo of 7, on the grid of 2
     assert training.widened().data.crop_size == 16 + 2 * 8 * 2
     deep = STAGES["dncnn"](depth=20, width=4)
@@ -84,26 +84,26 @@ def test_the_margin_is_the_halo_of_the_stages_before(recipe: Path) -> None:
         (["chain.loss_on=all"], "got 'all', expected 'stage' or 'chain'"),
     ],
 )
-def test_what_does_not_fit_is_reported(recipe: Path, changes: list[str], message: str) -> None:
+def test_what_does_not_fit_is_reported(config_file: Path, changes: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        read_training(recipe, changes)
+        read_training(config_file, changes)
     assert message in str(caught.value)
 
 
-def test_only_stages_that_run_need_weights(recipe: Path) -> None:
-    write_chain(recipe.parent, CHAIN)
-    assert read_training(recipe).route.chain.names == ("dncnn", "edsr")
+def test_only_stages_that_run_need_weights(config_file: Path) -> None:
+    write_chain(config_file.parent, CHAIN)
+    assert read_training(config_file).route.chain.names == ("dncnn", "edsr")
     with pytest.raises(ConfigError, match=r"chain.yaml:6: stages.3.weights: no weights 'not_yet_2"):
-        read_training(recipe, ["chain.loss_on=chain"])
+        read_training(config_file, ["chain.loss_on=chain"])
     with pytest.raises(ConfigError, match=r"chain.yaml:4: stages.1.weights: no weights 'not_yet"):
-        read_training(recipe, ["chain.stage=dncnn_2", "stage={stage: dncnn, depth: 4, width: 8}"])
+        read_training(config_file, ["chain.stage=dncnn_2", "stage={stage: dncnn, depth: 4, width: 8}"])
 
 
-def test_one_of_several_of_a_kind_is_named(recipe: Path) -> None:
-    write_chain(recipe.parent, CHAIN.replace("  - {stage: edsr, scale: 2, weights: not_yet.safetensors}\n", ""))
+def test_one_of_several_of_a_kind_is_named(config_file: Path) -> None:
+    write_chain(config_file.parent, CHAIN.replace("  - {stage: edsr, scale: 2, weights: not_yet.safetensors}\n", ""))
     small = ["stage={stage: dncnn, depth: 4, width: 8}", "degradation=[]"]
-    route = read_training(recipe, [*small, "chain.stage=dncnn_2"]).route
+    route = read_training(config_file, [*small, "chain.stage=dncnn_2"]).route
     assert (route.index, route.chain.stages[2].architecture()["depth"]) == (2, 4)
-    assert read_training(recipe, small).route.index == 0
+    assert read_training(config_file, small).route.index == 0
     with pytest.raises(ConfigError, match=r"chain: chain.yaml: dncnn_2 is dncnn, but `stage:` is edsr"):
-        read_training(recipe, ["chain.stage=dncnn_2"])
+        read_training(config_file, ["chain.stage=dncnn_2"])

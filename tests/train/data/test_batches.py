@@ -36,8 +36,8 @@ def test_processes_share_one_large_batch(config: TrainingConfig, sharp_folder: P
 
 def upscaling(config: TrainingConfig) -> TrainingConfig:
     stage = {"stage": "edsr", "scale": 2, "width": 8, "depth": 1}
-    recipe = [{"kind": "blur"}, {"kind": "downscale", "factor": 2}]
-    return TrainingConfig.model_validate(config.model_dump() | {"stage": stage, "degradation": recipe})
+    degradation = [{"kind": "blur"}, {"kind": "downscale", "factor": 2}]
+    return TrainingConfig.model_validate(config.model_dump() | {"stage": stage, "degradation": degradation})
 
 
 def test_degraded_is_smaller_by_the_scale(config: TrainingConfig, sharp_folder: Path) -> None:

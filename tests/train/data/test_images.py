@@ -27,7 +27,7 @@ def test_a_broken_file_is_named_and_left_out(sharp_folder: Path, caplog: pytest.
     assert "broken.png" in caplog.text
 
 
-def test_a_jpeg_that_is_cut_off_is_not_learnt_from(textured: np.ndarray, tmp_path: Path) -> None:
+def test_a_jpeg_that_is_cut_off_is_not_trained_on(textured: np.ndarray, tmp_path: Path) -> None:
     whole = cv2.imencode(".jpg", textured)[1].tobytes()
     preview = b"\xff\xe1\x00\x10" + b"\xff\xd8\xff\xda" + b"\x00" * 8 + b"\xff\xd9"
     (tmp_path / "whole.jpg").write_bytes(whole[:2] + preview + whole[2:] + b"what a phone adds")
@@ -57,7 +57,7 @@ def test_reduced_pairs_still_show_the_same_place(textured: np.ndarray) -> None:
     np.testing.assert_allclose(clean.mean(), textured.mean(), atol=0.5)
 
 
-def test_headers_tell_the_size_that_decoding_gives(textured: np.ndarray, tmp_path: Path) -> None:
+def test_headers_hold_the_size_that_decoding_gives(textured: np.ndarray, tmp_path: Path) -> None:
     for suffix in IMAGE_SUFFIXES:
         cv2.imwrite(str(tmp_path / f"image{suffix}"), textured)
         assert read_size(tmp_path / f"image{suffix}") == (80, 120)
@@ -94,7 +94,7 @@ def test_data_are_never_in_memory_twice(textured: np.ndarray, tmp_path: Path, mo
     assert peak < 0.5 * block.pixels.nbytes
 
 
-def test_data_that_will_not_fit_are_told_before_they_are_decoded(
+def test_data_that_will_not_fit_are_reported_before_they_are_decoded(
     sharp_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     paths = find_files([sharp_folder]).clean

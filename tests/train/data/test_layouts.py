@@ -20,7 +20,7 @@ def named(files: Files, root: Path) -> tuple[list[str], list[tuple[str, str]]]:
     return [name(path) for path in files.clean], [(name(degraded), name(clean)) for degraded, clean in files.pairs]
 
 
-def test_pairs_and_clean_images_are_told_apart(sharp_folder: Path, pair_folder: Path) -> None:
+def test_pairs_and_clean_images_are_distinguished(sharp_folder: Path, pair_folder: Path) -> None:
     files = find_files([sharp_folder.parent])
     assert [path.name for path in files.clean] == [f"{index}.png" for index in range(6)]
     assert len(files.pairs) == 4
@@ -60,7 +60,7 @@ def test_reds_keeps_its_sides_in_two_trees(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["DIV2K_train_", "Set5/"])
-def test_div2k_holds_pairs_for_a_stage_that_enlarges_and_else_sharp_images(tmp_path: Path, name: str) -> None:
+def test_div2k_holds_pairs_for_a_stage_that_upscales_and_else_sharp_images(tmp_path: Path, name: str) -> None:
     pair = (f"{name}LR_bicubic/X2/1x2.png", f"{name}HR/1.png")
     root = make(tmp_path, *pair, f"{name}HR/2.png")
     assert named(find_files([root]), root) == ([f"{name}HR/1.png", f"{name}HR/2.png"], [])
@@ -83,7 +83,7 @@ def test_realblur_goes_by_its_lists(tmp_path: Path) -> None:
         find_files([root])
 
 
-def test_missing_and_empty_sources_are_told(tmp_path: Path) -> None:
+def test_missing_and_empty_sources_are_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected a folder of images, an image or a list"):
         find_files([tmp_path / "none"])
     with pytest.raises(ConfigError, match="no images below"):

@@ -17,7 +17,7 @@ def write(path: Path) -> Path:
     return path
 
 
-def test_held_out_files_are_never_learnt_from(sharp_folder: Path) -> None:
+def test_held_out_files_are_never_trained_on(sharp_folder: Path) -> None:
     files = find_files([sharp_folder])
     for every in (1, 3, 10**9):
         train, held_out = split(files, every)
@@ -51,7 +51,7 @@ def test_of_a_single_scene_the_last_frames_are_held_out(pair_folder: Path) -> No
     assert [clean.name for _, clean in held_out.pairs] == ["1.png"]
 
 
-def test_a_single_image_is_learnt_by_heart(sharp_folder: Path) -> None:
+def test_a_single_image_is_fitted(sharp_folder: Path) -> None:
     alone = find_files([sharp_folder / "0.png"])
     assert split(alone, 25) == (alone, alone)
 
@@ -65,9 +65,9 @@ def leaks(train: Iterable[Path], validation: Iterable[Path]) -> str:
 def test_a_file_on_both_sides_is_refused_under_any_name(sharp_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "val").mkdir()
     shutil.copy(sharp_folder / "3.png", tmp_path / "val" / "another.png")
-    told = leaks([sharp_folder], [tmp_path / "val"])
-    assert "another.png" in told
-    assert "3.png" in told
+    message = leaks([sharp_folder], [tmp_path / "val"])
+    assert "another.png" in message
+    assert "3.png" in message
     assert "0.png" in leaks([sharp_folder], [sharp_folder / "0.png"])
 
 
@@ -84,13 +84,13 @@ def test_training_and_test_sets_have_nothing_in_common(shared_data: Path) -> Non
     refuse_leakage(find_files([shared_data / "train"]), find_files([shared_data / "test"]))
 
 
-def test_one_image_on_both_sides_is_told(sharp_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_image_on_both_sides_is_reported(sharp_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     train, validation = hold_out(find_files([sharp_folder / "0.png"]), 3)
     assert train == validation
     assert "shows over-fitting alone" in caplog.text
 
 
-def test_copies_of_what_is_held_out_are_not_learnt_from(tmp_path: Path) -> None:
+def test_copies_of_what_is_held_out_are_not_trained_on(tmp_path: Path) -> None:
     first, second, third = (write(tmp_path / f"{number}.png") for number in (1, 2, 3))
     shutil.copy(third, tmp_path / "copy.png")
     left = without_copies(Files((first, second, tmp_path / "copy.png"), ()), Files((third,), ()))

@@ -69,16 +69,16 @@ MADE_BEFORE: list[tuple[Degradation, list[float]]] = [
 ]
 
 
-@pytest.mark.parametrize(("recipe", "expected"), MADE_BEFORE)
-def test_sets_made_before_stay_the_same(recipe: Degradation, expected: list[float]) -> None:
-    """The order of random draws is a promise: figures are measured on what they give."""
+@pytest.mark.parametrize(("degradation", "expected"), MADE_BEFORE)
+def test_sets_made_before_stay_the_same(degradation: Degradation, expected: list[float]) -> None:
+    """The order of random draws is a promise: scores are measured on them."""
     image = (torch.arange(2 * 3 * 12 * 12).view(2, 3, 12, 12) * 37 % 256) / 255
-    result = degrade(image, recipe, seeded(3))[:, 1, 3, 2:5]
+    result = degrade(image, degradation, seeded(3))[:, 1, 3, 2:5]
     torch.testing.assert_close(result.flatten(), torch.tensor(expected), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(
-    "recipe",
+    "degradation",
     [
         [Blur(weights=[1.0, 1.0, 1.0, 1.0, 0.0])],
         [Jpeg(quality=[30.0, 60.0])],
@@ -86,13 +86,13 @@ def test_sets_made_before_stay_the_same(recipe: Degradation, expected: list[floa
     ],
     ids=["blur", "jpeg, half", "jpeg, full"],
 )
-def test_nothing_outside_the_margin_reaches_the_crop(recipe: Degradation) -> None:
-    outside = margin(recipe)
+def test_nothing_outside_the_margin_reaches_the_crop(degradation: Degradation) -> None:
+    outside = margin(degradation)
     image = torch.rand(4, 3, 8 + 2 * outside, 8 + 2 * outside)
     inner = (..., slice(outside, -outside), slice(outside, -outside))
     wide = torch.nn.functional.pad(image, (16, 16, 16, 16), value=1.0)
-    alone = degrade(image, recipe, seeded())[inner]
-    inside = degrade(wide, recipe, seeded())[..., 16:-16, 16:-16][inner]
+    alone = degrade(image, degradation, seeded())[inner]
+    inside = degrade(wide, degradation, seeded())[..., 16:-16, 16:-16][inner]
     torch.testing.assert_close(alone, inside, atol=1e-5, rtol=0)
 
 
@@ -133,13 +133,13 @@ def test_a_smaller_image_cannot_be_a_matter_of_probability() -> None:
         Shuffled(steps=[Quantise(), Downscale()], probability=0.5)
 
 
-def test_recipes_of_plain_values_may_nest() -> None:
+def test_degradations_of_plain_values_may_nest() -> None:
     steps = [{"kind": "quantise"}, {"kind": "shuffled", "steps": [{"kind": "downscale"}, {"kind": "blur"}]}]
-    recipe = TypeAdapter(Degradation).validate_python([{"kind": "shuffled", "steps": steps}])
-    assert recipe == [Shuffled(steps=[Quantise(), Shuffled(steps=[Downscale(), Blur()])])]
+    degradation = TypeAdapter(Degradation).validate_python([{"kind": "shuffled", "steps": steps}])
+    assert degradation == [Shuffled(steps=[Quantise(), Shuffled(steps=[Downscale(), Blur()])])]
 
 
-def test_ways_of_shrinking_are_drawn_by_their_shares() -> None:
+def test_ways_of_downscaling_are_drawn_by_their_shares() -> None:
     image = torch.rand(1, 3, 16, 16).expand(400, 3, 16, 16)
     mixed = Downscale(method={"area": 0.75, "aliased": 0.25, "lanczos": 0.0}).apply(image, seeded())
     by_area = Downscale(method="area").apply(image[:1], seeded())
@@ -149,7 +149,7 @@ def test_ways_of_shrinking_are_drawn_by_their_shares() -> None:
     assert torch.equal(mixed[~is_by_area], aliased.expand_as(mixed[~is_by_area]))
 
 
-def test_some_way_of_shrinking_must_be_left() -> None:
+def test_some_way_of_downscaling_must_be_left() -> None:
     with pytest.raises(ValidationError, match="shares must not all be zero"):
         Downscale(method={"area": 0.0})
 

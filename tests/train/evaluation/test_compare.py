@@ -7,7 +7,7 @@ from train.config import TrainingConfig
 from train.data.images import read_rgb
 from train.evaluation.compare import on_equal_terms
 
-RECIPE = """
+CONFIG = """
 stage: {{stage: dncnn, depth: {depth}, width: 8, skips: true, batch_norm: false}}
 trained_for: noise of sigma 25
 degradation:
@@ -19,10 +19,10 @@ steps_per_epoch: 4
 
 
 @pytest.fixture
-def recipes(tmp_path: Path) -> list[Path]:
+def config_files(tmp_path: Path) -> list[Path]:
     paths = [tmp_path / "shallow.yaml", tmp_path / "deep.yaml"]
     for path, depth, batch in zip(paths, (4, 6), (4, 2), strict=True):
-        path.write_text(RECIPE.format(depth=depth, batch=batch))
+        path.write_text(CONFIG.format(depth=depth, batch=batch))
     return paths
 
 
@@ -33,14 +33,14 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
 
 def test_networks_are_compared_and_what_is_trained_stays(
     monkeypatch: pytest.MonkeyPatch,
-    recipes: list[Path],
+    config_files: list[Path],
     sharp_folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "out"
     options = ["--data", sharp_folder, "-o", out, "--budget", "00:00:02", "--device", "cpu"]
-    assert call(monkeypatch, *recipes, *options) == 0
+    assert call(monkeypatch, *config_files, *options) == 0
     table = (out / "comparison.md").read_text()
     assert "| shallow |" in table
     assert "| deep |" in table
@@ -49,16 +49,16 @@ def test_networks_are_compared_and_what_is_trained_stays(
     trained = {path: path.stat().st_mtime_ns for path in out.glob("*/*.safetensors")}
     assert len(trained) == 2
     (out / "comparison.md").unlink()
-    assert call(monkeypatch, *recipes, *options) == 0
+    assert call(monkeypatch, *config_files, *options) == 0
     assert {path: path.stat().st_mtime_ns for path in out.glob("*/*.safetensors")} == trained
     assert "| deep |" in (out / "comparison.md").read_text()
-    assert call(monkeypatch, *recipes, *options[:-4], "--budget", "00:01:00") == 2
+    assert call(monkeypatch, *config_files, *options[:-4], "--budget", "00:01:00") == 2
     assert "was trained for 0:00:02, not 0:01:00" in capsys.readouterr().err
-    assert call(monkeypatch, *recipes, *options, "--set", "seed=1") == 2
+    assert call(monkeypatch, *config_files, *options, "--set", "seed=1") == 2
     assert "seed: was 0, is 1" in capsys.readouterr().err
 
 
-def test_the_first_recipe_sets_the_terms(config: TrainingConfig) -> None:
+def test_the_first_configuration_sets_the_terms(config: TrainingConfig) -> None:
     other = config.model_copy(
         update={"seed": 5, "learning_rate": 0.5, "data": config.data.model_copy(update={"batch_size": 9})}
     )
@@ -66,8 +66,8 @@ def test_the_first_recipe_sets_the_terms(config: TrainingConfig) -> None:
     assert (equal.seed, equal.data, equal.learning_rate) == (config.seed, config.data, 0.5)
 
 
-def test_two_recipes_of_one_name_are_refused(
-    monkeypatch: pytest.MonkeyPatch, recipes: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_two_configurations_of_one_name_are_refused(
+    monkeypatch: pytest.MonkeyPatch, config_files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, recipes[0], recipes[0], "--data", tmp_path, "--budget", "00:00:01") == 2
+    assert call(monkeypatch, config_files[0], config_files[0], "--data", tmp_path, "--budget", "00:00:01") == 2
     assert "same name" in capsys.readouterr().err

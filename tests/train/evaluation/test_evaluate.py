@@ -17,7 +17,7 @@ def test_main_writes_the_page(sharp_folder: Path, tmp_path: Path, monkeypatch: p
         (tmp_path / folder).symlink_to(tmp_path / "Set14")
     arguments = ["--data", str(tmp_path), "--only", "chain", "--weights", str(chain_file), "-o", str(page)]
     monkeypatch.setattr("sys.argv", ["train", "evaluate", *arguments])
-    monkeypatch.setattr(protocols, "enlarger", lambda scale: torch.nn.UpsamplingNearest2d(scale_factor=2))
+    monkeypatch.setattr(protocols, "bicubic_upscaler", lambda scale: torch.nn.UpsamplingNearest2d(scale_factor=2))
     monkeypatch.setattr(Chain, "restore", lambda self, image: image.repeat(2, axis=0).repeat(2, axis=1))
     assert main() == 0
     assert "| Set14, x2 down, noise sigma 10, PSNR RGB | chain |" in page.read_text()
@@ -33,7 +33,7 @@ def test_weights_of_another_task_are_refused(
         assert f"for {protocol}" in capsys.readouterr().err
 
 
-def test_missing_test_sets_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_missing_test_sets_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     chain_file = tmp_path / "chain.yaml"
     chain_file.write_text("stages:\n  - {stage: unsharp_mask}\n")
     arguments = ["--data", str(tmp_path / "none"), "--only", "chain", "--weights", str(chain_file)]

@@ -18,12 +18,12 @@ def test_any_size_is_restored_whole() -> None:
     assert protocols.restorer(stage)(torch.rand(1, 3, 13, 9)).shape == (1, 3, 26, 18)
 
 
-def test_judge_counts_what_got_better() -> None:
+def test_images_that_got_better_are_counted() -> None:
     clean = torch.full((1, 3, 4, 4), 100 / 255)
     samples = iter([(clean + 0.1, clean), (clean, clean + 0.2)])
-    figure = protocols.judge("p", "w", samples, torch.clone, lambda image: image - 0.04, psnr_rgb)
-    assert figure.better == 0.5
-    assert figure.nothing == pytest.approx((20 + 13.979) / 2, abs=1e-3)
+    result = protocols.measure("p", "w", samples, torch.clone, lambda image: image - 0.04, psnr_rgb)
+    assert result.better == 0.5
+    assert result.nothing == pytest.approx((20 + 13.979) / 2, abs=1e-3)
 
 
 def test_clean_photos_are_compared_with_themselves(sharp_folder: Path, tmp_path: Path) -> None:
@@ -34,13 +34,13 @@ def test_clean_photos_are_compared_with_themselves(sharp_folder: Path, tmp_path:
     cleaning = protocols.stages_of_one_size(Chain.build(config))
     assert cleaning is not None
     assert cleaning.names == ("unet",)
-    figures = list(protocols.harmlessness(tmp_path, "chain.yaml", protocols.chain_restorer(cleaning)))
-    assert [figure.protocol for figure in figures] == [
+    results = list(protocols.harmlessness(tmp_path, "chain.yaml", protocols.chain_restorer(cleaning)))
+    assert [result.protocol for result in results] == [
         "CBSD68 + Set14, clean, PSNR RGB",
         "Set14 of half size, clean, PSNR RGB",
     ]
-    assert {(figure.weights, figure.nothing, figure.restored) for figure in figures} == {("chain", None, 100.0)}
-    assert "| unchanged | 100.00 |" in as_markdown(figures)
+    assert {(result.weights, result.nothing, result.restored) for result in results} == {("chain", None, 100.0)}
+    assert "| unchanged | 100.00 |" in as_markdown(results)
 
 
 def test_sizes_are_cut_to_what_the_scale_divides(sharp_folder: Path) -> None:
@@ -53,12 +53,12 @@ def test_sizes_are_cut_to_what_the_scale_divides(sharp_folder: Path) -> None:
 def test_bicubic_reaches_its_published_psnr(shared_data: Path) -> None:
     """Set5 x2, MATLAB bicubic both ways: 33.66 dB in the literature."""
     samples = protocols.degraded_images([shared_data / "test" / "Set5"], [Downscale(factor=2)])
-    figure = protocols.judge(
+    result = protocols.measure(
         "Set5",
         "none",
         samples,
-        protocols.enlarger(2),
-        protocols.enlarger(2),
+        protocols.bicubic_upscaler(2),
+        protocols.bicubic_upscaler(2),
         lambda restored, clean: psnr_y(restored, clean, border=2),
     )
-    assert figure.nothing == pytest.approx(33.67, abs=0.02)
+    assert result.nothing == pytest.approx(33.67, abs=0.02)

@@ -13,7 +13,7 @@ from train.evaluation.protocols import ProtocolResult
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder of shipped weights, and a protocol that reads its figure off the weights' first bias."""
+    """An empty folder of shipped weights, and a protocol that reads its score off the weights' first bias."""
     monkeypatch.setattr("stages.weights.SHIPPED_FOLDER", tmp_path / "shipped")
     monkeypatch.setattr(ship, "SHIPPED_FOLDER", tmp_path / "shipped")
     monkeypatch.setitem(ship.NAMES, "small", protocol)

@@ -21,7 +21,7 @@ from train.losses.perceptual import NETWORKS
 from train.task import RestorationTask
 from train.training import Training
 
-RECIPE = """
+CONFIG = """
 stage: {stage: dncnn, depth: 4, width: 8}
 trained_for: noise
 degradation:
@@ -30,8 +30,8 @@ loss: """
 
 
 def read(tmp_path: Path, loss: str) -> TrainingConfig:
-    (tmp_path / "recipe.yaml").write_text(RECIPE + loss)
-    return read_yaml(tmp_path / "recipe.yaml", TrainingConfig)
+    (tmp_path / "training.yaml").write_text(CONFIG + loss)
+    return read_yaml(tmp_path / "training.yaml", TrainingConfig)
 
 
 def terms(loss: object) -> list[FormulaTerm | PerceptualTerm]:
@@ -58,7 +58,7 @@ def test_weights_are_found_beside_the_yaml(mobilenet: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("loss", "mistake"),
+    ("loss", "problem"),
     [
         ("l2", ":6: loss: unknown kind 'l2'. Valid kinds: charbonnier, fft, l1, "),
         ("[l1, vgg]", ":6: loss.1: unknown kind 'vgg'; did you mean 'vgg19'?"),
@@ -71,10 +71,10 @@ def test_weights_are_found_beside_the_yaml(mobilenet: Path, tmp_path: Path) -> N
         ("{kind: vgg19, weights: none.pth}", ":6: loss.weights: no such file: "),
     ],
 )
-def test_mistakes_are_told_with_their_line(tmp_path: Path, loss: str, mistake: str) -> None:
+def test_errors_are_reported_with_their_line(tmp_path: Path, loss: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, loss)
-    assert f"recipe.yaml{mistake}" in str(caught.value)
+    assert f"training.yaml{problem}" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 

@@ -1,4 +1,4 @@
-"""What spoils photographs, as batched pure functions on whatever device the images are on.
+"""Degradations as batched pure functions on whatever device the images are on.
 
 All take and return ``(B, C, H, W)`` floats in ``[0, 1]``; parameters are one value an image, ``(B,)``. Blur kernels
 are ``(B, K, K)`` with odd K and sum 1. The same generator state gives the same result.

@@ -32,7 +32,7 @@ _TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 def compress_jpeg(image: Tensor, quality: Tensor, *, half_chroma: bool = True) -> Tensor:
     """Compress to JPEG and decode again.
 
-    The mean difference from libjpeg is a quarter of a grey level; a coefficient in the middle of two steps may fall to
+    The mean difference from libjpeg is a quarter of a gray level; a coefficient in the middle of two steps may fall to
     the other side, which moves its block by more.
 
     Args:
@@ -90,7 +90,7 @@ def _halve(chroma: Tensor) -> Tensor:
 
 
 def _double(chroma: Tensor) -> Tensor:
-    """Enlarge to twice the size, libjpeg's "fancy" way."""
+    """Upscale to twice the size, libjpeg's "fancy" way."""
     return F.interpolate(chroma, scale_factor=2, mode="bilinear", align_corners=False).round()
 
 

@@ -9,7 +9,7 @@ def add_gaussian_noise(image: Tensor, sigma: Tensor, generator: Generator | None
 
     Args:
         image: Clean image.
-        sigma: Standard deviations in 8-bit grey levels (25 means 25/255).
+        sigma: Standard deviations in 8-bit gray levels (25 means 25/255).
         generator: Source of randomness; the global one if absent.
 
     Returns:
