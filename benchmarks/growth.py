@@ -48,7 +48,7 @@ _READING = (
 
 
 @dataclass(frozen=True)
-class Run:
+class CommandRun:
     """One command: all of its seconds, those that each image's stages took, and the most bytes that it held."""
 
     seconds: float
@@ -126,7 +126,7 @@ def draw(path: Path, megapixels: float) -> Path:
     return path
 
 
-def restore(images: Path, options: argparse.Namespace) -> Run:
+def restore(images: Path, options: argparse.Namespace) -> CommandRun:
     """Run the command on one image, or on a folder of them."""
     output = images.with_name("restored")
     words = run_pipeline(images, output, options.chain, "--backend", options.backend, "--tile", options.tile)
@@ -138,7 +138,7 @@ def restore(images: Path, options: argparse.Namespace) -> Run:
         sys.exit(f"failed: {shlex.join(words)}")
     lines = (output / "restoration.jsonl").read_bytes().splitlines()[-(_SMALL if images.is_dir() else 1) :]
     computing = [sum(json.loads(line)["stage_seconds"].values()) for line in lines]
-    return Run(seconds, computing, usage.ru_maxrss * 1024)
+    return CommandRun(seconds, computing, usage.ru_maxrss * 1024)
 
 
 def run_pipeline(source: Path, output: Path, chain: Path, *words: str) -> list[str]:

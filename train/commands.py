@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from train.data.layouts import Files
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "train"
-# Those of Lightning's warnings that ask nothing of the user.
+# Those of Lightning's warnings that need nothing from the user.
 _NOISE = (
     r"Checkpoint directory .* exists and is not empty",
     r"The dirpath has changed from",
@@ -195,7 +195,7 @@ def train(
     from lightning.pytorch.utilities import rank_zero_only
 
     from train.fit import fit
-    from train.run import Interrupted, Run
+    from train.run import Run, TrainingInterrupted
 
     _silence_lightning()
 
@@ -213,7 +213,7 @@ def train(
     data_name = f"{', '.join(folder.name for folder in data)}: {train_files.counted()}"
     try:
         rank_zero_only(typer.echo)(fit(training, train_files, validation_files, run, data_name))
-    except Interrupted as error:
+    except TrainingInterrupted as error:
         typer.echo(error, err=True)
         raise typer.Exit(130) from error
 
@@ -349,7 +349,7 @@ def grow(
 
     torch.manual_seed(0)
     widen_weights(resolve(weights, Path()), output, width)
-    typer.echo(f"{output}: go on with `--init {output} --set stage.width={width}`")
+    typer.echo(f"{output}: train it by `--init {output} --set stage.width={width}`")
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (train, compare, evaluate, degrade, grow)

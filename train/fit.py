@@ -38,7 +38,7 @@ from train.config import TrainingConfig
 from train.data.batches import StepSampler, TrainingBatches, ValidationImages
 from train.data.layouts import Files
 from train.precision import lightning_precision, tf32_allowed
-from train.run import Interrupted, Run
+from train.run import Run, TrainingInterrupted
 from train.task import RestorationTask
 from train.training import Training
 
@@ -62,7 +62,7 @@ def fit(training: Training, train: Files, validation: Files, run: Run, data_name
     Raises:
         ConfigError: if the folder, the device or the budget is not what the run needs.
         Diverged: if the weights became NaN; the best ones before that are exported.
-        Interrupted: by Ctrl-C or SIGTERM; the best weights so far are exported.
+        TrainingInterrupted: by Ctrl-C or SIGTERM; the best weights so far are exported.
         RestorationError: if the budget was spent before the first validation.
     """
     config = training.config
@@ -78,36 +78,36 @@ def fit(training: Training, train: Files, validation: Files, run: Run, data_name
         images = ValidationImages(config, validation, training.route.multiple_of)
         loaders = build_loaders(training, train, images, inside, trainer)
         print_start(stage, images, config, run, trainer, data_name)
-        learn(trainer, RestorationTask(config, stage, inside), loaders, run, card)
+        run_trainer(trainer, RestorationTask(config, stage, inside), loaders, run, card)
         if not trainer.is_global_zero:
             return run.folder
         log_early_stop(trainer)
         return conclude(run, card)
 
 
-def learn(
+def run_trainer(
     trainer: L.Trainer, task: RestorationTask, loaders: tuple[DataLoader, DataLoader], run: Run, card: Card
 ) -> None:
     """Run the trainer to its end.
 
     Raises:
-        Diverged, Interrupted: as `fit`, once the best weights so far are exported.
+        Diverged, TrainingInterrupted: as `fit`, once the best weights so far are exported.
     """
     try:
         trainer.fit(task, *loaders, ckpt_path=run.last if run.resume else None)
     except Diverged as error:
         raise Diverged(f"{error}{rescue(trainer, run, card)}") from error
     except (KeyboardInterrupt, SystemExit) as error:  # the latter is what Lightning makes of Ctrl-C and SIGTERM
-        advice = "go on with --resume" if run.last.is_file() else "no epoch was finished, so start it again"
+        advice = "resume it to continue" if run.last.is_file() else "no epoch was finished, so start it again"
         text = f"interrupted in epoch {trainer.current_epoch + 1}; {advice}"
-        raise Interrupted(f"{text}{rescue(trainer, run, card)}") from error
+        raise TrainingInterrupted(f"{text}{rescue(trainer, run, card)}") from error
 
 
 def rescue(trainer: L.Trainer, run: Run, card: Card) -> str:
     """Export the best weights of a run that broke off, if it has any; return what to add to the error."""
     if not (run.best.is_file() and trainer.is_global_zero):
         return ""
-    return f"; the best weights so far are in {conclude(run, card)}, to go on from with --init"
+    return f"; the best weights so far are in {conclude(run, card)}, to start another run from by init"
 
 
 def build_stage(config: TrainingConfig, run: Run) -> Stage:

@@ -17,7 +17,7 @@ from train.config import Schedule, TrainingConfig
 from train.data.layouts import Files
 
 
-class Interrupted(RestorationError):  # noqa: N818  (what happened, not a fault of the program)
+class TrainingInterrupted(RestorationError):  # noqa: N818  (what happened, not a fault of the program)
     """Ctrl-C or SIGTERM; the checkpoints are those of the last whole epoch."""
 
 
@@ -50,7 +50,7 @@ class Run:
 
     @property
     def last(self) -> Path:
-        """Return the checkpoint that --resume continues from."""
+        """Return the checkpoint that a resumed run continues from."""
         return self.checkpoints / "last.ckpt"
 
     @property
@@ -86,7 +86,7 @@ class Run:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise ConfigError(f"another run is going on in {self.folder}; give another --output") from None
+            raise ConfigError(f"output: another run is using {self.folder}; choose another folder") from None
         try:
             yield
         finally:
@@ -99,13 +99,13 @@ class Run:
             ConfigError: with what to do instead.
         """
         if config.schedule.kind == "cosine" and not self.has_budget:
-            raise ConfigError("schedule: cosine anneals within a budget; give --max-time or --max-epochs")
+            raise ConfigError("schedule: cosine anneals within a budget; give max_time or max_epochs")
         if self.resume and self.init:
-            raise ConfigError("init: a resumed run goes on from its own weights; leave out --init")
+            raise ConfigError("init: a resumed run continues from its own weights; leave it out")
         if self.resume and not self.last.is_file():
-            raise ConfigError(f"nothing to resume: there is no {self.last}; start without --resume")
+            raise ConfigError(f"resume: there is no {self.last}; start a new run")
         if not self.resume and self.last.is_file():
-            raise ConfigError(f"{self.folder} holds a run already; give --resume to go on with it, or another --output")
+            raise ConfigError(f"output: {self.folder} holds a run already; resume it, or choose another folder")
         if self.resume:
             _compare("configuration", self.config, config.model_dump(mode="json"))
             _compare("data", self.data, self._described(config, train, validation))
@@ -133,6 +133,6 @@ def _compare(what: str, file: Path, now: dict[str, Any]) -> None:
     changes = [f"{key}: was {before.get(key)}, is {now[key]}" for key in now if before.get(key) != now[key]]
     if changes:
         raise ConfigError(
-            f"a resumed run goes on by the {what} that it began with; for another, start a run with --init\n  "
+            f"resume: {what} must stay the same; to change it, start a new run with the weights of this one as init\n  "
             + "\n  ".join(changes)
         )

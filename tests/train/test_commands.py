@@ -114,13 +114,13 @@ def test_a_run_is_neither_overwritten_nor_resumed_from_nothing(
 ) -> None:
     options = [config_file, "--data", sharp_folder, "-o", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
     assert call(monkeypatch, *options, "--resume") == 2
-    assert "nothing to resume" in capsys.readouterr().err
+    assert "resume: there is no" in capsys.readouterr().err
     assert call(monkeypatch, *options) == 0
     before = (tmp_path / "run" / "dncnn.safetensors").stat().st_mtime_ns
     assert call(monkeypatch, *options) == 2
-    assert "holds a run already; give --resume" in capsys.readouterr().err
+    assert "holds a run already; resume it" in capsys.readouterr().err
     assert call(monkeypatch, *options, "--resume", "--init", tmp_path / "run" / "dncnn.safetensors") == 2
-    assert "leave out --init" in capsys.readouterr().err
+    assert "leave it out" in capsys.readouterr().err
     assert (tmp_path / "run" / "dncnn.safetensors").stat().st_mtime_ns == before
 
 

@@ -137,7 +137,7 @@ def test_half_precision_trains(config: TrainingConfig, files: tuple[Files, Files
 
 
 def test_a_budget_is_needed_to_anneal_over(config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="give --max-time or --max-epochs"):
+    with pytest.raises(ConfigError, match="give max_time or max_epochs"):
         run(changed(config, schedule={"kind": "cosine"}), files, tmp_path / "run")
 
 
@@ -185,7 +185,9 @@ def test_an_interrupted_run_leaves_its_best_weights_and_says_how_to_go_on(
     interrupted.send_signal(sent)
     _, message = interrupted.communicate()
     assert interrupted.returncode == 130
-    assert re.search(r"interrupted in epoch \d+; go on with --resume; the best weights so far are in .*dncnn", message)
+    assert re.search(
+        r"interrupted in epoch \d+; resume it to continue; the best weights so far are in .*dncnn", message
+    )
     assert read_card(tmp_path / "run" / "dncnn.safetensors").steps >= 10
 
 

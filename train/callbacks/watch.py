@@ -23,7 +23,7 @@ class StopWhenDiverged(L.Callback):
     """Stop when weights are not finite, before a checkpoint can be written of them.
 
     Weights are checked, not the loss: a loss that is not finite leaves none of them finite after the same step,
-    except in half precision, where the gradient scaler skips that step and training rightly goes on.
+    except in half precision, where the gradient scaler skips that step and training continues.
     """
 
     def on_train_batch_end(

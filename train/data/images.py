@@ -181,6 +181,6 @@ def _warn_if_too_large(pixels: int, device: torch.device) -> None:
     if needed > free:
         _log.warning(
             "the training images take %.1f GB when decoded, but %s has %.1f GB of memory free; give fewer or smaller "
-            "images if the run breaks off",
+            "images if the run fails",
             needed / 1e9, device, free / 1e9,
         )  # fmt: skip

@@ -2,7 +2,7 @@
 
 Every network is trained for the same time, on the same data with the same seed: data, degradation and loss are those
 of the first configuration, so that batch n holds the same crops for all. Then all are evaluated on the same
-images. When run again, it goes on where it was interrupted and trains only networks that were added.
+images. When run again, it continues where it was interrupted and trains only networks that were added.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ class Conditions:
     precision: str
 
     def run(self, name: str) -> Run:
-        """Return the run of a network; one that was begun earlier is gone on with."""
+        """Return the run of a network; one that was begun earlier is resumed."""
         run = Run(self.folder / name, max_time=self.budget, precision=self.precision, device=self.device)
         return replace(run, resume=run.last.is_file())
 
 
 @dataclass(frozen=True)
-class Entry:
+class NetworkResult:
     """What one network costs and reaches.
 
     Attributes:
@@ -135,15 +135,15 @@ def train_once(config: TrainingConfig, train: Files, validation: Files, run: Run
     if finished.is_file():
         spent = finished.read_text(encoding="utf-8")
         if spent != str(run.max_time):
-            raise ConfigError(f"{run.folder} was trained for {spent}, not {run.max_time}; give another --output")
+            raise ConfigError(f"{run.folder} was trained for {spent}, not {run.max_time}; choose another output folder")
         return weights
     fit(Training.resolve(config), train, validation, run, train.counted())
     finished.write_text(str(run.max_time), encoding="utf-8")
     return weights
 
 
-def measure(name: str, config: TrainingConfig, stage: Stage, images: ValidationImages, run: Run) -> Entry:
-    """ReferenceComparison a trained network on every validation image, and time it."""
+def measure(name: str, config: TrainingConfig, stage: Stage, images: ValidationImages, run: Run) -> NetworkResult:
+    """Score a trained network on every validation image, and time it."""
     restore = restorer(stage)
     before, after, similarity = [], [], []
     for degraded, clean in images.samples:
@@ -151,7 +151,7 @@ def measure(name: str, config: TrainingConfig, stage: Stage, images: ValidationI
         before.append(psnr_rgb(degraded, clean))
         after.append(psnr_rgb(restored, clean))
         similarity.append(ssim_y(restored, clean, border=0))
-    return Entry(
+    return NetworkResult(
         name=name,
         parameters=count_parameters(stage),
         macs=count_macs(config.stage, *_FRAME),
@@ -188,7 +188,7 @@ def side_by_side(stages: dict[str, Stage], degraded: Tensor, clean: Tensor) -> R
     return {"degraded": degraded, **restored, "clean": clean}
 
 
-def write_table(entries: list[Entry], path: Path) -> None:
+def write_table(entries: list[NetworkResult], path: Path) -> None:
     """Print the table and write it as Markdown, best PSNR first."""
     entries = sorted(entries, key=lambda entry: entry.psnr, reverse=True)
     table = Table(*COLUMNS)

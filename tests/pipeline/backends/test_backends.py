@@ -396,7 +396,7 @@ def test_shipped_networks_in_fp32_at_several_sizes(engine: Any, label: str, name
 def test_int8_costs_less_than_a_tenth_of_a_decibel(
     openvino: Any, name: str, shipped: Chain, shared_data: Path, tmp_path: Path
 ) -> None:
-    """On the protocols of ``python -m train.evaluate``; stages that were refused cost nothing."""
+    """On the protocols of ``python -m train evaluate``; stages that were refused cost nothing."""
     stage = shipped.stages[shipped.names.index(name)]
     alone = Chain(ChainConfig(stages=(shipped.config.stages[shipped.names.index(name)],)), [stage])
     (int8,) = openvino.convert(alone, int8=True, folder=tmp_path)
