@@ -26,7 +26,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyvips
-from chain_speed import FAST_CHAIN, command, machine, markdown_table, paragraph, show
+from chain_speed import FAST_CHAIN, command, machine, markdown_table, show
 from skimage import data
 
 from pipeline.backends.choice import BACKENDS
@@ -35,11 +35,11 @@ from pipeline.chain.chain import Chain
 _PROGRAM = Path(__file__).parents[1] / "run_pipeline.py"
 _SMALL = 8  # images of 1 megapixel in one command
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
-_SIZE_COLUMNS = ("megapixels", "computing, s/MP", "to 1 MP", "all, s", "peak, MiB", "besides the images, MiB")
+_SIZE_COLUMNS = ("megapixels", "computing, s/MP", "to 1 MP", "all, s", "peak, MiB", "beside the images, MiB")
 _NUMBER_COLUMNS = ("images", "ms each", "to the first", "memory, MiB")
 _NEXT_TO_NOTHING = "stages:\n  - stage: bicubic\n    scale: 2\n"
 _READING = (
-    "Computing is what the stages take; all is the command from its start to its end. Besides the images: the peak "
+    "Computing is what the stages take; all is the command from its start to its end. Beside the images: the peak "
     "without the 8-bit pixels of the image and of its result, which are held whole. Tiles at a border overlap less, "
     "and small images have more of them: by the tiles' sizes the fast chain's arithmetic per pixel is 6 % more at 64 "
     "megapixels than at 1. To 1 MP: to the median of the images of 1 megapixel that one command each restores before "
@@ -48,7 +48,7 @@ _READING = (
 
 
 @dataclass(frozen=True)
-class Run:
+class CommandRun:
     """One command: all of its seconds, those that each image's stages took, and the most bytes that it held."""
 
     seconds: float
@@ -87,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-c", "--chain", type=Path, default=FAST_CHAIN)
     parser.add_argument("--backend", default="auto", choices=BACKENDS)
-    parser.add_argument("--tile", default="512", help="of all sizes; auto works small images whole")
+    parser.add_argument("--tile", default="512", help="of all sizes; auto takes small images whole")
     parser.add_argument("--sizes", type=int, nargs="*", default=_SIZES, metavar="MEGAPIXELS")
     parser.add_argument("--number", type=int, default=10_000, help="of small images, 1000 or more; 0 for none")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.md", help="write the page there")
@@ -95,7 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def size_rows(folder: Path, options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
-    """Restore an image of every size; yield its cells."""
+    """Restore a image of every size; yield its cells."""
     pixel_bytes = 3 * (1 + Chain.load(options.chain).scale ** 2)
     small = folder / "small"
     for index in range(_SMALL):
@@ -126,7 +126,7 @@ def draw(path: Path, megapixels: float) -> Path:
     return path
 
 
-def restore(images: Path, options: argparse.Namespace) -> Run:
+def restore(images: Path, options: argparse.Namespace) -> CommandRun:
     """Run the command on one image, or on a folder of them."""
     output = images.with_name("restored")
     words = run_pipeline(images, output, options.chain, "--backend", options.backend, "--tile", options.tile)
@@ -138,7 +138,7 @@ def restore(images: Path, options: argparse.Namespace) -> Run:
         sys.exit(f"failed: {shlex.join(words)}")
     lines = (output / "restoration.jsonl").read_bytes().splitlines()[-(_SMALL if images.is_dir() else 1) :]
     computing = [sum(json.loads(line)["stage_seconds"].values()) for line in lines]
-    return Run(seconds, computing, usage.ru_maxrss * 1024)
+    return CommandRun(seconds, computing, usage.ru_maxrss * 1024)
 
 
 def run_pipeline(source: Path, output: Path, chain: Path, *words: str) -> list[str]:
@@ -168,7 +168,7 @@ def draw_many(folder: Path, number: int) -> None:
 
 
 def watch(words: list[str], run_log: Path) -> Iterator[Moment]:
-    """Run a command and look at it ten times a second, from the first image in its run log on."""
+    """Run a command and look at it ten times a second, from the first image in its run log."""
     started = time.perf_counter()
     process = subprocess.Popen(words)
     while not run_log.exists():
@@ -198,8 +198,7 @@ def resident(pid: int) -> int:
 def as_markdown(tables: dict[str, list[tuple[str, ...]]]) -> str:
     """Format the page docs/growth.md."""
     sections = [f"## {title}\n\n{markdown_table(rows)}" for title, rows in tables.items()]
-    written = paragraph(f"Written by `{command()}`. {machine()}")
-    return "\n\n".join(("# Growth", written, *sections, paragraph(_READING))) + "\n"
+    return "\n\n".join(("# Growth", f"Written by `{command()}`. {machine()}", *sections, _READING)) + "\n"
 
 
 if __name__ == "__main__":

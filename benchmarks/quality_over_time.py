@@ -1,7 +1,7 @@
-"""Quality of each way of upscaling over its time: ``python benchmarks/quality_over_time.py --data DIR [-o FILE.md]``.
+"""What each way of upscaling gives for its time: ``python benchmarks/quality_over_time.py --data DIR [-o FILE.md]``.
 
-quality    the mean PSNR over RGB on the chain's protocols (train/protocols.py): photos made half as large and noisy,
-           and shaken before that; DIR holds CBSD68 and Set14
+quality    the mean PSNR over RGB on the chain's protocols (train/evaluation/protocols.py): photos made half as large
+           and noisy, and shaken before that; DIR holds CBSD68 and Set14
 time       the median of one frame, as benchmarks/chain_speed.py takes it, whose ways these are
 """
 
@@ -23,7 +23,6 @@ from chain_speed import (
     command,
     machine,
     markdown_table,
-    paragraph,
     peers,
     process,
     show,
@@ -34,11 +33,11 @@ from matplotlib.axes import Axes
 from skimage import data
 
 from pipeline.evaluation.metrics import psnr_rgb
-from train.protocols import SHAKEN_SMALL_NOISY, SMALL_NOISY, Sample, degraded_images, to_tensor
-from train.recipe import Recipe
+from train.degradation.sequence import Degradation
+from train.evaluation.protocols import SHAKEN_SMALL_NOISY, SMALL_NOISY, Sample, degraded_images, to_tensor
 
-# The protocols' sets and recipes, by the column's name.
-_PROTOCOLS: dict[str, tuple[tuple[str, ...], Recipe]] = {
+# The protocols' sets and degradations, by the column's name.
+_PROTOCOLS: dict[str, tuple[tuple[str, ...], Degradation]] = {
     "noise": (("Set14",), SMALL_NOISY),
     "shake and noise": (("CBSD68", "Set14"), SHAKEN_SMALL_NOISY),
 }
@@ -123,8 +122,8 @@ def draw_panel(panel: Axes, points: dict[str, Point], protocol: str) -> None:
 def as_markdown(rows: list[tuple[str, ...]], title: str, plot: str) -> str:
     """Format the page docs/quality_over_time.md."""
     image = f"![PSNR over the time of a frame]({plot})"
-    written = paragraph(f"Written by `{command()}`: {title}. {machine()}")
-    return "\n\n".join(("# Quality over time", written, image, markdown_table(rows), paragraph(_READING))) + "\n"
+    written = f"Written by `{command()}`: {title}. {machine()}"
+    return "\n\n".join(("# Quality over time", written, image, markdown_table(rows), _READING)) + "\n"
 
 
 if __name__ == "__main__":

@@ -23,12 +23,12 @@ from rich.table import Table
 
 from pipeline.device.find import find_device
 from pipeline.device.process import keep_freed_memory
-from train.__main__ import CONFIGS
-from train.config import TrainingConfig, read_training
-from train.layouts import find_files
+from train.commands import CONFIGS
+from train.config import TrainingConfig, read_config
+from train.data.batches import TrainingBatches
+from train.data.layouts import find_files
+from train.data.split import split
 from train.precision import PRECISIONS
-from train.source import TrainingBatches
-from train.split import split
 
 Loop = Callable[[TrainingConfig, argparse.Namespace], float]
 
@@ -38,7 +38,7 @@ _WARM_UP = 3
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stages", nargs="*", default=["dncnn", "unet", "edsr"], help="recipes in configs/train")
+    parser.add_argument("stages", nargs="*", default=["dncnn", "unet", "edsr"], help="names of configs/train")
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="as for python -m train")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto")
     parser.add_argument(
@@ -49,12 +49,12 @@ def main() -> None:
     options = parser.parse_args()
     table = Table("stage", "batch", "plain", "restorechain", "ratio", "of all runs", title="patches a second")
     for name in options.stages:
-        config = read_training(CONFIGS / f"{name}.yaml", [f"steps_per_epoch={_WARM_UP + options.steps}"])
+        config = read_config(CONFIGS / f"{name}.yaml", [f"steps_per_epoch={_WARM_UP + options.steps}"])
         plain, ours = measure_in_turn(config, options)
         ratios = [new / old for old, new in zip(plain, ours, strict=True)]
         speeds = (f"{statistics.median(speed):.1f}" for speed in (plain, ours))
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        table.add_row(name, str(config.data.batch), *speeds, f"{statistics.median(ratios):.2f}", spread)
+        table.add_row(name, str(config.data.batch_size), *speeds, f"{statistics.median(ratios):.2f}", spread)
     Console().print(table)
 
 
@@ -73,7 +73,7 @@ def plain_loop(config: TrainingConfig, options: argparse.Namespace) -> float:
     device = find_device(options.device)
     batches = TrainingBatches(config, find_files(options.data, config.data.blur, config.scale), device)
     stage = config.stage.build().to(device)
-    optimizer = torch.optim.Adam(stage.parameters(), lr=config.rate)
+    optimizer = torch.optim.Adam(stage.parameters(), lr=config.learning_rate)
     ends = []
     for index in range(_WARM_UP + options.steps):
         degraded, clean = batches[index]
@@ -89,6 +89,7 @@ def our_loop(config: TrainingConfig, options: argparse.Namespace) -> float:
     from train.fit import fit
     from train.run import Run
     from train.task import RestorationTask
+    from train.training import Training
 
     keep_freed_memory()
     device, ends = find_device(options.device), []
@@ -101,7 +102,7 @@ def our_loop(config: TrainingConfig, options: argparse.Namespace) -> float:
     train, validation = split(files, config.data.held_out)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder) / "run", max_epochs=1, precision=options.precision, device=device.type)
-        fit(config, train, validation, run, "benchmark")
+        fit(Training.resolve(config), train, validation, run, "benchmark")
     return _speed(config, ends)
 
 
@@ -113,7 +114,7 @@ def _now(device: torch.device) -> float:
 
 def _speed(config: TrainingConfig, ends: list[float]) -> float:
     """Return the patches a second between the end of the warm-up and the last step."""
-    return (len(ends) - _WARM_UP) * config.data.batch / (ends[-1] - ends[_WARM_UP - 1])
+    return (len(ends) - _WARM_UP) * config.data.batch_size / (ends[-1] - ends[_WARM_UP - 1])
 
 
 if __name__ == "__main__":

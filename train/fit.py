@@ -8,6 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from stages import torchvision_guard as _torchvision_guard  # noqa: F401  (before lightning)
+
+# isort: split
+
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import (
@@ -24,29 +28,30 @@ from stages.encoder_unet import EncoderUNet
 from stages.registry import config_from
 from stages.stage import Stage
 from stages.weights import Card, load_weights, resolve, save_weights
-from train.checkpoints import FollowFolder, WholeCheckpoints
-from train.config import PlateauSchedule, TrainingConfig
-from train.inside import Behind, Inside
-from train.layouts import Files
-from train.pictures import draw_curves
-from train.precision import choose_precision
-from train.progress import Bar, progress_of, tell_start
-from train.run import Interrupted, Run
-from train.schedules import AnnealOverBudget, LowerOnPlateau
-from train.source import StepSampler, TrainingBatches, ValidationImages
+from train.callbacks.checkpoints import FollowFolder, WholeCheckpoints
+from train.callbacks.curves import plot_curves
+from train.callbacks.progress import Bar, print_start, progress_of
+from train.callbacks.schedules import AnnealWithinBudget, ReduceOnPlateau
+from train.callbacks.watch import Diverged, StopWhenDiverged, ValidationSheets
+from train.chain.inside import Behind, Inside
+from train.config import TrainingConfig
+from train.data.batches import StepSampler, TrainingBatches, ValidationImages
+from train.data.layouts import Files
+from train.precision import lightning_precision, tf32_allowed
+from train.run import Run, TrainingInterrupted
 from train.task import RestorationTask
-from train.watch import Diverged, StopWhenDiverged, ValidationPictures
+from train.training import Training
 
 _log = logging.getLogger(__name__)
 _OVERWRITE: dict[str, Any] = {"auto_insert_metric_name": False, "enable_version_counter": False}
 
 
-def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_name: str) -> Path:
+def fit(training: Training, train: Files, validation: Files, run: Run, data_name: str) -> Path:
     """Train a stage and export the best averaged weights.
 
     Args:
-        config: What to train and how.
-        train: Files to learn from.
+        training: What to train and how.
+        train: Files to train on.
         validation: Files to validate on.
         run: Folder and budget.
         data_name: What the weights' card says of the data.
@@ -57,51 +62,52 @@ def fit(config: TrainingConfig, train: Files, validation: Files, run: Run, data_
     Raises:
         ConfigError: if the folder, the device or the budget is not what the run needs.
         Diverged: if the weights became NaN; the best ones before that are exported.
-        Interrupted: by Ctrl-C or SIGTERM; the best weights so far are exported.
+        TrainingInterrupted: by Ctrl-C or SIGTERM; the best weights so far are exported.
         RestorationError: if the budget was spent before the first validation.
     """
+    config = training.config
     L.seed_everything(config.seed)
     stage = build_stage(config, run)
     trainer = build_trainer(config, run)
-    with run.alone() if trainer.is_global_zero else nullcontext():
+    with run.alone() if trainer.is_global_zero else nullcontext(), tf32_allowed(trainer.strategy.root_device):
         if trainer.is_global_zero:
             run.check(config, train, validation)
             run.keep(config, train, validation)
-        card = card_of(config, data_name)  # now, as the chain's file may be another by the end of the run
-        inside = Inside(config.route, trainer.strategy.root_device)
-        images = ValidationImages(config, validation, config.route.multiple_of)
-        loaders = build_loaders(config, train, images, inside, trainer)
-        tell_start(stage, images, config.scale, trainer, data_name)
-        learn(trainer, RestorationTask(config, stage, inside), loaders, run, card)
+        card = card_of(training, data_name)
+        inside = Inside(training.route, trainer.strategy.root_device)
+        images = ValidationImages(config, validation, training.route.multiple_of)
+        loaders = build_loaders(training, train, images, inside, trainer)
+        print_start(stage, images, config, run, trainer, data_name)
+        run_trainer(trainer, RestorationTask(config, stage, inside), loaders, run, card)
         if not trainer.is_global_zero:
             return run.folder
-        tell_early_stop(trainer)
+        log_early_stop(trainer)
         return conclude(run, card)
 
 
-def learn(
+def run_trainer(
     trainer: L.Trainer, task: RestorationTask, loaders: tuple[DataLoader, DataLoader], run: Run, card: Card
 ) -> None:
     """Run the trainer to its end.
 
     Raises:
-        Diverged, Interrupted: as `fit`, once the best weights so far are exported.
+        Diverged, TrainingInterrupted: as `fit`, once the best weights so far are exported.
     """
     try:
         trainer.fit(task, *loaders, ckpt_path=run.last if run.resume else None)
     except Diverged as error:
         raise Diverged(f"{error}{rescue(trainer, run, card)}") from error
     except (KeyboardInterrupt, SystemExit) as error:  # the latter is what Lightning makes of Ctrl-C and SIGTERM
-        again = "go on with --resume" if run.last.is_file() else "no epoch was finished, so start it again"
-        told = f"interrupted in epoch {trainer.current_epoch + 1}; {again}"
-        raise Interrupted(f"{told}{rescue(trainer, run, card)}") from error
+        advice = "resume it to continue" if run.last.is_file() else "no epoch was finished, so start it again"
+        text = f"interrupted in epoch {trainer.current_epoch + 1}; {advice}"
+        raise TrainingInterrupted(f"{text}{rescue(trainer, run, card)}") from error
 
 
 def rescue(trainer: L.Trainer, run: Run, card: Card) -> str:
-    """Export the best weights of a run that broke off, if it has any; return what to tell of them."""
+    """Export the best weights of a run that broke off, if it has any; return what to add to the error."""
     if not (run.best.is_file() and trainer.is_global_zero):
         return ""
-    return f"; the best weights so far are in {conclude(run, card)}, to go on from with --init"
+    return f"; the best weights so far are in {conclude(run, card)}, to start another run from by init"
 
 
 def build_stage(config: TrainingConfig, run: Run) -> Stage:
@@ -115,12 +121,12 @@ def build_stage(config: TrainingConfig, run: Run) -> Stage:
 
 
 def build_loaders(
-    config: TrainingConfig, train: Files, images: ValidationImages, inside: Inside, trainer: L.Trainer
+    training: Training, train: Files, images: ValidationImages, inside: Inside, trainer: L.Trainer
 ) -> tuple[DataLoader, DataLoader]:
     """Return this process' training batches and the validation images, as they reach the stage."""
-    rank, ranks, route = trainer.global_rank, trainer.world_size, config.route
-    batches = TrainingBatches(config.widened(), train, inside.device, rank, ranks)
-    reached = Behind(batches, inside, route.margin, config.share, rank, ranks)
+    rank, ranks, config = trainer.global_rank, trainer.world_size, training.config
+    batches = TrainingBatches(training.widened(), train, inside.device, rank, ranks)
+    reached = Behind(batches, inside, training.margin, config.share, rank, ranks)
     met = [(inside.before(degraded), clean) for degraded, clean in images.samples]
     return (
         DataLoader(reached, batch_size=None, sampler=StepSampler(config.steps_per_epoch * config.accumulate)),
@@ -134,12 +140,12 @@ def build_trainer(config: TrainingConfig, run: Run) -> L.Trainer:
     Raises:
         ConfigError: if this machine has not the devices, or those not the precision.
     """
-    find_device(run.device)
+    device = find_device(run.device)
     best = ModelCheckpoint(run.checkpoints, filename=run.best.stem, monitor="val/psnr", mode="max", **_OVERWRITE)
     callbacks: list[L.Callback] = [
-        EMAWeightAveraging(decay=config.ema),
+        EMAWeightAveraging(decay=config.ema_decay),
         StopWhenDiverged(),
-        ValidationPictures(run.folder / "pictures", config.picture_epochs),
+        ValidationSheets(run.folder / "sheets", config.sheet_epochs),
         schedule_of(config, run),
         EarlyStopping("val/psnr", mode="max", patience=config.early_stopping, min_delta=0.001),
         FollowFolder(best),
@@ -149,14 +155,14 @@ def build_trainer(config: TrainingConfig, run: Run) -> L.Trainer:
     ]
     return L.Trainer(
         default_root_dir=run.folder,
-        accelerator=run.device,
-        devices=run.devices,
+        accelerator=device.type,
+        devices=[device.index] if device.index and run.devices == 1 else run.devices,
         strategy="ddp" if run.devices > 1 else "auto",
-        precision=choose_precision(run.precision, run.device),  # type: ignore[arg-type]
+        precision=lightning_precision(run.precision, run.device),  # type: ignore[arg-type]
         max_epochs=run.max_epochs,
         max_time=run.max_time,
         accumulate_grad_batches=config.accumulate,
-        gradient_clip_val=config.clip,
+        gradient_clip_val=config.grad_clip,
         callbacks=callbacks,
         plugins=WholeCheckpoints(),
         # Flushed at once: a killed run must find in its log all that came before its checkpoint.
@@ -170,31 +176,34 @@ def build_trainer(config: TrainingConfig, run: Run) -> L.Trainer:
 
 
 def schedule_of(config: TrainingConfig, run: Run) -> L.Callback:
-    """Build the callback that a schedule stands for."""
-    if isinstance(config.schedule, PlateauSchedule):
-        return LowerOnPlateau(config.schedule)
-    return AnnealOverBudget(config.schedule, config.rate, run.max_time, run.max_epochs * config.steps_per_epoch)
+    """Build the callback that the run's schedule stands for."""
+    if run.schedule_kind(config.schedule) == "plateau":
+        return ReduceOnPlateau(config.schedule)
+    max_steps = run.max_epochs * config.steps_per_epoch
+    return AnnealWithinBudget(config.schedule, config.learning_rate, run.max_time, max_steps)
 
 
-def tell_early_stop(trainer: L.Trainer) -> None:
+def log_early_stop(trainer: L.Trainer) -> None:
     """Say that a run ended before its budget, and why."""
     watch = trainer.early_stopping_callback
     if watch is not None and watch.stopping_reason_message:
         _log.info("stopped after %d epochs: %s", trainer.current_epoch, watch.stopping_reason_message)
 
 
-def card_of(config: TrainingConfig, data_name: str) -> Card:
+def card_of(training: Training, data_name: str) -> Card:
     """Return the card of the weights; only the number of steps is still missing."""
+    config = training.config
     return Card(
         config={"stage": config.stage.stage, **config.stage.architecture()},
-        trained_for=config.trained_for + config.route.note(),
+        trained_for=config.trained_for + training.route.note(),
         data=data_name,
         code_version=version("restorechain"),
+        training=config.model_dump(mode="json"),
     )
 
 
 def conclude(run: Run, card: Card) -> Path:
-    """Export the averaged weights of the best checkpoint with their card, and draw the curves.
+    """Export the averaged weights of the best checkpoint with their card, and plot the curves.
 
     Raises:
         RestorationError: if the budget was spent before the first validation.
@@ -208,5 +217,5 @@ def conclude(run: Run, card: Card) -> Path:
     stage.load_state_dict({name.removeprefix(prefix): tensor for name, tensor in state if name.startswith(prefix)})
     path = run.folder / f"{card.config['stage']}.safetensors"
     save_weights(path, stage, card.model_copy(update={"steps": checkpoint["global_step"]}))
-    draw_curves(run.folder)
+    plot_curves(run.folder)
     return path

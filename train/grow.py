@@ -1,15 +1,12 @@
-"""Start a wider network from a narrower one: ``python -m train.grow WEIGHTS GROWN --width 96``.
+"""Make a wider network of a narrow one that gives the same results: function-preserving growth.
 
-The grown network answers exactly as the narrow one does, and goes on learning from there (function-preserving
-growth: Chen, Goodfellow, Shlens, "Net2Net: Accelerating Learning via Knowledge Transfer", ICLR 2016,
-https://arxiv.org/abs/1511.05641). Old channels keep their weights and take nothing from the new ones at first; new
+Chen, Goodfellow, Shlens, "Net2Net: Accelerating Learning via Knowledge Transfer", ICLR 2016,
+https://arxiv.org/abs/1511.05641. Old channels keep their weights and take nothing from the new ones at first; new
 channels begin at random, unlike Net2Net's copies, which Muon would keep moving alike.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 
 import torch
@@ -18,34 +15,12 @@ from torch import Tensor, nn
 from stages.errors import WeightsError
 from stages.registry import config_from
 from stages.stage import Stage
-from stages.weights import load_weights, read_card, resolve, save_weights
+from stages.weights import load_weights, read_card, save_weights
 
 _SAME = 1e-4
 
 
-def main() -> int:
-    """Run the command line; return its exit code."""
-    options = build_parser().parse_args()
-    torch.manual_seed(0)
-    try:
-        grow(resolve(options.weights, Path()), options.grown, options.width)
-    except (WeightsError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"{options.grown}: go on with `--init {options.grown} --set stage.width={options.width}`")
-    return 0
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Build the parser."""
-    parser = argparse.ArgumentParser(prog="python -m train.grow", description=__doc__.split("\n")[0])
-    parser.add_argument("weights", help="weights file of the narrow network, or a shipped name")
-    parser.add_argument("grown", type=Path, help="weights file to write")
-    parser.add_argument("--width", type=int, required=True, help="channels of the grown network's hidden layers")
-    return parser
-
-
-def grow(weights: Path, grown: Path, width: int) -> None:
+def widen_weights(weights: Path, grown: Path, width: int) -> None:
     """Write the weights of a network with more channels that answers as ``weights`` do.
 
     Raises:
@@ -98,7 +73,3 @@ def _widen_tensor(narrow: Tensor, wide: Tensor, inputs: int, parts: int) -> None
 def _difference(narrow: Stage, wide: Stage) -> float:
     image = torch.rand(1, 3, 64, 64)
     return (narrow.eval()(image) - wide.eval()(image)).abs().max().item()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

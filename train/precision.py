@@ -1,34 +1,65 @@
-"""Which precision a run learns in: mixed wherever the device is faster for it."""
+"""The precision that a run computes in: mixed wherever the device is faster with it."""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from pipeline.device.computing import cpu_computes_in_bf16
-from pipeline.device.find import find_device
 from pipeline.errors import ConfigError
 
-PRECISIONS = ("auto", "32", "16-mixed", "bf16-mixed")
+if TYPE_CHECKING:
+    import torch
+
+# Lightning's names.
+_LIGHTNING_NAMES = {"fp32": "32-true", "fp16": "16-mixed", "bf16": "bf16-mixed"}
+PRECISIONS = ("auto", *_LIGHTNING_NAMES)
 
 
-def choose_precision(name: str, device: str) -> str:
-    """Return Lightning's name of a precision; ``auto`` is bf16-mixed where the device computes in bf16, else fp32.
+def lightning_precision(name: str, device: str) -> str:
+    """Return Lightning's name of a precision; ``auto`` is bf16 where the device computes in bf16, else fp32.
 
-    CUDA devices without bf16 take 16-mixed. A processor with AVX-512 BF16 or AMX learns about twice as fast so.
+    CUDA devices without bf16 take fp16. A processor with AVX-512 BF16 or AMX trains about twice as fast in bf16.
 
     Args:
         name: One of ``PRECISIONS``.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        device: As of `pipeline.device.find.find_device`.
 
     Raises:
-        ConfigError: for 16-mixed without a GPU.
+        ConfigError: for an unknown name, and for fp16 without a GPU.
     """
-    if name == "16-mixed" and find_device(device).type == "cpu":
-        raise ConfigError("--precision: got 16-mixed, which needs a GPU; expected bf16-mixed, 32 or auto on a CPU")
-    if name != "auto":
-        return name
-    if device in ("auto", "cuda") and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-    if device == "mps" or (device == "auto" and torch.backends.mps.is_available()):
-        return "32"
-    return "bf16-mixed" if cpu_computes_in_bf16() else "32"
+    if name not in PRECISIONS:
+        raise ConfigError(f"precision: got {name!r}, expected one of {', '.join(PRECISIONS)}")
+
+    from pipeline.device.find import find_device
+
+    kind = find_device(device).type
+    if name == "fp16" and kind == "cpu":
+        raise ConfigError("precision: got fp16, which needs a GPU; expected bf16, fp32 or auto on a CPU")
+    return _LIGHTNING_NAMES[_fastest(kind) if name == "auto" else name]
+
+
+def _fastest(kind: str) -> str:
+    import torch
+
+    from pipeline.device.computing import cpu_computes_in_bf16
+
+    if kind == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "bf16" if kind == "cpu" and cpu_computes_in_bf16() else "fp32"
+
+
+@contextmanager
+def tf32_allowed(device: torch.device) -> Iterator[None]:
+    """Let CUDA's convolutions and matrix products of float32 round to TF32 for a while; other devices have none."""
+    import torch
+
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]

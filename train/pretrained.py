@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 class Pretrained(Section):
     """Published weights of a stage's encoder."""
 
-    kind: Literal["imagenet"] = Field("imagenet", description="what the encoder has learnt from")
+    kind: Literal["imagenet"] = Field("imagenet", description="what the encoder was trained on")
     weights: FileBeside | None = Field(
         None, description="the published file, relative to the YAML; without it, downloaded once"
     )

@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
 from pipeline.errors import ConfigError, RestorationError
-from train.config import CosineSchedule, TrainingConfig
-from train.layouts import Files
+from train.config import Schedule, TrainingConfig
+from train.data.layouts import Files
 
 
-class Interrupted(RestorationError):  # noqa: N818  (what happened, not a fault of the program)
+class TrainingInterrupted(RestorationError):  # noqa: N818  (what happened, not a fault of the program)
     """Ctrl-C or SIGTERM; the checkpoints are those of the last whole epoch."""
 
 
@@ -25,8 +25,8 @@ class Interrupted(RestorationError):  # noqa: N818  (what happened, not a fault 
 class Run:
     """Where a run lies and what it may cost.
 
-    On several devices every process takes the batch of the YAML, so that N devices learn what one device learns with N
-    times the batch (except for batch norm, whose statistics differ by process). Each validates on all images.
+    Every one of several devices takes the batch size of the YAML, so that N devices train as one device does with N
+    times the batch size (except for batch norm, whose statistics differ by process). Each validates on all images.
     """
 
     folder: Path
@@ -34,7 +34,7 @@ class Run:
     max_epochs: int = -1
     resume: bool = False
     init: Path | None = None
-    precision: str = "32"
+    precision: str = "fp32"
     device: str = "auto"
     devices: int = 1
 
@@ -50,18 +50,27 @@ class Run:
 
     @property
     def last(self) -> Path:
-        """Return the checkpoint that --resume continues from."""
+        """Return the checkpoint that a resumed run continues from."""
         return self.checkpoints / "last.ckpt"
 
     @property
-    def recipe(self) -> Path:
-        """Return the file that holds the recipe of the run."""
-        return self.folder / "recipe.json"
+    def config(self) -> Path:
+        """Return the file that holds the training configuration of the run."""
+        return self.folder / "config.json"
 
     @property
-    def material(self) -> Path:
+    def data(self) -> Path:
         """Return the file that describes the data of the run."""
-        return self.folder / "material.json"
+        return self.folder / "data.json"
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether the run ends after some time or some epochs."""
+        return self.max_time is not None or self.max_epochs > 0
+
+    def schedule_kind(self, schedule: Schedule) -> Literal["plateau", "cosine"]:
+        """Return how the learning rate changes in this run."""
+        return schedule.resolved(has_budget=self.has_budget)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -71,13 +80,13 @@ class Run:
             ConfigError: if another run is going on in it, or it is a file.
         """
         if self.folder.exists() and not self.folder.is_dir():
-            raise ConfigError(f"--out: got the file {self.folder}, expected a folder, new or of a run")
+            raise ConfigError(f"output: got the file {self.folder}, expected a folder, new or of a run")
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise ConfigError(f"another run is going on in {self.folder}; take another --out") from None
+            raise ConfigError(f"output: another run is using {self.folder}; choose another folder") from None
         try:
             yield
         finally:
@@ -89,25 +98,31 @@ class Run:
         Raises:
             ConfigError: with what to do instead.
         """
-        if isinstance(config.schedule, CosineSchedule) and self.max_time is None and self.max_epochs < 1:
-            raise ConfigError("schedule: cosine falls over a budget; give --max-time or --max-epochs")
+        if config.schedule.kind == "cosine" and not self.has_budget:
+            raise ConfigError("schedule: cosine anneals within a budget; give max_time or max_epochs")
         if self.resume and self.init:
-            raise ConfigError("--resume goes on from the run's own weights; leave out --init")
+            raise ConfigError("init: a resumed run continues from its own weights; leave it out")
         if self.resume and not self.last.is_file():
-            raise ConfigError(f"nothing to resume: there is no {self.last}; start without --resume")
+            raise ConfigError(f"resume: there is no {self.last}; start a new run")
         if not self.resume and self.last.is_file():
-            raise ConfigError(f"{self.folder} holds a run already; give --resume to go on with it, or another --out")
+            raise ConfigError(f"output: {self.folder} holds a run already; resume it, or choose another folder")
         if self.resume:
-            _compare("recipe", self.recipe, config.model_dump(mode="json"))
-            _compare("data", self.material, self._material(train, validation))
+            _compare("configuration", self.config, config.model_dump(mode="json"))
+            _compare("data", self.data, self._described(config, train, validation))
 
     def keep(self, config: TrainingConfig, train: Files, validation: Files) -> None:
-        """Write the recipe and the description of the data into the folder, for readers and for `check`."""
-        self.recipe.write_text(config.model_dump_json(indent=2), encoding="utf-8")
-        self.material.write_text(json.dumps(self._material(train, validation), indent=2), encoding="utf-8")
+        """Write configuration and description of the data into the folder, for readers and for `check`."""
+        described = self._described(config, train, validation)
+        self.config.write_text(config.model_dump_json(indent=2), encoding="utf-8")
+        self.data.write_text(json.dumps(described, indent=2), encoding="utf-8")
 
-    def _material(self, train: Files, validation: Files) -> dict[str, Any]:
-        return {"data": train.described(), "validation": validation.described(), "devices": self.devices}
+    def _described(self, config: TrainingConfig, train: Files, validation: Files) -> dict[str, Any]:
+        return {
+            "data": train.described(),
+            "validation": validation.described(),
+            "devices": self.devices,
+            "schedule": self.schedule_kind(config.schedule),
+        }
 
 
 def _compare(what: str, file: Path, now: dict[str, Any]) -> None:
@@ -118,6 +133,6 @@ def _compare(what: str, file: Path, now: dict[str, Any]) -> None:
     changes = [f"{key}: was {before.get(key)}, is {now[key]}" for key in now if before.get(key) != now[key]]
     if changes:
         raise ConfigError(
-            f"a resumed run goes on by the {what} that it began with; for another, start a run with --init\n  "
+            f"resume: {what} must stay the same; to change it, start a new run with the weights of this one as init\n  "
             + "\n  ".join(changes)
         )

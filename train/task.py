@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from stages import torchvision_guard as _torchvision_guard  # noqa: F401  (before lightning)
+
+# isort: split
+
 import lightning as L
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import peak_signal_noise_ratio
 
+from pipeline.evaluation.metrics import psnr_rgb
 from stages.stage import Stage
+from train.chain.inside import Inside
 from train.config import TrainingConfig
-from train.inside import Inside
-from train.objective import Objective
+from train.losses.objective import Objective
+from train.optimizers import OPTIMIZERS
+
+_PSNR_CAP = 45.0
 
 
-def capped_psnr(restored: Tensor, clean: Tensor) -> Tensor:
-    """PSNR in dB of ``(1, 3, H, W)``, at most 45.
+def capped_psnr(restored: Tensor, clean: Tensor) -> float:
+    """Return the PSNR in dB of ``(1, 3, H, W)`` images on any device, at most 45.
 
     Without the cap, images that were hardly degraded would outweigh all others: a fall from 60 dB to 50 is invisible,
     but ten images would have to gain a whole dB to make up for it.
     """
-    return peak_signal_noise_ratio(restored, clean, data_range=1.0).clamp_max(45)
+    return min(_PSNR_CAP, psnr_rgb(restored.cpu(), clean.cpu()))
 
 
 class RestorationTask(L.LightningModule):
-    """Teaches a stage to undo what the batches did to clean images, judged after the stages behind it, if any."""
+    """Trains a stage to restore degraded images; the loss is taken after the stages behind it, if any."""
 
     def __init__(self, config: TrainingConfig, stage: Stage, inside: Inside) -> None:
         super().__init__()
@@ -60,15 +67,11 @@ class RestorationTask(L.LightningModule):
         return restored
 
     def on_train_epoch_start(self) -> None:
-        """Log the rate that the epoch begins with."""
-        self.log("rate", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
+        """Log the learning rate that the epoch begins with."""
+        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Build the optimizer; the schedule, a callback, changes its rate."""
+        """Build the optimizer; the schedule, a callback, changes its learning rate."""
         config = self.config
-        if config.optimizer == "adam":
-            return torch.optim.Adam(self.stage.parameters(), lr=config.rate, weight_decay=config.weight_decay)
-
-        from train.muon import build_muon
-
-        return build_muon(self.stage.parameters(), config.rate, config.weight_decay, self.device.type)
+        build = OPTIMIZERS[config.optimizer]
+        return build(self.stage.parameters(), config.learning_rate, config.weight_decay, self.device.type)

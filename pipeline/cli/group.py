@@ -14,22 +14,22 @@ from typer.exceptions import TyperException
 from pipeline.cli.terminal import say_error
 from pipeline.errors import ConfigError, RestorationError, WeightsError, one_line
 
-DEFAULT_COMMAND = "restore"
-
 
 class CommandGroup(TyperGroup):
-    """Runs subcommands; without the name of one, ``restore``.
+    """Runs subcommands; without the name of one, the default command.
 
     Every exception ends as a readable text on stderr and an exit code: 2 for wrong use, configuration or weights, 130
     for an interruption, 1 for everything else. Library errors name arguments (``frames_out: ...``), which become the
     options of the command line (``--frames-out: ...``).
     """
 
+    default_command = "restore"
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the default command before arguments that begin with none."""
         own_options = {option for parameter in self.get_params(ctx) for option in parameter.opts}
         if args and args[0] not in self.commands and args[0].partition("=")[0] not in own_options:
-            args = [DEFAULT_COMMAND, *args]
+            args = [self.default_command, *args]
         return super().parse_args(ctx, args)
 
     def main(self, args: Sequence[str] | None = None, *names: Any, **settings: Any) -> NoReturn:

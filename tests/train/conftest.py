@@ -1,4 +1,4 @@
-"""A small training set: photographs' stand-ins with structure at every scale."""
+"""A small training set: synthetic images with structure at every scale."""
 
 from pathlib import Path
 
@@ -46,9 +46,16 @@ def config() -> TrainingConfig:
             "stage": {"stage": "dncnn", "depth": 4, "width": 8, "skips": True, "batch_norm": False},
             "trained_for": "noise of sigma 25",
             "degradation": [{"kind": "gaussian_noise", "sigma": [25.0, 25.0]}],
-            "data": {"crop": 16, "batch": 4, "validation_crop": 32, "held_out": 3},
-            "rate": 0.01,
-            "ema": 0.9,
+            "data": {
+                "crop_size": 16,
+                "batch_size": 4,
+                "validation_crop_size": 32,
+                "validation_repeats": 1,
+                "held_out": 3,
+            },
+            "learning_rate": 0.01,
+            "ema_decay": 0.9,
+            "schedule": {"kind": "plateau"},
             "steps_per_epoch": 8,
         }
     )
@@ -56,7 +63,7 @@ def config() -> TrainingConfig:
 
 @pytest.fixture
 def mobilenet(tmp_path: Path) -> Path:
-    """A stand-in for torchvision's published file of MobileNetV3: its tensors, drawn at random."""
+    """A fake of torchvision's published file of MobileNetV3: its tensors, drawn at random."""
     from torchvision.models import mobilenet_v3_large
 
     torch.save(mobilenet_v3_large().state_dict(), tmp_path / "mobilenet_v3_large.pth")

@@ -8,19 +8,20 @@ from pipeline.errors import ConfigError
 from stages.profile import count_parameters
 from stages.registry import STAGES
 from stages.stage import LearnedStageConfig
-from train.__main__ import CONFIGS
-from train.config import TrainingConfig, read_training
+from train.commands import CONFIGS
+from train.config import TrainingConfig, read_config
+from train.training import read_training
 
-RECIPES_OF_OTHER_NAMES = {"single_image": "deblurnet"}
+CONFIGS_OF_OTHER_NAMES = {"single_image": "deblurnet"}
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_shipped_recipes_are_valid(path: Path) -> None:
-    stage = read_training(path).stage.stage
-    assert RECIPES_OF_OTHER_NAMES.get(path.stem, path.stem).startswith(stage)
+def test_shipped_configurations_are_valid(path: Path) -> None:
+    stage = read_training(path).config.stage.stage
+    assert CONFIGS_OF_OTHER_NAMES.get(path.stem, path.stem).startswith(stage)
 
 
-def test_every_learned_stage_has_a_recipe() -> None:
+def test_every_learned_stage_has_a_configuration() -> None:
     learned = {tag for tag, config in STAGES.items() if issubclass(config, LearnedStageConfig)}
     assert learned <= {path.stem for path in CONFIGS.glob("*.yaml")}
 
@@ -31,11 +32,11 @@ def test_every_learned_stage_has_a_recipe() -> None:
 def test_papers_networks_have_the_papers_sizes(name: str, parameters: int) -> None:
     """CDnCNN-S and CDnCNN-B with batch norm folded, as published, and EDSR's 40.7 M."""
     with torch.device("meta"):
-        stage = read_training(CONFIGS / f"{name}.yaml").stage.build().eval().fuse()
+        stage = read_training(CONFIGS / f"{name}.yaml").config.stage.build().eval().fuse()
     assert count_parameters(stage) == parameters
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text(
         "stage: {stage: dncnn, depth: deep}\n"
@@ -57,66 +58,94 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 
 COMPACT = Path(__file__).parents[1] / "stages" / "data" / "compact_x2.safetensors"
 
-RECIPE = """
+CONFIG = """
 stage: {stage: edsr, scale: 2, width: 8, depth: 1}
-trained_for: enlarging
+trained_for: upscaling
 degradation:
   - {kind: downscale, factor: 2}
-data: {crop: 16}
+data: {crop_size: 16}
 """
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    return tmp_path / "recipe.yaml"
+def config_file(tmp_path: Path) -> Path:
+    (tmp_path / "training.yaml").write_text(CONFIG)
+    return tmp_path / "training.yaml"
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
-        ("stage={stage: unsharp_mask, sigma: 1.0, amount: 0.5}", "stage: unsharp_mask has nothing to learn"),
-        (f"stage={{stage: spandrel, weights: {COMPACT}}}", "stage: spandrel has nothing to learn"),
-        ("stage.scale=3", "degradation: shrinks images by 2, but the stage enlarges by 3"),
-        ("pair_degradation=[{kind: downscale, factor: 2}]", "pair_degradation: must not shrink"),
-        ("data.crop=17", "data.crop: got 17, expected a multiple of 2"),
+        ("stage={stage: unsharp_mask, sigma: 1.0, amount: 0.5}", "stage: unsharp_mask has nothing to train"),
+        (f"stage={{stage: spandrel, weights: {COMPACT}}}", "stage: spandrel has nothing to train"),
+        ("stage.scale=3", "degradation: downscales by 2, but the stage upscales by 3"),
+        ("pair_degradation=[{kind: downscale, factor: 2}]", "pair_degradation: must not downscale"),
+        ("data.crop_size=17", "data.crop_size: got 17, expected a multiple of 2"),
     ],
 )
-def test_parts_that_do_not_fit_are_told(recipe: Path, change: str, told: str) -> None:
+def test_parts_that_do_not_fit_are_reported(config_file: Path, change: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        read_training(recipe, [change])
-    assert told in str(caught.value)
+        read_training(config_file, [change])
+    assert message in str(caught.value)
 
 
-def test_values_are_changed_as_if_the_file_said_so(recipe: Path) -> None:
-    changes = ["rate=1e-4", "data.batch=3", "schedule.kind=cosine", "degradation.0.factor=4", "stage.scale=4"]
-    config = read_training(recipe, changes)
-    assert (config.rate, config.data.batch, config.schedule.kind, config.scale) == (1e-4, 3, "cosine", 4)
-    assert read_training(recipe).data.batch == 16
+def test_values_are_changed_as_if_the_file_said_so(config_file: Path) -> None:
+    changes = [
+        "learning_rate=1e-4",
+        "data.batch_size=3",
+        "schedule.kind=cosine",
+        "degradation.0.factor=4",
+        "stage.scale=4",
+    ]
+    config = read_config(config_file, changes)
+    assert (config.learning_rate, config.data.batch_size, config.schedule.kind, config.scale) == (1e-4, 3, "cosine", 4)
+    assert read_config(config_file).data.batch_size == 16
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
-        ("data.batch=0", "recipe.yaml:6: data: got 0, expected at least 1 (with --set data.batch=0)"),
-        ("data.bach=3", "unknown key; did you mean 'batch'?"),
-        ("degradation.5.factor=2", "--set degradation.5.factor=2: the file has no such place"),
-        ("rate.x=2", "got `key: value` lines, expected a number (with --set rate.x=2)"),
-        ("data.crop.x=2", "--set data.crop.x=2: the file has no such place"),
-        ("rate", "--set rate: expected KEY=VALUE"),
-        ("rate=[1", "--set rate=[1: '[1' is not YAML"),
+        ("data.batch_size=0", "training.yaml:6: data: got 0, expected at least 1 (with --set data.batch_size=0)"),
+        ("data.bach_size=3", "unknown key; did you mean 'batch_size'?"),
+        ("data.batch=3", "set: data.batch was renamed; did you mean 'batch_size'?"),
+        ("rate=3", "set: rate was renamed; did you mean 'learning_rate'?"),
+        ("optimizer=muno", "unknown optimizer 'muno'; did you mean 'muon'?"),
+        ("degradation.5.factor=2", "set: degradation.5.factor=2: the file has no such place"),
+        ("learning_rate.x=2", "got `key: value` lines, expected a number (with --set learning_rate.x=2)"),
+        ("data.crop_size.x=2", "set: data.crop_size.x=2: the file has no such place"),
+        ("seed", "set: got 'seed', expected KEY=VALUE"),
+        ("learning_rate=[1", "set: learning_rate=[1: '[1' is not YAML"),
     ],
 )
-def test_mistakes_in_changes_are_told(recipe: Path, change: str, told: str) -> None:
+def test_errors_in_changes_are_reported(config_file: Path, change: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        read_training(recipe, [change])
-    assert told in str(caught.value)
+        read_training(config_file, [change])
+    assert message in str(caught.value)
 
 
-def test_mistakes_of_the_file_are_not_blamed_on_changes(recipe: Path) -> None:
-    recipe.write_text(RECIPE.replace("crop: 16", "crop: 4"))
+def test_errors_of_the_file_are_not_blamed_on_changes(config_file: Path) -> None:
+    config_file.write_text(CONFIG.replace("crop_size: 16", "crop_size: 4"))
     with pytest.raises(ConfigError) as caught:
-        read_training(recipe, ["rate=-1"])
+        read_training(config_file, ["learning_rate=-1"])
     by_file, by_change = sorted(str(caught.value).splitlines(), key=len)
-    assert by_file.endswith("data.crop: got 4, expected at least 8")
-    assert "got -1, expected more than 0 (with --set rate=-1)" in by_change
+    assert by_file.endswith("data.crop_size: got 4, expected at least 8")
+    assert "got -1, expected more than 0 (with --set learning_rate=-1)" in by_change
+
+
+def test_old_keys_are_answered_with_the_new_ones(config_file: Path) -> None:
+    config_file.write_text(CONFIG.replace("crop_size: 16", "crop: 16") + "rate: 0.1\nema: 0.9\n")
+    with pytest.raises(ConfigError) as caught:
+        read_training(config_file)
+    assert [line.partition("training.yaml:")[2] for line in str(caught.value).splitlines()] == [
+        "6: data.crop: was renamed; did you mean 'crop_size'?",
+        "7: rate: was renamed; did you mean 'learning_rate'?",
+        "8: ema: was renamed; did you mean 'ema_decay'?",
+    ]
+
+
+def test_without_a_budget_the_schedule_is_plateau_and_with_one_cosine() -> None:
+    schedule = read_config(CONFIGS / "unet.yaml").schedule
+    assert schedule.resolved(has_budget=False) == "plateau"
+    assert schedule.resolved(has_budget=True) == "cosine"
+    fixed = schedule.model_copy(update={"kind": "plateau"})
+    assert fixed.resolved(has_budget=True) == "plateau"

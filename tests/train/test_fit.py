@@ -19,19 +19,20 @@ from pipeline.errors import ConfigError
 from stages.errors import WeightsError
 from stages.registry import load_stage
 from stages.weights import read_card, save_weights
-from train.__main__ import CONFIGS
-from train.config import CosineSchedule, TrainingConfig, read_training
-from train.data import read_rgb
+from train.callbacks.curves import read_curve
+from train.callbacks.schedules import AnnealWithinBudget
+from train.callbacks.watch import Diverged
+from train.chain.inside import Inside
+from train.commands import CONFIGS
+from train.config import Schedule, TrainingConfig
+from train.data.batches import TrainingBatches, ValidationImages
+from train.data.images import read_rgb
+from train.data.layouts import Files, find_files
+from train.data.split import split
 from train.fit import fit
-from train.inside import Inside
-from train.layouts import Files, find_files
-from train.pictures import read_curve
 from train.run import Run
-from train.schedules import AnnealOverBudget
-from train.source import TrainingBatches, ValidationImages
-from train.split import split
 from train.task import RestorationTask
-from train.watch import Diverged
+from train.training import Training, read_training
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def files(sharp_folder: Path) -> tuple[Files, Files]:
 
 
 def run(config: TrainingConfig, files: tuple[Files, Files], folder: Path, **options: object) -> Path:
-    return fit(config, *files, Run(folder, device="cpu", **options), "stand-ins")
+    return fit(Training.resolve(config), *files, Run(folder, device="cpu", **options), "test photos")
 
 
 def changed(config: TrainingConfig, **values: object) -> TrainingConfig:
@@ -59,8 +60,9 @@ def test_training_ends_in_a_weights_file_better_than_nothing(
     psnr = column(tmp_path / "run", "val/psnr")
     assert psnr[-1] > 20.3 + 0.5
     card = read_card(path)
-    assert (card.config["stage"], card.trained_for, card.data) == ("dncnn", "noise of sigma 25", "stand-ins")
+    assert (card.config["stage"], card.trained_for, card.data) == ("dncnn", "noise of sigma 25", "test photos")
     assert card.steps == 32
+    assert card.training == config.model_dump(mode="json")
     assert load_stage(path)(torch.rand(1, 3, 8, 8)).shape == (1, 3, 8, 8)
 
 
@@ -68,25 +70,25 @@ def test_training_ends_in_a_weights_file_better_than_nothing(
 def test_a_resumed_run_is_the_run_without_the_interruption(
     config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path, optimizer: str
 ) -> None:
-    impatient = changed(config, schedule={"kind": "plateau", "patience": 0}, rate=1e-5, optimizer=optimizer)
+    impatient = changed(config, schedule={"kind": "plateau", "patience": 0}, learning_rate=1e-5, optimizer=optimizer)
     run(impatient, files, tmp_path / "whole", max_epochs=4)
     run(impatient, files, tmp_path / "halves", max_epochs=2)
     run(impatient, files, tmp_path / "halves", max_epochs=4, resume=True)
-    rates = column(tmp_path / "whole", "rate")
+    rates = column(tmp_path / "whole", "learning_rate")
     assert rates[-1] < rates[0]
-    assert column(tmp_path / "halves", "rate") == rates
+    assert column(tmp_path / "halves", "learning_rate") == rates
     assert column(tmp_path / "halves", "val/psnr") == column(tmp_path / "whole", "val/psnr")
 
 
 def test_plateau_lowers_the_rate_and_early_stopping_stops(
     config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stuck = changed(config, rate=1e-6, schedule={"kind": "plateau", "patience": 0}, early_stopping=3)
+    stuck = changed(config, learning_rate=1e-6, schedule={"kind": "plateau", "patience": 0}, early_stopping=3)
     with caplog.at_level("INFO"):
         run(stuck, files, tmp_path / "run", max_epochs=50)
     assert re.search(r"stopped after \d epochs: .*val/psnr did not improve in the last 3", caplog.text)
     assert len(column(tmp_path / "run", "val/psnr")) < 10
-    rates = column(tmp_path / "run", "rate")
+    rates = column(tmp_path / "run", "learning_rate")
     assert min(rates) <= 0.25 * max(rates)
 
 
@@ -101,19 +103,19 @@ def test_a_budget_of_time_brings_the_rate_down(
         return make(batches, index)
 
     monkeypatch.setattr(TrainingBatches, "__getitem__", a_second_later)
-    monkeypatch.setattr("train.schedules.time", clock)
+    monkeypatch.setattr("train.callbacks.schedules.time", clock)
     monkeypatch.setattr("lightning.pytorch.callbacks.timer.time", clock)
     cosine = changed(config, schedule={"kind": "cosine"})
     weights = run(cosine, files, tmp_path / "run", max_time=timedelta(seconds=40))
     assert read_card(weights).steps == 40
-    rates = column(tmp_path / "run", "rate")
-    assert max(rates) > 0.9 * cosine.rate
+    rates = column(tmp_path / "run", "learning_rate")
+    assert max(rates) > 0.9 * cosine.learning_rate
     assert rates == sorted(rates, reverse=True)
-    assert rates[-1] < 0.1 * cosine.rate
+    assert rates[-1] < 0.1 * cosine.learning_rate
 
 
 def test_time_spent_before_an_interruption_counts() -> None:
-    anneal = AnnealOverBudget(CosineSchedule(), 1.0, timedelta(seconds=100), max_steps=-1)
+    anneal = AnnealWithinBudget(Schedule(), 1.0, timedelta(seconds=100), max_steps=-1)
     anneal.load_state_dict({"spent": 60.0})
     assert anneal.state_dict()["spent"] == pytest.approx(60, abs=1)
 
@@ -130,12 +132,12 @@ def test_starting_weights_must_fit(config: TrainingConfig, files: tuple[Files, F
 
 
 def test_half_precision_trains(config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path) -> None:
-    path = run(config, files, tmp_path / "run", max_epochs=1, precision="bf16-mixed")
+    path = run(config, files, tmp_path / "run", max_epochs=1, precision="bf16")
     assert all(parameter.dtype == torch.float32 for parameter in load_stage(path).parameters())
 
 
 def test_a_budget_is_needed_to_anneal_over(config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="give --max-time or --max-epochs"):
+    with pytest.raises(ConfigError, match="give max_time or max_epochs"):
         run(changed(config, schedule={"kind": "cosine"}), files, tmp_path / "run")
 
 
@@ -146,11 +148,11 @@ def test_steps_are_counted_however_many_batches_they_take(
     assert read_card(path).steps == 8
 
 
-def test_a_run_leaves_pictures(config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path) -> None:
-    run(changed(config, picture_epochs=2), files, tmp_path / "run", max_epochs=3)
-    pictures = sorted(path.name for path in (tmp_path / "run" / "pictures").iterdir())
-    assert pictures == ["epoch_0001.png", "epoch_0003.png"]
-    assert read_rgb(tmp_path / "run" / "curve.png").size
+def test_a_run_writes_sheets_and_curves(config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path) -> None:
+    run(changed(config, sheet_epochs=2), files, tmp_path / "run", max_epochs=3)
+    sheets = sorted(path.name for path in (tmp_path / "run" / "sheets").iterdir())
+    assert sheets == ["epoch_0001.png", "epoch_0003.png"]
+    assert read_rgb(tmp_path / "run" / "curves.png").size
 
 
 def test_diverged_weights_stop_the_run_and_the_best_ones_of_before_are_kept(
@@ -173,17 +175,19 @@ def test_diverged_weights_stop_the_run_and_the_best_ones_of_before_are_kept(
 
 @pytest.mark.parametrize("sent", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_an_interrupted_run_leaves_its_best_weights_and_says_how_to_go_on(
-    recipe: Path, sharp_folder: Path, tmp_path: Path, sent: signal.Signals
+    config_file: Path, sharp_folder: Path, tmp_path: Path, sent: signal.Signals
 ) -> None:
-    started = command(recipe, sharp_folder, tmp_path / "run", "--max-epochs", 10000, "--set", "steps_per_epoch=10")
+    started = command(config_file, sharp_folder, tmp_path / "run", "--max-epochs", 10000, "--set", "steps_per_epoch=10")
     interrupted = subprocess.Popen(started, stderr=subprocess.PIPE, text=True)
     while len(column(tmp_path / "run", "val/psnr")) < 2:
         assert interrupted.poll() is None
         time.sleep(0.02)
     interrupted.send_signal(sent)
-    _, told = interrupted.communicate()
+    _, message = interrupted.communicate()
     assert interrupted.returncode == 130
-    assert re.search(r"interrupted in epoch \d+; go on with --resume; the best weights so far are in .*dncnn", told)
+    assert re.search(
+        r"interrupted in epoch \d+; resume it to continue; the best weights so far are in .*dncnn", message
+    )
     assert read_card(tmp_path / "run" / "dncnn.safetensors").steps >= 10
 
 
@@ -192,7 +196,7 @@ def test_a_run_that_was_moved_keeps_its_best(
 ) -> None:
     run(config, files, tmp_path / "run", max_epochs=1)
     (tmp_path / "run").rename(tmp_path / "moved")
-    monkeypatch.setattr("train.task.capped_psnr", lambda restored, clean: torch.tensor(1.0))
+    monkeypatch.setattr("train.task.capped_psnr", lambda restored, clean: 1.0)
     weights = run(config, files, tmp_path / "moved", max_epochs=2, resume=True)
     assert read_card(weights).steps == 8
 
@@ -205,31 +209,31 @@ def test_a_compiled_network_learns_the_same(config: TrainingConfig, files: tuple
     assert compiled == pytest.approx(eager, abs=1e-2)
 
 
-def command(recipe: Path, data: Path, out: Path, *options: object) -> list[str]:
-    words = [recipe, "--data", data, "--out", out, "--device", "cpu", *options]
+def command(config_file: Path, data: Path, out: Path, *options: object) -> list[str]:
+    words = [config_file, "--data", data, "-o", out, "--device", "cpu", *options]
     return [sys.executable, "-m", "train", *map(str, words)]
 
 
 @pytest.fixture
-def recipe(config: TrainingConfig, tmp_path: Path) -> Path:
-    path = tmp_path / "recipe.yaml"
+def config_file(config: TrainingConfig, tmp_path: Path) -> Path:
+    path = tmp_path / "training.yaml"
     path.write_text(json.dumps(config.model_dump() | {"schedule": {"kind": "plateau", "patience": 0}}))
     return path
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_as_the_run_that_was_not(recipe: Path, sharp_folder: Path, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_as_the_run_that_was_not(config_file: Path, sharp_folder: Path, tmp_path: Path) -> None:
     options = ["--max-epochs", 12, "--set", "steps_per_epoch=40"]
-    subprocess.run(command(recipe, sharp_folder, tmp_path / "whole", *options), check=True)
-    killed = subprocess.Popen(command(recipe, sharp_folder, tmp_path / "killed", *options))
+    subprocess.run(command(config_file, sharp_folder, tmp_path / "whole", *options), check=True)
+    killed = subprocess.Popen(command(config_file, sharp_folder, tmp_path / "killed", *options))
     while len(column(tmp_path / "killed", "val/psnr")) < 3:
         assert killed.poll() is None
         time.sleep(0.02)
     time.sleep(0.1)
     killed.kill()
     assert killed.wait() == -signal.SIGKILL
-    subprocess.run(command(recipe, sharp_folder, tmp_path / "killed", *options, "--resume"), check=True)
-    for name in ("val/psnr", "rate"):
+    subprocess.run(command(config_file, sharp_folder, tmp_path / "killed", *options, "--resume"), check=True)
+    for name in ("val/psnr", "learning_rate"):
         whole, resumed = (read_curve(tmp_path / folder, name) for folder in ("whole", "killed"))
         assert len(whole) == 12
         assert resumed == whole
@@ -238,12 +242,12 @@ def test_a_killed_run_resumes_as_the_run_that_was_not(recipe: Path, sharp_folder
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns_from_the_double_batch(
-    recipe: Path, sharp_folder: Path, tmp_path: Path
+    config_file: Path, sharp_folder: Path, tmp_path: Path
 ) -> None:
-    options = ["--precision", "32", "--max-epochs", 3, "--set"]
-    subprocess.run(command(recipe, sharp_folder, tmp_path / "one", *options, "data.batch=8"), check=True)
+    options = ["--precision", "fp32", "--max-epochs", 3, "--set"]
+    subprocess.run(command(config_file, sharp_folder, tmp_path / "one", *options, "data.batch_size=8"), check=True)
     subprocess.run(
-        command(recipe, sharp_folder, tmp_path / "two", *options, "data.batch=4", "--devices", 2), check=True
+        command(config_file, sharp_folder, tmp_path / "two", *options, "data.batch_size=4", "--devices", 2), check=True
     )
     for name in ("train/epoch_loss", "val/psnr"):
         one, two = (column(tmp_path / folder, name) for folder in ("one", "two"))
@@ -251,9 +255,11 @@ def test_two_processes_learn_what_one_learns_from_the_double_batch(
         assert two == pytest.approx(one, rel=1e-4)
 
 
-def test_weight_decay_shrinks_what_nothing_else_moves(config: TrainingConfig, files: tuple[Files, Files]) -> None:
+def test_weight_decay_reduces_weights_without_gradient(config: TrainingConfig, files: tuple[Files, Files]) -> None:
     task = RestorationTask(
-        changed(config, weight_decay=0.1), config.stage.build(), Inside(config.route, torch.device("cpu"))
+        changed(config, weight_decay=0.1),
+        config.stage.build(),
+        Inside(Training.resolve(config).route, torch.device("cpu")),
     )
     optimizer = task.configure_optimizers()
     for parameter in task.stage.parameters():
@@ -265,11 +271,11 @@ def test_weight_decay_shrinks_what_nothing_else_moves(config: TrainingConfig, fi
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_single_image_is_learnt_by_heart(tmp_path: Path) -> None:
+def test_a_single_image_is_fitted(tmp_path: Path) -> None:
     """A corner of the demonstration: a narrower network, 48x48 pixels, 1000 steps."""
     imsave(tmp_path / "face.png", astronaut()[60:140, 180:260])
-    changes = ["loss=mse", "stage.width=16", "data.crop=48", "data.validation_crop=48", "rate=3e-3"]
-    config = read_training(CONFIGS / "single_image.yaml", changes)
+    changes = ["loss=mse", "stage.width=16", "data.crop_size=48", "data.validation_crop_size=48", "learning_rate=3e-3"]
+    config = read_training(CONFIGS / "single_image.yaml", changes).config
     files = split(find_files([tmp_path / "face.png"]), 2)
     degraded, clean = ValidationImages(config, files[1], 1)[0]
     run(config, files, tmp_path / "run", max_epochs=5)

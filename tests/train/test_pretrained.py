@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from pipeline.errors import ConfigError
 from stages.encoder_unet import EncoderUNet, EncoderUNetConfig
 from stages.errors import WeightsError
-from train.config import read_training
+from train.config import read_config
 from train.pretrained import Pretrained
 
 
@@ -33,7 +33,7 @@ def test_another_networks_file_is_refused(stage: EncoderUNet, mobilenet: Path) -
         Pretrained(weights=mobilenet).load_into(stage)
 
 
-def test_without_internet_the_way_out_is_told(stage: EncoderUNet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_internet_the_solution_is_reported(stage: EncoderUNet, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
     def offline(*_: object, **__: object) -> str:
@@ -45,7 +45,7 @@ def test_without_internet_the_way_out_is_told(stage: EncoderUNet, monkeypatch: p
 
 
 def test_only_an_encoder_can_be_pretrained(tmp_path: Path) -> None:
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("stage: {stage: unet}\ntrained_for: blur\ndegradation: []\npretrained: {kind: imagenet}\n")
+    config_file = tmp_path / "training.yaml"
+    config_file.write_text("stage: {stage: unet}\ntrained_for: blur\ndegradation: []\npretrained: {kind: imagenet}\n")
     with pytest.raises(ConfigError, match="pretrained: unet has no encoder with published weights"):
-        read_training(recipe)
+        read_config(config_file)

@@ -5,9 +5,9 @@ import pytest
 
 from pipeline.errors import ConfigError
 from train.config import TrainingConfig
-from train.layouts import Files, find_files
+from train.data.layouts import Files, find_files
+from train.data.split import split
 from train.run import Run
-from train.split import split
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def begun(config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path) ->
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
-    with run.alone(), pytest.raises(ConfigError, match=r"another run is going on in .*run; take another --out"):
+    with run.alone(), pytest.raises(ConfigError, match=r"another run is using .*run; choose another folder"):
         run.alone().__enter__()
     with run.alone():
         pass
@@ -55,7 +55,7 @@ def test_a_run_goes_on_with_its_own_data_alone(
     shutil.copytree(sharp_folder, sharp_folder.with_name("elsewhere"))
     begun.check(config, *split(find_files([sharp_folder.with_name("elsewhere")]), 3))
     (sharp_folder / "0.png").write_bytes(b"another")
-    with pytest.raises(ConfigError, match=r"by the data that it began with; .* --init\n  data: was"):
+    with pytest.raises(ConfigError, match=r"resume: data must stay the same; .* as init\n  data: was"):
         begun.check(config, *files)
 
 

@@ -28,8 +28,8 @@ from stages.edsr import EDSRConfig
 from stages.stage import Stage, StageConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
-from train import recipe
-from train.protocols import MILD_BLUR, Restore, degraded_images, judge, restorer
+from train.degradation import sequence as recipe
+from train.evaluation.protocols import MILD_BLUR, Restore, degraded_images, measure, restorer
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
@@ -420,7 +420,7 @@ def test_shipped_networks_in_fp32_at_several_sizes(engine: Any, label: str, name
 def test_int8_costs_less_than_a_tenth_of_a_decibel(
     openvino: Any, name: str, shipped: Chain, shared_data: Path, tmp_path: Path
 ) -> None:
-    """On the protocols of ``python -m train.evaluate``; stages that were refused cost nothing."""
+    """On the protocols of ``python -m train evaluate``; stages that were refused cost nothing."""
     stage = shipped.stages[shipped.names.index(name)]
     alone = Chain(ChainConfig(stages=(shipped.config.stages[shipped.names.index(name)],)), [stage])
     (int8,) = openvino.convert(named_stages(alone), int8=True, folder=tmp_path)
@@ -429,11 +429,11 @@ def test_int8_costs_less_than_a_tenth_of_a_decibel(
 
 
 def _psnr(name: str, restore: Restore, data: Path) -> float:
-    steps: dict[str, tuple[str, recipe.Recipe, Any]] = {
+    steps: dict[str, tuple[str, recipe.Degradation, Any]] = {
         "dncnn": ("CBSD68", [recipe.GaussianNoise(sigma=[25.0, 25.0])], psnr_rgb),
         "unet": ("CBSD68", MILD_BLUR, psnr_rgb),
         "edsr": ("Set5", [recipe.Downscale(factor=2)], lambda made, clean: psnr_y(made, clean, border=2)),
     }
     folder, degradation, score = steps[name]
     samples = [sample for sample, _ in zip(degraded_images([data / folder], degradation), range(16), strict=False)]
-    return judge(name, name, iter(samples), restore, restore, score).restored
+    return measure(name, name, iter(samples), restore, restore, score).restored

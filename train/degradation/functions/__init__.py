@@ -1,0 +1,40 @@
+"""Degradations as batched pure functions on whatever device the images are on.
+
+All take and return ``(B, C, H, W)`` floats in ``[0, 1]``; parameters are one value an image, ``(B,)``. Blur kernels
+are ``(B, K, K)`` with odd K and sum 1. The same generator state gives the same result.
+"""
+
+from train.degradation.functions.blur import average_frames, blur, shake, varying_blur
+from train.degradation.functions.encoding import from_linear_light, quantise, to_linear_light
+from train.degradation.functions.jpeg import compress_jpeg
+from train.degradation.functions.kernels import defocus_kernels, gaussian_kernels, kernel_size, shake_kernels
+from train.degradation.functions.noise import add_gaussian_noise, add_poisson_gaussian_noise
+from train.degradation.functions.resize import (
+    aliased_downscale,
+    area_downscale,
+    bicubic_downscale,
+    downscale_matrix,
+    lanczos_downscale,
+)
+
+__all__ = [
+    "add_gaussian_noise",
+    "add_poisson_gaussian_noise",
+    "aliased_downscale",
+    "area_downscale",
+    "average_frames",
+    "bicubic_downscale",
+    "blur",
+    "compress_jpeg",
+    "defocus_kernels",
+    "downscale_matrix",
+    "from_linear_light",
+    "gaussian_kernels",
+    "kernel_size",
+    "lanczos_downscale",
+    "quantise",
+    "shake",
+    "shake_kernels",
+    "to_linear_light",
+    "varying_blur",
+]

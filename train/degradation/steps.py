@@ -1,0 +1,256 @@
+"""The steps that a degradation is made of: what is drawn for every image, and from which ranges."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, field_validator, model_validator
+from torch import Generator, Tensor
+
+from stages.stage import Section
+from train.degradation import functions
+
+Range = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+class Step(Section, ABC):
+    """One degradation with the ranges that its parameters are drawn from, evenly, for every image."""
+
+    probability: float = Field(1.0, ge=0, le=1, description="share of the images that it happens to")
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Step:
+        if self.probability < 1 and self.scale > 1:
+            raise ValueError("a step that makes images smaller must happen to all of them; leave out `probability`")
+        return self
+
+    @property
+    def margin(self) -> int:
+        """Pixels around a crop that the result inside it depends on."""
+        return 0
+
+    @property
+    def scale(self) -> int:
+        """Factor by which the image is downscaled."""
+        return 1
+
+    @abstractmethod
+    def apply(self, image: Tensor, generator: Generator) -> Tensor:
+        """Degrade ``(B, 3, H, W)``."""
+
+
+class GaussianNoise(Step):
+    """White Gaussian noise, not clipped."""
+
+    kind: Literal["gaussian_noise"] = "gaussian_noise"
+    sigma: Range = Field(description="standard deviation in 8-bit gray levels")
+    gray: float = Field(0.0, ge=0, le=1, description="share of the images with the same noise in R, G and B")
+
+    def apply(self, image: Tensor, generator: Generator) -> Tensor:
+        """Add noise of one sigma an image."""
+        noisy = functions.add_gaussian_noise(image, draw(self.sigma, len(image), generator), generator)
+        if not self.gray:
+            return noisy
+        gray = draw_share(len(image), generator) < self.gray
+        return torch.where(gray.view(-1, 1, 1, 1), image + (noisy - image)[:, :1], noisy)
+
+
+class PoissonGaussianNoise(Step):
+    """A sensor's noise: that of counting photons and that of reading them out, in linear light."""
+
+    kind: Literal["poisson_gaussian_noise"] = "poisson_gaussian_noise"
+    photons: Range = Field(description="photons that make white; 100 at night, 10000 in the sun")
+    read_noise: Range = Field([0.0, 3.0], description="standard deviation in photons")
+
+    def apply(self, image: Tensor, generator: Generator) -> Tensor:
+        """Count every image with one exposure; what falls below black is clipped, as the tone curve ends there."""
+        photons, read = (draw(bounds, len(image), generator) for bounds in (self.photons, self.read_noise))
+        light = functions.to_linear_light(image)
+        return functions.from_linear_light(functions.add_poisson_gaussian_noise(light, photons, read, generator))
+
+
+class Jpeg(Step):
+    """Compression to JPEG; clips and rounds to 8 bit as well."""
+
+    kind: Literal["jpeg"] = "jpeg"
+    quality: Range = Field(description="as of libjpeg, 1 to 100")
+    chroma: Literal["half", "full"] = Field("half", description="size of the colour planes: 4:2:0 or 4:4:4")
+
+    @model_validator(mode="after")
+    def _known_quality(self) -> Jpeg:
+        if min(self.quality) < 1 or max(self.quality) > 100:
+            raise ValueError(f"quality: got {self.quality}, expected two numbers from 1 to 100")
+        return self
+
+    @property
+    def margin(self) -> int:
+        """One block: what is beside a crop is compressed together with it."""
+        return 16 if self.chroma == "half" else 8
+
+    def apply(self, image: Tensor, generator: Generator) -> Tensor:
+        """Compress every image with one quality."""
+        quality = draw(self.quality, len(image), generator)
+        return functions.compress_jpeg(image, quality, half_chroma=self.chroma == "half")
+
+
+class Blur(Step):
+    """One blur an image, of a kind drawn by the weights given."""
+
+    kind: Literal["blur"] = "blur"
+    gaussian: Range = Field([0.8, 2.0], description="standard deviation in pixels")
+    defocus: Range = Field([1.0, 3.0], description="radius in pixels")
+    shake: Range = Field([3.0, 9.0], description="extent of the camera's track in pixels")
+    long_shake: Range = Field([9.0, 28.0], description="extent of the camera's track in pixels")
+    weights: Annotated[list[float], Field(min_length=5, max_length=5)] = Field(
+        [1.0, 1.0, 1.0, 0.0, 0.4], description="of gaussian, defocus, shake, long_shake and none at all"
+    )
+    places: int = Field(1, ge=1, description="this many by this many kernels an image, blended in between")
+    linear_light: float = Field(0.5, ge=0, le=1, description="share of the images blurred in linear light")
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> Blur:
+        if min(self.weights) < 0 or sum(self.weights) == 0:
+            raise ValueError("weights must not be negative, nor all zero")
+        return self
+
+    @property
+    def margin(self) -> int:
+        """Radius of the largest kernel; 99 in 100 tracks end within 3/4 of their extent from their mean."""
+        radii = [3 * self.gaussian[1], self.defocus[1], 0.75 * self.shake[1], 0.75 * self.long_shake[1]]
+        possible = [radius for radius, weight in zip(radii, self.weights, strict=False) if weight]
+        return functions.kernel_size(max(possible, default=0)) // 2
+
+    def apply(self, image: Tensor, generator: Generator) -> Tensor:
+        """Blur every image by its own kernel, or kernels."""
+        kernels = self.kernels(len(image) * self.places**2, generator)
+        linear = draw_light(self.linear_light, len(image), generator)
+        if self.places == 1:
+            return in_light(image, linear, lambda light: functions.blur(light, kernels))
+        spread = kernels.view(len(image), self.places, self.places, *kernels.shape[1:])
+        return in_light(image, linear, lambda light: functions.varying_blur(light, spread))
+
+    def kernels(self, count: int, generator: Generator) -> Tensor:
+        """Draw ``(count, K, K)`` kernels."""
+        size = 2 * self.margin + 1
+        choices = draw_index(self.weights, count, generator)
+        every = torch.stack(
+            [
+                functions.gaussian_kernels(draw(self.gaussian, count, generator), size),
+                functions.defocus_kernels(draw(self.defocus, count, generator), size),
+                functions.shake_kernels(draw(self.shake, count, generator), size, generator),
+                functions.shake_kernels(draw(self.long_shake, count, generator), size, generator),
+                functions.defocus_kernels(torch.zeros(count, device=generator.device), size),
+            ]
+        )
+        return every[choices, torch.arange(count, device=choices.device)]
+
+
+class Shake(Step):
+    """A hand-held camera that shifts and turns during exposure, so that the blur differs from place to place."""
+
+    kind: Literal["shake"] = "shake"
+    length: Range = Field([3.0, 9.0], description="extent of the camera's track in pixels")
+    rotation: Range = Field([0.0, 9.0], description="travel of the corners by rotation about the centre, in pixels")
+    linear_light: float = Field(0.5, ge=0, le=1, description="share of the images averaged in linear light")
+
+    @property
+    def margin(self) -> int:
+        """Reach of the longest track, as of `Blur`."""
+        return functions.kernel_size(0.75 * (self.length[1] + self.rotation[1])) // 2
+
+    def apply(self, image: Tensor, generator: Generator) -> Tensor:
+        """Expose every image along its own track."""
+        length, rotation = (draw(bounds, len(image), generator) for bounds in (self.length, self.rotation))
+        linear = draw_light(self.linear_light, len(image), generator)
+        return in_light(image, linear, lambda light: functions.shake(light, length, rotation, generator))
+
+
+_DOWNSCALES = {
+    "bicubic": functions.bicubic_downscale,
+    "area": functions.area_downscale,
+    "lanczos": functions.lanczos_downscale,
+    "aliased": functions.aliased_downscale,
+}
+Method = Literal[*_DOWNSCALES]  # type: ignore[valid-type]  # the table has the names
+
+
+class Downscale(Step):
+    """A reduction, rounded to 8 bit as files are."""
+
+    kind: Literal["downscale"] = "downscale"
+    factor: Literal[2, 3, 4] = Field(2, description="how many times smaller")
+    method: Method | dict[Method, Annotated[float, Field(ge=0)]] = Field(
+        "bicubic", description="bicubic is MATLAB's; or the share of images by method"
+    )
+
+    @field_validator("method")
+    @classmethod
+    def _some_share(cls, method: str | dict[str, float]) -> str | dict[str, float]:
+        if isinstance(method, dict) and not sum(method.values()):
+            raise ValueError("shares must not all be zero")
+        return method
+
+    @property
+    def scale(self) -> int:
+        """The factor."""
+        return self.factor
+
+    def apply(self, image: Tensor, generator: Generator) -> Tensor:
+        """Downscale every image."""
+        if isinstance(self.method, str):
+            return _DOWNSCALES[self.method](image, self.factor, rounded=True)
+        choices = draw_index(list(self.method.values()), len(image), generator)
+        every = torch.stack([_DOWNSCALES[name](image, self.factor, rounded=True) for name in self.method])
+        return every[choices, torch.arange(len(image), device=choices.device)]
+
+
+class Quantise(Step):
+    """Clip and round to the 256 levels of a file."""
+
+    kind: Literal["quantise"] = "quantise"
+
+    def apply(self, image: Tensor, generator: Generator) -> Tensor:
+        """Keep only what an 8-bit file keeps."""
+        return functions.quantise(image)
+
+
+class StratifiedGenerator(Generator):
+    """A generator whose draws for a batch cover their ranges: one image of N is drawn from each Nth of a range."""
+
+
+def draw(bounds: list[float], count: int, generator: Generator) -> Tensor:
+    """Draw ``count`` values evenly between two bounds."""
+    low, high = bounds
+    return low + (high - low) * draw_share(count, generator)
+
+
+def draw_share(count: int, generator: Generator) -> Tensor:
+    """Draw ``count`` values from 0 to 1; those of a share of the images are below that share."""
+    share = torch.rand(count, generator=generator, device=generator.device)
+    if not isinstance(generator, StratifiedGenerator):
+        return share
+    return (torch.randperm(count, generator=generator, device=generator.device) + share) / count
+
+
+def draw_index(weights: list[float], count: int, generator: Generator) -> Tensor:
+    """Draw ``count`` indices by their weights."""
+    odds = torch.tensor(weights, device=generator.device)
+    if not isinstance(generator, StratifiedGenerator):
+        return torch.multinomial(odds, count, replacement=True, generator=generator)
+    limits = odds.cumsum(0) / odds.sum()
+    return torch.searchsorted(limits, draw_share(count, generator), right=True).clamp_max(len(weights) - 1)
+
+
+def draw_light(share: float, count: int, generator: Generator) -> Tensor:
+    """Draw which of ``count`` images are worked on in linear light: ``(count,)`` booleans."""
+    return draw_share(count, generator) < share
+
+
+def in_light(image: Tensor, linear: Tensor, degrade: Callable[[Tensor], Tensor]) -> Tensor:
+    """Run ``degrade`` on those images in linear light that ``linear`` marks, on the others as they are."""
+    marked = linear.view(-1, 1, 1, 1)
+    result = degrade(torch.where(marked, functions.to_linear_light(image), image))
+    return torch.where(marked, functions.from_linear_light(result), result)

@@ -1,0 +1,1 @@
+"""Networks compared with each other, and weights evaluated by the field's standard protocols."""
