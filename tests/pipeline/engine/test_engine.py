@@ -250,10 +250,10 @@ def test_a_gpu_computes_what_the_cpu_does(name):
 @on_a_gpu
 @pytest.mark.parametrize("compile", ["off", "on"])
 @pytest.mark.parametrize(("precision", "least"), [("fp32", 90), ("fp16", 55), ("bf16", 45)])
-def test_precisions_of_a_gpu_keep_the_noise_image(precision, least, compile):
+def test_precisions_of_a_gpu_agree_with_the_cpu(precision, least, compile):
     """The default chain on a photo, in dB from the CPU's fp32; four runs, because graphs take over after the first."""
     photo = data.astronaut()[:180, :320].astype(np.float32) / 255
-    path = Path(__file__).parents[2] / "configs" / "restore_x2.yaml"
+    path = Path(__file__).parents[3] / "configs" / "restore_x2.yaml"
     exact = Engine(Chain.load(path), device="cpu", precision="fp32").run(photo).pixels
     engine = Engine(Chain.load(path), device="cuda", precision=precision, compile=compile)
     for _ in range(4):
@@ -264,7 +264,7 @@ def test_precisions_of_a_gpu_keep_the_noise_image(precision, least, compile):
 
 @pytest.mark.gpu
 @on_a_gpu
-def test_a_gpu_that_runs_out_of_memory_makes_the_same_noise_image():
+def test_a_gpu_that_runs_out_of_memory_makes_the_same_image():
     chain, image = chain_of(*CHAINS["default"]), noise_image(1024, 1024, "float32")
     engine = Engine(chain, device="cuda", tile=0)
     torch.cuda.reset_peak_memory_stats()
