@@ -1,11 +1,11 @@
-"""Stages compiled for a GPU and captured as CUDA graphs, for the shapes that come often enough.
+"""Compile stages for a GPU and capture them as CUDA graphs, for frequent shapes.
 
-    compile    inductor makes few kernels of all that stands between the convolutions
-    capture    the stage's kernels, with the convolutions that cuDNN finds fastest, are launched as one
+    compile    inductor fuses what stands between the convolutions into few kernels
+    capture    all kernels of the stage, with cuDNN's fastest convolutions, are launched at once
 
 torch.compile's mode ``reduce-overhead`` would capture too, but its graphs belong to the thread that made them
-(https://github.com/pytorch/pytorch/issues/123177), and every film is computed in a thread of its own. Here one thread,
-which never ends, captures for all: cuDNN's plans of convolutions belong to a thread as well, and are lost with it.
+(https://github.com/pytorch/pytorch/issues/123177), and every video is computed in a thread of its own. Here one thread,
+which never ends, captures for all: cuDNN's convolution plans belong to a thread as well, and are lost with it.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _MOST_COMPILED = 256
 
 
 class HostNeededError(Exception):
-    """A stage cannot be captured, because the device has to wait for the host in it, or the host for the device."""
+    """A stage cannot be captured, because it synchronises the host and the device."""
 
 
 def compile_stage(stage: Stage, image: Tensor) -> Run:
-    """Compile and capture a stage for the shape of an image, on its device and in the precision of the moment.
+    """Compile and capture a stage for the shape of an image, on its device and in the current precision.
 
-    What is compiled stays in inductor's cache on the disk between runs.
+    Inductor keeps compiled kernels in its disk cache between runs.
 
     Raises:
         HostNeededError: if the stage cannot be captured.
@@ -61,7 +61,7 @@ def compile_stage(stage: Stage, image: Tensor) -> Run:
 
 
 def _fused(stage: Stage, image: Tensor) -> Run:
-    """Compile a stage; where torch cannot, return it as it is."""
+    """Compile a stage; return it unchanged where torch cannot."""
     # If it were traced, it would be computed anew for every image. Not at the top of the file, because this imports
     # the compiler, which takes a second.
     torch.compiler.assume_constant_result(polyphase_filters)
@@ -72,13 +72,13 @@ def _fused(stage: Stage, image: Tensor) -> Run:
     except Exception as error:  # no Triton, as on Windows, or no C compiler
         if is_out_of_memory(error):
             raise
-        _log.warning("torch cannot compile %s, which is captured as it is: %s", type(stage).__name__, error)
+        _log.warning("torch cannot compile %s, which is captured uncompiled: %s", type(stage).__name__, error)
         return stage
     return fused
 
 
 def _in_capturing_thread(device: torch.device, work: Callable[[], Run]) -> Run:
-    """Do work that ends in a graph, in the precision and on the stream of the moment.
+    """Run work that captures a graph, in the current precision and on the current stream.
 
     torch keeps cuDNN's plans by thread. A thread that has run a convolution without a search for its fastest plan never
     searches for it again; and a graph must not launch kernels of plans that were lost with their thread.
@@ -99,10 +99,10 @@ def _capturing_thread() -> Executor:
 
 
 class WithoutHost(TorchDispatchMode):
-    """Refuses operations that use the host's memory or wait for a result: a graph that fails in capture leaves harm.
+    """Refuses operations that use host memory or wait for a result, because a failed capture breaks later ones.
 
     Args:
-        device: The only one that tensors may be on.
+        device: The only device that tensors may be on.
 
     Raises:
         HostNeededError: by the operation.
@@ -127,14 +127,14 @@ class WithoutHost(TorchDispatchMode):
 
 
 def _waits(func: Any, tensors: list[Tensor]) -> bool:
-    """Tell whether the host has to wait for an operation's result; indexing waits only for a mask."""
+    """Return whether the host has to wait for an operation's result; indexing waits only for a mask."""
     if func.overloadpacket is torch.ops.aten.index:
         return any(tensor.dtype == torch.bool for tensor in tensors)
     return bool({torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags))
 
 
 class _Captured:
-    """What a function does to an image of one shape, recorded once as a CUDA graph."""
+    """A function captured as a CUDA graph for images of one shape."""
 
     def __init__(self, run: Run, image: Tensor) -> None:
         device = image.device
@@ -159,9 +159,9 @@ class _Captured:
 
 
 class _Pool:
-    """The memory that all graphs of a device work in. It lives while there are any: torch cannot reopen a pool.
+    """The memory pool shared by all graphs of a device. It lives as long as any: torch cannot reopen a pool.
 
-    They can share it because they run one after another on one stream, and each one's result is copied at once.
+    They can share it because they run one after another on one stream, and results are copied immediately.
     """
 
     def __init__(self) -> None:
@@ -178,14 +178,14 @@ def _capturing_stream(device: torch.device) -> torch.cuda.Stream:
 
 
 class CompiledStage(StageWrapper):
-    """A stage that is compiled for a shape once that has come ``frequent`` times.
+    """A stage that is compiled for every shape that has occurred ``frequent`` times.
 
-    Every shape is compiled as it is, not padded to a common one: a network answers differently beside a border.
+    Shapes are not padded to a common one: a network's result beside a border depends on the border.
 
     Args:
         original: The stage.
         frequent: Runs of a shape before it is compiled; 0 compiles at once.
-        compile: Makes a function of a stage, for the shape of an image.
+        compile: Compiles a stage for the shape of an image.
     """
 
     def __init__(self, original: Stage, frequent: int, compile: Callable[[Stage, Tensor], Run] = compile_stage) -> None:
@@ -198,7 +198,7 @@ class CompiledStage(StageWrapper):
 
     @property
     def label(self) -> str:
-        """What runs the stage, and how long that took to compile."""
+        """What runs the stage, and the seconds spent on compiling it."""
         return f"torch compiled in {self._seconds:.1f} s" if self._seconds else "torch"
 
     def forward(self, image: Tensor) -> Tensor:
@@ -213,7 +213,7 @@ class CompiledStage(StageWrapper):
         return self._compiled[key](image)
 
     def forget(self) -> None:
-        """Free the memory of what is compiled; it is compiled again when it is needed."""
+        """Free the compiled functions; they are compiled again when needed."""
         self._compiled.clear()
 
     def _compiled_for(self, image: Tensor) -> Run:

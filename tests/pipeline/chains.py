@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from torch import nn
+from typing import Literal
+
+import pytest
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
-from stages.stage import StageConfig
+from stages.stage import Stage, StageConfig
 
 
 def chain_of(*configs: StageConfig, gain: float = 0.7) -> Chain:
@@ -26,3 +30,26 @@ def chain_of(*configs: StageConfig, gain: float = 0.7) -> Chain:
             if not parameter.any():
                 nn.init.normal_(parameter, std=0.1)
     return chain
+
+
+class AloneConfig(StageConfig):
+    stage: Literal["alone"] = "alone"
+
+    def build(self) -> Stage:
+        pytest.fail("the chain is given its stage")
+
+
+def alone(stage: Stage) -> Chain:
+    """Return a chain of one stage, named ``alone``."""
+    return Chain(ChainConfig.model_construct(stages=(AloneConfig(),)), [stage])
+
+
+class InPlaceStage(Stage):
+    """Begins with what engines like to compute in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.conv(F.leaky_relu(image - 0.5, 0.1))
