@@ -2,7 +2,7 @@
 
 The plain way is what a script around the same networks does: every network eager in float32 and NCHW, batch norm not
 folded, and between two stages the image goes back to the host as a NumPy array. Each way has a process of its own, as
-what we tell the C library about memory would serve both; they run in turn, so that the ratio holds while the
+the memory settings of one way would otherwise serve all; they run in turn, so that the ratio holds while the
 machine's speed drifts. Two more run the same networks: OpenCV the whole chain's, exported to ONNX, and spandrel the
 one that it knows, the DnCNN of the paper. Beside them run what costs next to nothing (bicubic; non-local means, bicubic
 and unsharp mask) and, where a file of it is given, OpenCV's FSRCNN. They do less: their times are prices, not a race.
@@ -16,6 +16,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -49,8 +50,8 @@ _READING = (
     "Plain: the same networks eager in float32 and NCHW, batch norm not folded, by way of the host between stages; "
     "its threads spin while they wait (OpenMP's default), those of ours sleep. By OpenCV: the same networks with batch "
     "norm folded, exported to ONNX for this size, by way of the host, too. "
-    "Differences are in levels of 255, to plain's picture; the fast chain and the last ways do less work, for less "
-    "quality."
+    "Differences are in levels of 255, to the plain way's image; the fast chain and the last ways do less work, for "
+    "less quality."
 )
 DEFAULT_CHAIN = Path(__file__).parents[1] / "configs" / "restore_x2.yaml"
 FAST_CHAIN = DEFAULT_CHAIN.with_name("restore_x2_fast.yaml")
@@ -117,7 +118,7 @@ def peers(options: argparse.Namespace) -> dict[str, tuple]:
     scale = Chain.load(options.chain).scale
     ways |= {"bicubic": (bicubic_way, scale), "non-local means, bicubic, unsharp mask": (classical_way, scale)}
     if options.fsrcnn:
-        ways["FSRCNN by OpenCV's dnn_superres (enlarging only)"] = (fsrcnn_way, options.fsrcnn, scale)
+        ways["FSRCNN by OpenCV's dnn_superres (upscaling only)"] = (fsrcnn_way, options.fsrcnn, scale)
     return ways
 
 
@@ -203,7 +204,12 @@ def as_markdown(tables: dict[str, list[tuple[str, ...]]], size: str) -> str:
     """Format the page docs/chain_speed.md."""
     written = f"Written by `{command()}`: one frame of {size}. {machine()}"
     sections = [f"## {title}\n\n{markdown_table(rows)}" for title, rows in tables.items()]
-    return "\n\n".join(("# One frame, all ways", written, *sections, _READING)) + "\n"
+    return "\n\n".join(("# One frame, all ways", paragraph(written), *sections, paragraph(_READING))) + "\n"
+
+
+def paragraph(text: str) -> str:
+    """Break a text into lines of at most 120 characters."""
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def markdown_table(rows: list[tuple[str, ...]]) -> str:
@@ -229,7 +235,7 @@ def machine() -> str:
 
 
 def processor() -> str:
-    """Return the processor's name, as far as the system tells it."""
+    """Return the processor's name, or its architecture where the system gives no name."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

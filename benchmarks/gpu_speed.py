@@ -1,4 +1,4 @@
-"""What a GPU makes of a chain: ``python benchmarks/gpu_speed.py [--clip CLIP] [-o docs/gpu_speed.md]``.
+"""Speed of a chain on a GPU: ``python benchmarks/gpu_speed.py [--clip CLIP] [-o docs/gpu_speed.md]``.
 
     one frame    from the host's memory to the host's memory
     batch        frames that are on the device and stay there
@@ -6,7 +6,7 @@
 
 Each beside the plain way of chain_speed.py (the same networks eager in float32 and NCHW, by way of the host between
 stages) and beside the floor of roofline.py, below which this device cannot go. All ways run in turn. It runs on a CPU,
-too, which is good for nothing but to try it.
+too, which only serves to test the benchmark itself.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from chain_speed import DEFAULT_CHAIN, as_frame, command, machine, markdown_table, show
+from chain_speed import DEFAULT_CHAIN, as_frame, command, machine, markdown_table, paragraph, show
 from roofline import ceilings, floors
 from skimage import data
 from video_speed import restore
-from video_speed import timed as timed_film
+from video_speed import timed as timed_video
 from ways import plain_way
 
 from pipeline.chain.chain import Chain
@@ -187,7 +187,7 @@ def video_rows(engine: Engine, options: argparse.Namespace) -> list[tuple[str, .
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(1 + min(options.runs, 5)):
             target = Path(folder, "out.mkv")
-            speed, progress = timed_film(partial(restore, options.clip, target, VideoOptions(), engine))
+            speed, progress = timed_video(partial(restore, options.clip, target, VideoOptions(), engine))
             rates.append(speed.rate)
     rates = rates[1:]
     spread = f"{min(rates):.1f} to {max(rates):.1f}"
@@ -199,7 +199,8 @@ def video_rows(engine: Engine, options: argparse.Namespace) -> list[tuple[str, .
 def as_markdown(tables: list[list[tuple[str, ...]]], title: str) -> str:
     """Format the page docs/gpu_speed.md."""
     body = "\n\n".join(map(markdown_table, tables))
-    return f"# A chain on a GPU\n\nWritten by `{command()}`: {title}. {machine()}\n\n{body}\n\n{_READING}\n"
+    written = paragraph(f"Written by `{command()}`: {title}. {machine()}")
+    return f"# A chain on a GPU\n\n{written}\n\n{body}\n\n{paragraph(_READING)}\n"
 
 
 if __name__ == "__main__":

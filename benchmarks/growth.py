@@ -1,8 +1,8 @@
-"""How time and memory grow with the size and the number of pictures: ``python benchmarks/growth.py [-o FILE.md]``.
+"""How time and memory grow with the size and the number of images: ``python benchmarks/growth.py [-o FILE.md]``.
 
-    size      pictures of 1, 2, 4 ... 64 megapixels, all in tiles of the same size. The time of each is divided by
-              that of pictures of 1 megapixel before and after it, so that the drift of the machine's speed cancels.
-    number    a folder of 10,000 pictures of 32x32 pixels through a stage that costs next to nothing: what each of
+    size      images of 1, 2, 4 ... 64 megapixels, all in tiles of the same size. The time of each is divided by
+              that of images of 1 megapixel before and after it, so that the drift of the machine's speed cancels.
+    number    a folder of 10,000 images of 32x32 pixels through a stage that costs next to nothing: what each of
               them takes, and the memory after every tenth of them.
 
 Whole commands in processes of their own, on Linux, whose bookkeeping they are read from.
@@ -26,30 +26,30 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyvips
-from chain_speed import FAST_CHAIN, command, machine, markdown_table, show
+from chain_speed import FAST_CHAIN, command, machine, markdown_table, paragraph, show
 from skimage import data
 
 from pipeline.backends.choice import BACKENDS
 from pipeline.chain.chain import Chain
 
 _PROGRAM = Path(__file__).parents[1] / "run_pipeline.py"
-_SMALL = 8  # pictures of 1 megapixel in one command
+_SMALL = 8  # images of 1 megapixel in one command
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
-_SIZE_COLUMNS = ("megapixels", "computing, s/MP", "to 1 MP", "all, s", "peak, MiB", "beside the pictures, MiB")
-_NUMBER_COLUMNS = ("pictures", "ms each", "to the first", "memory, MiB")
+_SIZE_COLUMNS = ("megapixels", "computing, s/MP", "to 1 MP", "all, s", "peak, MiB", "besides the images, MiB")
+_NUMBER_COLUMNS = ("images", "ms each", "to the first", "memory, MiB")
 _NEXT_TO_NOTHING = "stages:\n  - stage: bicubic\n    scale: 2\n"
 _READING = (
-    "Computing is what the stages take; all is the command from its start to its end. Beside the pictures: the peak "
-    "without the 8-bit pixels of the picture and of its result, which are held whole. Tiles at a border overlap less, "
-    "and small pictures have more of them: by the tiles' sizes the fast chain's arithmetic per pixel is 6 % more at 64 "
-    "megapixels than at 1. To 1 MP: to the median of the pictures of 1 megapixel that one command each restores before "
-    "and after; the first picture of a command is not counted, as its first tile waits for the system's memory."
+    "Computing is what the stages take; all is the command from its start to its end. Besides the images: the peak "
+    "without the 8-bit pixels of the image and of its result, which are held whole. Tiles at a border overlap less, "
+    "and small images have more of them: by the tiles' sizes the fast chain's arithmetic per pixel is 6 % more at 64 "
+    "megapixels than at 1. To 1 MP: to the median of the images of 1 megapixel that one command each restores before "
+    "and after; the first image of a command is not counted, as its first tile waits for the system's memory."
 )
 
 
 @dataclass(frozen=True)
 class Run:
-    """One command: all of its seconds, those that each picture's stages took, and the most bytes that it held."""
+    """One command: all of its seconds, those that each image's stages took, and the most bytes that it held."""
 
     seconds: float
     computing: list[float]
@@ -58,7 +58,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Moment:
-    """How many pictures are finished in how many seconds, and the bytes held."""
+    """How many images are finished in how many seconds, and the bytes held."""
 
     finished: int
     seconds: float
@@ -75,7 +75,7 @@ def main() -> None:
             tables[title] = [_SIZE_COLUMNS, *size_rows(Path(folder), options)]
             show(tables[title], title)
         if options.number:
-            title = f"{options.number} pictures of 32x32, bicubic"
+            title = f"{options.number} images of 32x32, bicubic"
             tables[title] = [_NUMBER_COLUMNS, *number_rows(Path(folder), options.number)]
             show(tables[title], title)
     if options.output:
@@ -87,15 +87,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-c", "--chain", type=Path, default=FAST_CHAIN)
     parser.add_argument("--backend", default="auto", choices=BACKENDS)
-    parser.add_argument("--tile", default="512", help="of all sizes; auto works small pictures whole")
+    parser.add_argument("--tile", default="512", help="of all sizes; auto works small images whole")
     parser.add_argument("--sizes", type=int, nargs="*", default=_SIZES, metavar="MEGAPIXELS")
-    parser.add_argument("--number", type=int, default=10_000, help="of small pictures, 1000 or more; 0 for none")
+    parser.add_argument("--number", type=int, default=10_000, help="of small images, 1000 or more; 0 for none")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.md", help="write the page there")
     return parser
 
 
 def size_rows(folder: Path, options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
-    """Restore a picture of every size; yield its cells."""
+    """Restore an image of every size; yield its cells."""
     pixel_bytes = 3 * (1 + Chain.load(options.chain).scale ** 2)
     small = folder / "small"
     for index in range(_SMALL):
@@ -126,17 +126,17 @@ def draw(path: Path, megapixels: float) -> Path:
     return path
 
 
-def restore(pictures: Path, options: argparse.Namespace) -> Run:
-    """Run the command on one picture, or on a folder of them."""
-    output = pictures.with_name("restored")
-    words = run_pipeline(pictures, output, options.chain, "--backend", options.backend, "--tile", options.tile)
+def restore(images: Path, options: argparse.Namespace) -> Run:
+    """Run the command on one image, or on a folder of them."""
+    output = images.with_name("restored")
+    words = run_pipeline(images, output, options.chain, "--backend", options.backend, "--tile", options.tile)
     started = time.perf_counter()
     process = subprocess.Popen(words)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
     if status:
         sys.exit(f"failed: {shlex.join(words)}")
-    lines = (output / "restoration.jsonl").read_bytes().splitlines()[-(_SMALL if pictures.is_dir() else 1) :]
+    lines = (output / "restoration.jsonl").read_bytes().splitlines()[-(_SMALL if images.is_dir() else 1) :]
     computing = [sum(json.loads(line)["stage_seconds"].values()) for line in lines]
     return Run(seconds, computing, usage.ru_maxrss * 1024)
 
@@ -147,11 +147,11 @@ def run_pipeline(source: Path, output: Path, chain: Path, *words: str) -> list[s
 
 
 def number_rows(folder: Path, number: int) -> Iterator[tuple[str, ...]]:
-    """Restore many small pictures; yield the cells of every tenth of them."""
-    pictures, chain = folder / "pictures", folder / "bicubic.yaml"
-    draw_many(pictures, number)
+    """Restore many small images; yield the cells of every tenth of them."""
+    images, chain = folder / "images", folder / "bicubic.yaml"
+    draw_many(images, number)
     chain.write_text(_NEXT_TO_NOTHING, encoding="utf-8")
-    moments = list(watch(run_pipeline(pictures, folder / "many", chain), folder / "many" / "restoration.jsonl"))
+    moments = list(watch(run_pipeline(images, folder / "many", chain), folder / "many" / "restoration.jsonl"))
     tenths = [next(moment for moment in moments if moment.finished >= number * tenth // 10) for tenth in range(11)]
     each = [(late.seconds - early.seconds) / (late.finished - early.finished) for early, late in pairwise(tenths)]
     for taken, late in zip(each, tenths[1:], strict=True):
@@ -167,16 +167,16 @@ def draw_many(folder: Path, number: int) -> None:
         photo.crop(left, top, 32, 32).pngsave(str(folder / f"{index:06}.png"))
 
 
-def watch(words: list[str], ledger: Path) -> Iterator[Moment]:
-    """Run a command and look at it ten times a second, from the first picture that its report tells of."""
+def watch(words: list[str], run_log: Path) -> Iterator[Moment]:
+    """Run a command and look at it ten times a second, from the first image in its run log on."""
     started = time.perf_counter()
     process = subprocess.Popen(words)
-    while not ledger.exists():
+    while not run_log.exists():
         time.sleep(0.01)
         if process.poll():
             sys.exit(f"failed: {shlex.join(words)}")
     finished = held = 0
-    with ledger.open("rb") as file:
+    with run_log.open("rb") as file:
         running = True
         while running:
             running = process.poll() is None
@@ -198,7 +198,8 @@ def resident(pid: int) -> int:
 def as_markdown(tables: dict[str, list[tuple[str, ...]]]) -> str:
     """Format the page docs/growth.md."""
     sections = [f"## {title}\n\n{markdown_table(rows)}" for title, rows in tables.items()]
-    return "\n\n".join(("# Growth", f"Written by `{command()}`. {machine()}", *sections, _READING)) + "\n"
+    written = paragraph(f"Written by `{command()}`. {machine()}")
+    return "\n\n".join(("# Growth", written, *sections, paragraph(_READING))) + "\n"
 
 
 if __name__ == "__main__":

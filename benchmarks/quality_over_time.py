@@ -1,4 +1,4 @@
-"""What each way of enlarging gives for its time: ``python benchmarks/quality_over_time.py --data DIR [-o FILE.md]``.
+"""Quality of each way of upscaling over its time: ``python benchmarks/quality_over_time.py --data DIR [-o FILE.md]``.
 
 quality    the mean PSNR over RGB on the chain's protocols (train/protocols.py): photos made half as large and noisy,
            and shaken before that; DIR holds CBSD68 and Set14
@@ -23,6 +23,7 @@ from chain_speed import (
     command,
     machine,
     markdown_table,
+    paragraph,
     peers,
     process,
     show,
@@ -119,11 +120,11 @@ def draw_panel(panel: Axes, points: dict[str, Point], protocol: str) -> None:
     panel.grid(color="0.88")
 
 
-def as_markdown(rows: list[tuple[str, ...]], title: str, picture: str) -> str:
+def as_markdown(rows: list[tuple[str, ...]], title: str, plot: str) -> str:
     """Format the page docs/quality_over_time.md."""
-    image = f"![PSNR over the time of a frame]({picture})"
-    written = f"Written by `{command()}`: {title}. {machine()}"
-    return "\n\n".join(("# Quality over time", written, image, markdown_table(rows), _READING)) + "\n"
+    image = f"![PSNR over the time of a frame]({plot})"
+    written = paragraph(f"Written by `{command()}`: {title}. {machine()}")
+    return "\n\n".join(("# Quality over time", written, image, markdown_table(rows), paragraph(_READING))) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How near a chain comes to what this device can do: ``python benchmarks/roofline.py [-o FILE.md]``.
+"""Speed of a chain relative to this device's limits: ``python benchmarks/roofline.py [-o FILE.md]``.
 
     ceilings   the fastest matrix product of a convolution's shape in each precision, and the fastest memory copy, on
                as many threads as the chain
@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does,
 
 import numpy as np
 import torch
-from chain_speed import DEFAULT_CHAIN, FAST_CHAIN, command, machine, markdown_table, show
+from chain_speed import DEFAULT_CHAIN, FAST_CHAIN, command, machine, markdown_table, paragraph, show
 
 from pipeline.backends.choice import BACKENDS, choose_backend
 from pipeline.backends.preparation import label_of
@@ -166,10 +166,8 @@ def measure(engine: Engine, height: int, width: int, count: int) -> dict[str, fl
 def as_markdown(tables: dict[str, list[tuple[str, ...]]]) -> str:
     """Format the page docs/roofline.md."""
     sections = [f"## {title}\n\n{markdown_table(rows)}" for title, rows in tables.items()]
-    return (
-        "\n\n".join(("# Share of the hardware's limit", f"Written by `{command()}`. {machine()}", *sections, _READING))
-        + "\n"
-    )
+    written = paragraph(f"Written by `{command()}`. {machine()}")
+    return "\n\n".join(("# Share of the hardware's limit", written, *sections, paragraph(_READING))) + "\n"
 
 
 if __name__ == "__main__":

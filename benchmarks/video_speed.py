@@ -1,8 +1,8 @@
-"""What a video costs beside its chain: ``python benchmarks/video_speed.py CLIP``.
+"""Measure the overhead of video restoration without its chain: ``python benchmarks/video_speed.py CLIP``.
 
-A stage that does nothing, so decode + convert + encode are timed, against PyAV's plain loop of decode and encode with
-the same encoder settings. They run in turn, so that the ratio holds while the machine's speed drifts. CPU time is that
-of all threads, the encoder's too; its ratio is what holds where other programs want the cores as well.
+Decoding, conversion and encoding around an identity stage are timed against a plain PyAV loop with the same encoder
+settings. Both run alternately, so that drifts of the machine's speed cancel in the ratio. CPU time covers all threads,
+including the encoder's; its ratio is valid even if other programs use the cores.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
 from pipeline.device.process import keep_freed_memory
 from pipeline.engine.engine import Engine
-from pipeline.video.encoder import add_film
+from pipeline.video.encoder import add_video_stream
 from pipeline.video.options import VideoOptions
-from pipeline.video.restore import Progress, VideoRestoration
+from pipeline.video.restore import VideoProgress, VideoRestoration
 from pipeline.video.sources import VideoFile
 from stages.unsharp_mask import UnsharpMaskConfig
 
 
 class Speed(NamedTuple):
-    """Frames a second, and milliseconds of CPU time a frame."""
+    """Frames per second, and milliseconds of CPU time per frame."""
 
     rate: float
     cpu: float
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--codec", default=VideoOptions.codec)
     parser.add_argument("--preset", default=None)
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto")
-    parser.add_argument("-n", "--runs", type=int, default=5, help="counted runs of each")
+    parser.add_argument("-n", "--runs", type=int, default=5, help="measured runs of each")
     chosen = parser.parse_args()
 
     keep_freed_memory()
@@ -58,13 +58,13 @@ def main() -> None:
             plain.append(speed)
             speed, progress = timed(lambda: restore(chosen.clip, Path(folder, "ours.mkv"), options, engine))
             ours.append(speed)
-    del plain[0], ours[0]  # they warmed up
+    del plain[0], ours[0]  # warm-up
     for name, speeds in (("PyAV", plain), ("restorechain", ours)):
         rates = [speed.rate for speed in speeds]
         cpu = statistics.median(speed.cpu for speed in speeds)
         print(
             f"{name:13} {statistics.median(rates):6.1f} fps ({min(rates):.1f} to {max(rates):.1f}), "
-            f"{cpu:5.1f} ms of CPU a frame"
+            f"{cpu:5.1f} ms of CPU per frame"
         )
     ratios = [one.rate / other.rate for one, other in zip(ours, plain, strict=True)]
     cpu_ratios = [other.cpu / one.cpu for one, other in zip(ours, plain, strict=True)]
@@ -75,23 +75,23 @@ def main() -> None:
     )
 
 
-def timed(work: Callable[[], Progress]) -> tuple[Speed, Progress]:
-    """Return how fast frames were encoded, and how their steps spent the time."""
+def timed(work: Callable[[], VideoProgress]) -> tuple[Speed, VideoProgress]:
+    """Return the speed of a run, and its progress object."""
     started, cpu_before = time.perf_counter(), time.process_time()
     progress = work()
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu_before
     return Speed(progress.frames / seconds, 1000 * cpu / progress.frames), progress
 
 
-def encode_plainly(clip: Path, target: Path, options: VideoOptions) -> Progress:
-    """Decode and encode as a script without us does."""
-    film = VideoFile(clip, options)
-    progress = Progress(None)
+def encode_plainly(clip: Path, target: Path, options: VideoOptions) -> VideoProgress:
+    """Decode and encode in a plain PyAV loop."""
+    footage = VideoFile(clip, options).footage
+    progress = VideoProgress(None)
     with av.open(str(clip)) as source, av.open(str(target), "w") as out:
         source.streams.video[0].thread_type = "AUTO"
-        stream = add_film(out, film.footage, film.footage.layout, 1, options)
+        stream = add_video_stream(out, footage, footage.layout, 1, options)
         for frame in source.decode(video=0):
-            frame.pts, frame.time_base = progress.frames, 1 / film.footage.rate
+            frame.pts, frame.time_base = progress.frames, 1 / footage.rate
             frame.pict_type = 0
             out.mux(stream.encode(frame))
             progress.frames += 1
@@ -99,11 +99,11 @@ def encode_plainly(clip: Path, target: Path, options: VideoOptions) -> Progress:
     return progress
 
 
-def restore(clip: Path, target: Path, options: VideoOptions, engine: Engine) -> Progress:
-    """Decode, convert and encode as we do."""
+def restore(clip: Path, target: Path, options: VideoOptions, engine: Engine) -> VideoProgress:
+    """Decode, convert and encode by ``VideoRestoration``."""
     with tempfile.TemporaryDirectory() as folder:
-        film = VideoFile(clip, options)
-        return VideoRestoration(film, engine, options, Path(folder, "segments")).run(target).progress
+        source = VideoFile(clip, options)
+        return VideoRestoration(source, engine, options, Path(folder, "segments")).run(target).progress
 
 
 if __name__ == "__main__":

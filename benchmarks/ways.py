@@ -87,17 +87,17 @@ def one_by_one(config: ChainConfig, stages: Sequence[Stage], device: torch.devic
 
 
 def bicubic_way(scale: int) -> Way:
-    """Return bicubic enlarging."""
+    """Return bicubic upscaling."""
     return lambda frame: cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
 
 
 def classical_way(scale: int) -> Way:
-    """Return what can be had without networks: non-local means, bicubic enlarging, unsharp mask."""
-    enlarge = bicubic_way(scale)
+    """Return the baseline without networks: non-local means, bicubic upscaling, unsharp mask."""
+    upscale = bicubic_way(scale)
 
     def run(frame: np.ndarray) -> np.ndarray:
-        enlarged = enlarge(cv2.fastNlMeansDenoisingColored(frame, h=10, hColor=10))
-        return cv2.addWeighted(enlarged, 1.2, cv2.GaussianBlur(enlarged, (0, 0), 1.0), -0.2, 0)
+        upscaled = upscale(cv2.fastNlMeansDenoisingColored(frame, h=10, hColor=10))
+        return cv2.addWeighted(upscaled, 1.2, cv2.GaussianBlur(upscaled, (0, 0), 1.0), -0.2, 0)
 
     return run
 

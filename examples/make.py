@@ -1,4 +1,4 @@
-"""Make the example photos: scikit-image's, reduced to half, out of focus and noisy as from a cheap camera.
+"""Make the example photos: scikit-image's, blurred, reduced to half size, and with noise.
 
 ``python examples/make.py`` writes them beside itself. Sources and terms are in the README here.
 """
@@ -14,7 +14,7 @@ from train.recipe import Blur, Downscale, GaussianNoise, Quantise, Recipe, degra
 
 FOLDER = Path(__file__).parent
 PHOTOS = {"astronaut": ".png", "chelsea": ".png", "coffee": ".jpg", "rocket": ".png", "camera": ".png"}
-RECIPE: Recipe = [
+DEGRADATION: Recipe = [
     Blur(gaussian=[1.2, 1.6], weights=[1.0, 0.0, 0.0, 0.0, 0.0]),
     Downscale(factor=2),
     GaussianNoise(sigma=[8.0, 14.0]),
@@ -26,16 +26,16 @@ def main() -> None:
     """Write every example."""
     for seed, (name, suffix) in enumerate(PHOTOS.items()):
         clean = getattr(skimage.data, name)()
-        degraded = spoil(clean, torch.Generator().manual_seed(seed))
+        degraded = degraded_copy(clean, torch.Generator().manual_seed(seed))
         encoded = degraded[..., ::-1] if degraded.ndim == 3 else degraded
         cv2.imwrite(str(FOLDER / f"{name}{suffix}"), encoded, [cv2.IMWRITE_JPEG_QUALITY, 95])
 
 
-def spoil(clean: np.ndarray, generator: torch.Generator) -> np.ndarray:
+def degraded_copy(clean: np.ndarray, generator: torch.Generator) -> np.ndarray:
     """Degrade ``(H, W, 3)`` or ``(H, W)`` uint8."""
     planes = torch.from_numpy(np.atleast_3d(clean)).permute(2, 0, 1).unsqueeze(0).float() / 255
     even = planes[..., : planes.shape[-2] // 2 * 2, : planes.shape[-1] // 2 * 2]
-    degraded = degrade(even, RECIPE, generator)
+    degraded = degrade(even, DEGRADATION, generator)
     pixels = degraded[0].permute(1, 2, 0).mul(255).round().byte().numpy()
     return pixels.reshape(pixels.shape[:2]) if clean.ndim == 2 else pixels
 

@@ -1,4 +1,4 @@
-"""Transparency beside the chain: stages see colours only, and alpha is enlarged alongside.
+"""Restore transparent images: the chain gets the colours only, and alpha is upscaled bicubically.
 
 In a logo all pixels under alpha 0 usually have one colour, mostly black. A chain would carry it into the visible
 edges, as dark fringes on any other background. So the chain is given the nearest visible colours instead, and the
@@ -13,38 +13,38 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from pipeline.engine.tensors import enlarged
+from pipeline.engine.tensors import upscaled
 from pipeline.images.image_file import ImageFile
 from pipeline.pixels import Pixels
 
 
-def visible_pixels(picture: ImageFile) -> Pixels:
-    """Return the pixels to give to a chain: the picture's own, but for a single colour under alpha 0."""
-    if picture.alpha is None or _hidden_colour(picture.pixels, picture.alpha) is None:
-        return picture.pixels
-    hidden = picture.alpha == 0
+def visible_pixels(image: ImageFile) -> Pixels:
+    """Return the pixels to give to a chain: those of the image, with a single colour under alpha 0 replaced."""
+    if image.alpha is None or _hidden_colour(image.pixels, image.alpha) is None:
+        return image.pixels
+    hidden = image.alpha == 0
     _, nearest = cv2.distanceTransformWithLabels(
         hidden.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    colours = np.zeros((nearest.max() + 1, *picture.pixels.shape[2:]), picture.pixels.dtype)
-    colours[nearest[~hidden]] = picture.pixels[~hidden]
+    colours = np.zeros((nearest.max() + 1, *image.pixels.shape[2:]), image.pixels.dtype)
+    colours[nearest[~hidden]] = image.pixels[~hidden]
     return colours[nearest]
 
 
-def restored_like(picture: ImageFile, pixels: Pixels) -> ImageFile:
-    """Return restored pixels as a picture, with the original's metadata and its alpha at the new size.
+def restored_like(image: ImageFile, pixels: Pixels) -> ImageFile:
+    """Return restored pixels as an image file, with the original's metadata and its alpha at the new size.
 
     Args:
-        picture: The original.
-        pixels: What became of its ``visible_pixels``; larger by a whole factor.
+        image: The original.
+        pixels: Its ``visible_pixels`` after the chain; larger by a whole factor.
     """
-    if picture.alpha is None:
-        return replace(picture, pixels=pixels)
-    alpha = enlarged(picture.alpha, pixels.shape[0] // picture.pixels.shape[0])
-    if (colour := _hidden_colour(picture.pixels, picture.alpha)) is not None:
+    if image.alpha is None:
+        return replace(image, pixels=pixels)
+    alpha = upscaled(image.alpha, pixels.shape[0] // image.pixels.shape[0])
+    if (colour := _hidden_colour(image.pixels, image.alpha)) is not None:
         pixels = pixels.copy()
         pixels[alpha == 0] = colour
-    return replace(picture, pixels=pixels, alpha=alpha)
+    return replace(image, pixels=pixels, alpha=alpha)
 
 
 def _hidden_colour(pixels: Pixels, alpha: Pixels) -> Pixels | None:

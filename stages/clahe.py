@@ -5,7 +5,7 @@ The lightness of each cell of a grid is spread over its whole range, but nowhere
 between the cells' centres the curves are mixed. Colour (ab of CIE Lab) stays.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -51,10 +51,11 @@ class CLAHE(Stage):
 class CLAHEConfig(StageConfig):
     """Options of ``stage: clahe``."""
 
+    summary: ClassVar[str] = "contrast: adaptive equalization"
     stage: Literal["clahe"] = "clahe"
     clip_limit: float = Field(2.0, gt=0, description="largest slope of the curves; 1 changes little, 4 is strong")
     grid: int = Field(8, ge=1, description="cells along each axis of the image")
 
     def build(self) -> CLAHE:
         """Build the module."""
-        return CLAHE(**self.architecture())
+        return CLAHE(**self.arguments())

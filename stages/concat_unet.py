@@ -13,7 +13,7 @@ convolutions): the layers that join were not counted. Here they are, and the def
 4.32 M with them.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -53,8 +53,8 @@ class ConcatUNet(Stage):
 
     Args:
         width: Channels of the finest level; every level below doubles them.
-        squeeze_excitation: Weigh what is joined by its means over the whole image.
-        reduced_channels: A 1x1 convolution brings what is joined down to the decoder level's own width.
+        squeeze_excitation: Weight the concatenated channels by their image means, as SE networks do.
+        reduced_channels: Reduce the concatenated channels to the decoder level's width by a 1x1 convolution.
     """
 
     multiple_of = 2**_LEVELS
@@ -109,11 +109,14 @@ def _resize(features: Tensor, height: int) -> Tensor:
 class ConcatUNetConfig(LearnedStageConfig):
     """Options of ``stage: concat_unet``."""
 
+    summary: ClassVar[str] = "deblur: U-Net with full-scale skips"
     stage: Literal["concat_unet"] = "concat_unet"
     width: int = Field(22, ge=1, description="channels of the finest level, doubled by every level below")
-    squeeze_excitation: bool = Field(False, description="weigh what is joined by its means over the whole image")
-    reduced_channels: bool = Field(False, description="bring what is joined down to the level's own width")
+    squeeze_excitation: bool = Field(
+        False, description="squeeze and excitation: weight the concatenated channels by their image means"
+    )
+    reduced_channels: bool = Field(False, description="reduce the concatenated channels to the level's width first")
 
-    def build(self) -> ConcatUNet:
-        """Build the module."""
-        return ConcatUNet(**self.architecture())
+    def build_network(self) -> ConcatUNet:
+        """Build the network."""
+        return ConcatUNet(**self.arguments())

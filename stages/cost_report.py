@@ -1,24 +1,23 @@
-"""What layers cost as a table, and as a picture with a bar for each layer."""
+"""Costs of layers, as a table and as a plot with a bar for each layer."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
 from rich.table import Table
 
-from stages.lettering import write_text
 from stages.profile import Cost, grouped, total
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _BYTES = 4  # of a number in fp32
 _COLUMNS = ("parameters", "MACs", "share", "activations", "MB")
 _MOST_BARS = 60
-_LABEL, _PANEL, _BAR, _ROW, _HEAD, _GAP = 270, 290, 150, 18, 56, 12
-_BLUE, _WHITE, _STRIPE = (180, 105, 30), 255, 246  # BGR, and levels of gray
+_QUANTITIES = {"parameters": "parameters", "MACs": "macs", "activations": "activations"}
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -47,28 +46,34 @@ def cost_table(title: str, costs: Sequence[Cost], of: str = "layer") -> Table:
 
 
 def draw_bars(path: Path, title: str, costs: Sequence[Cost]) -> None:
-    """Draw the parameters, multiply-accumulates and activations of layers as bars into a PNG.
+    """Plot the parameters, multiply-accumulates and activations of layers as bars, into a PNG.
 
-    Where there are too many to be seen, neighbours inside the same module share a bar. A bar's length is its share
-    of the largest in its column.
+    Where there are too many layers, neighbours inside the same module share a bar.
     """
-    bars = grouped(costs, _MOST_BARS)
-    everything = total(costs)
-    picture = np.full((_HEAD + _ROW * len(bars) + _GAP, _LABEL + 3 * _PANEL, 3), _WHITE, np.uint8)
-    picture[_HEAD:-_GAP] = np.where(np.arange(_ROW * len(bars)) // _ROW % 2, _WHITE, _STRIPE)[:, None, None]
-    write_text(picture, title, (_GAP, 20), size=0.5)
-    for row, cost in enumerate(bars):
-        write_text(picture, cost.name, (_LABEL - _GAP, _HEAD + _ROW * row + 13), before=1)
-    for column, quantity in enumerate(("parameters", "macs", "activations")):
-        _draw_column(
-            picture[_HEAD:, _LABEL + column * _PANEL :],
-            [getattr(cost, quantity) for cost in bars],
-            getattr(everything, quantity),
-        )
-        heading = f"{'MACs' if quantity == 'macs' else quantity}: {short(getattr(everything, quantity))}"
-        write_text(picture, heading, (_LABEL + column * _PANEL, _HEAD - 10))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+    cost_figure(title, costs).savefig(path, dpi=100)
+
+
+def cost_figure(title: str, costs: Sequence[Cost]) -> Figure:
+    """Plot costs as three columns of horizontal bars, each with its count and its share of the column's sum."""
+    from matplotlib.figure import Figure
+
+    bars = grouped(costs, _MOST_BARS)
+    figure = Figure(figsize=(12, 1.3 + 0.2 * len(bars)), layout="constrained")
+    figure.suptitle(title)
+    for axes, (heading, quantity) in zip(figure.subplots(1, 3, sharey=True), _QUANTITIES.items(), strict=True):
+        values = [getattr(cost, quantity) for cost in bars]
+        everything = sum(values)
+        drawn = axes.barh(range(len(bars)), values)
+        labels = [f"{short(value)}  {value / max(everything, 1):.1%}" for value in values]
+        axes.bar_label(drawn, labels, padding=4, fontsize=7)
+        axes.set_title(f"{heading}: {short(everything)}", fontsize=9)
+        axes.set_yticks(range(len(bars)), [cost.name for cost in bars], fontsize=7)
+        axes.set_xlim(0, 1.5 * max(*values, 1))  # room for the labels
+        axes.set_xticks([])
+        axes.spines[["top", "right", "bottom"]].set_visible(False)
+    figure.axes[0].invert_yaxis()
+    return figure
 
 
 def short(number: float) -> str:
@@ -88,11 +93,3 @@ def _cells(cost: Cost, everything: Cost) -> tuple[str, str, str, str, str]:
         short(cost.activations),
         f"{_BYTES * cost.activations / 1e6:,.1f}",
     )
-
-
-def _draw_column(panel: np.ndarray[Any, Any], values: Sequence[int], everything: int) -> None:
-    longest = max(*values, 1)
-    for row, value in enumerate(values):
-        length, top = round(_BAR * value / longest), _ROW * row
-        panel[top + 3 : top + _ROW - 3, :length] = _BLUE
-        write_text(panel, f"{short(value)}  {value / max(everything, 1):.1%}", (length + 6, top + 13), size=0.36)

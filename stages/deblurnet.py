@@ -10,7 +10,7 @@ starts from the identity and every result lies between black and white.
 """
 
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from stages.layers import conv3x3, zero_init
 from stages.stage import LearnedStageConfig, Stage
 
-# Black and white have no logit; they start half a grey level away from themselves.
+# Black and white have no logit; they start half a gray level away from themselves.
 _DARKEST = 1 / 512
 
 
@@ -47,9 +47,11 @@ class DeblurNet(Stage):
 class DeblurNetConfig(LearnedStageConfig):
     """Options of ``stage: deblurnet``."""
 
+    summary: ClassVar[str] = "deblur: seven plain convolutions"
     stage: Literal["deblurnet"] = "deblurnet"
+    normalize: Literal["none"] = Field("none", description="none only: its sigmoid gives results in (0, 1)")
     width: int = Field(64, ge=1, description="channels of the first and last hidden layers; a quarter of the widest")
 
-    def build(self) -> DeblurNet:
-        """Build the module."""
-        return DeblurNet(**self.architecture())
+    def build_network(self) -> DeblurNet:
+        """Build the network."""
+        return DeblurNet(**self.arguments())

@@ -11,7 +11,7 @@ they are far ahead.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from pydantic import Field, model_validator
@@ -84,6 +84,7 @@ def _residual_layers(depth: int, width: int) -> list[nn.Module]:
 class DnCNNConfig(LearnedStageConfig):
     """Options of ``stage: dncnn``."""
 
+    summary: ClassVar[str] = "denoise: predicts the noise"
     stage: Literal["dncnn"] = "dncnn"
     channels: Literal[1, 3] = Field(3, description="3: colour; 1: a gray network, run on each channel")
     depth: int = Field(20, ge=3, description="convolutions")
@@ -101,6 +102,6 @@ class DnCNNConfig(LearnedStageConfig):
             )
         return self
 
-    def build(self) -> DnCNN:
-        """Build the module."""
-        return DnCNN(**self.architecture())
+    def build_network(self) -> DnCNN:
+        """Build the network."""
+        return DnCNN(**self.arguments())

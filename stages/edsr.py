@@ -8,7 +8,7 @@ The upsampler is the paper's (convolution and pixel shuffle per factor of 2 or 3
 size), or ``direct``: one convolution and one shuffle straight to RGB, which nearly halves a small network's work.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -25,7 +25,7 @@ class EDSR(Stage):
     """Super-resolution by residual blocks at the small size.
 
     Args:
-        scale: Enlargement, 2, 3 or 4.
+        scale: Output pixels per input pixel and axis: 2, 3 or 4.
         width: Channels; 64 in the baseline, 256 in the large model.
         depth: Residual blocks; 16 in the baseline, 32 in the large model.
         res_scale: Factor on every residual branch; 0.1 keeps the large model stable.
@@ -52,7 +52,7 @@ class EDSR(Stage):
         self.halo = max(features_halo, BICUBIC_HALO)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the image enlarged, ``(B, 3, scale * H, scale * W)``."""
+        """Return the upscaled image, ``(B, 3, scale * H, scale * W)``."""
         shallow = self.head(image - self.mean)
         detail = self.tail(shallow + self.body(shallow))
         return detail + (bicubic_upscale(image, self.scale) if self.bicubic_skip else self.mean)
@@ -82,14 +82,15 @@ def _tail_halo(steps: list[int], *, direct: bool) -> int:
 class EDSRConfig(LearnedStageConfig):
     """Options of ``stage: edsr``."""
 
+    summary: ClassVar[str] = "upscale: residual blocks"
     stage: Literal["edsr"] = "edsr"
-    scale: Literal[2, 3, 4] = Field(2, description="enlargement")
+    scale: Literal[2, 3, 4] = Field(2, description="output pixels per input pixel and axis")
     width: int = Field(64, ge=1, description="channels")
     depth: int = Field(16, ge=1, description="residual blocks")
     res_scale: float = Field(1.0, gt=0, description="factor on every residual branch")
     upsampler: Literal["shuffle", "direct"] = Field("shuffle", description="the paper's, or straight to RGB")
     bicubic_skip: bool = Field(False, description="add the bicubic upscale")
 
-    def build(self) -> EDSR:
-        """Build the module."""
-        return EDSR(**self.architecture())
+    def build_network(self) -> EDSR:
+        """Build the network."""
+        return EDSR(**self.arguments())

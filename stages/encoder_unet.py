@@ -10,7 +10,7 @@ weights file then holds them with all the rest, so that running a chain never do
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stages.errors import WeightsError
-from stages.layers import zero_init
+from stages.layers import IMAGENET_DEVIATION, IMAGENET_MEAN, zero_init
 from stages.stage import LearnedStageConfig, Stage
 
 _VGG19_CONVOLUTIONS = (2, 2, 4, 4, 4)
@@ -44,8 +44,8 @@ class EncoderUNet(Stage):
         self.halo = _vgg19_halo() if encoder == "vgg19_bn" else None  # EfficientNet squeezes and excites
         self.encoder_name = encoder
         self.network = _build_network(encoder, width)
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the restored image, same shape."""
@@ -100,10 +100,12 @@ def _fold_batch_norm(module: nn.Module) -> None:
 class EncoderUNetConfig(LearnedStageConfig):
     """Options of ``stage: encoder_unet``."""
 
+    summary: ClassVar[str] = "deblur: U-Net, ImageNet encoder"
     stage: Literal["encoder_unet"] = "encoder_unet"
+    normalize: Literal["none"] = Field("none", description="its encoder's input always is, by ImageNet's statistics")
     encoder: Literal["vgg19_bn", "efficientnet-b4"] = Field("efficientnet-b4", description="the ImageNet network")
     width: int = Field(16, ge=1, description="channels of the decoder's finest level, doubled by every level below")
 
-    def build(self) -> EncoderUNet:
-        """Build the module, with random weights in the encoder too."""
-        return EncoderUNet(**self.architecture())
+    def build_network(self) -> EncoderUNet:
+        """Build the network, with random weights in the encoder too."""
+        return EncoderUNet(**self.arguments())

@@ -1,9 +1,9 @@
-"""The root of all errors that are shown to a user as a text, without a traceback."""
+"""Errors that are shown to a user as one message, without a traceback."""
 
 
 class RestorationError(Exception):
-    """Base of all errors whose text alone is enough for a user."""
+    """Base of all errors whose message is enough for a user."""
 
 
 class WeightsError(RestorationError):
-    """A weights file is missing, damaged, or does not fit its stage."""
+    """A file that a stage is built from (weights, a blur kernel) is missing, damaged, or does not fit the stage."""

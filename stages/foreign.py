@@ -1,5 +1,5 @@
 """Networks of other projects: any file that spandrel knows (https://github.com/chaiNNer-org/spandrel), more than
-forty architectures. The file tells the network, its scale and which sizes it takes.
+forty architectures. Architecture, scale and the sizes that it takes are read from the file.
 
 Nothing in a file is run: tensors are read by safetensors, or by ``torch.load(weights_only=True)``, whose unpickler
 builds nothing but tensors and plain containers, and spandrel is given the tensors, never the file.
@@ -10,16 +10,16 @@ from __future__ import annotations
 import inspect
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
-from pydantic import AfterValidator, Field
-from safetensors.torch import load_file
+from pydantic import Field
 from torch import Tensor, nn
 
 from stages.errors import WeightsError
 from stages.layers import full_precision
 from stages.stage import FileBeside, Stage, StageConfig
+from stages.weights import read_tensors
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -53,10 +53,10 @@ class Spandrel(Stage):
         """
         # Without spandrel's inference mode: stages that are trained before this one need its gradient.
         call = inspect.unwrap(type(self.descriptor).__call__)
-        with nullcontext() if self._bears_autocast(image.device.type) else full_precision(image.device.type):
+        with nullcontext() if self._supports_autocast(image.device.type) else full_precision(image.device.type):
             return call(self.descriptor, image)
 
-    def _bears_autocast(self, device_type: str) -> bool:
+    def _supports_autocast(self, device_type: str) -> bool:
         if not torch.amp.is_autocast_available(device_type) or not torch.is_autocast_enabled(device_type):
             return True
         half = torch.get_autocast_dtype(device_type) == torch.float16
@@ -80,7 +80,7 @@ def load_descriptor(path: Path) -> ImageModelDescriptor:
         from spandrel import MAIN_REGISTRY, UnsupportedModelError, canonicalize_state_dict
     except ImportError as error:
         raise WeightsError(f'{path.name}: spandrel is not installed; pip install "restorechain[zoo]"') from error
-    tensors = canonicalize_state_dict(_read_tensors(path))
+    tensors = canonicalize_state_dict(read_tensors(path))
     try:
         with torch.device("cpu"):
             descriptor = MAIN_REGISTRY.load(tensors)
@@ -90,20 +90,6 @@ def load_descriptor(path: Path) -> ImageModelDescriptor:
         raise WeightsError(f"{path} is damaged, or of a variant that spandrel does not know: {error}") from error
     _refuse_other_purposes(descriptor, path)
     return descriptor
-
-
-def _read_tensors(path: Path) -> dict[str, Any]:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises many types on hostile or broken files
-        raise WeightsError(
-            f"{path} is not a file of plain tensors; anything else, such as a whole pickled module, is never loaded"
-        ) from error
-    if not isinstance(content, dict):
-        raise WeightsError(f"{path} holds {type(content).__name__}, expected a state_dict of tensors")
-    return content
 
 
 def _refuse_other_purposes(descriptor: Any, path: Path) -> None:
@@ -118,21 +104,12 @@ def _refuse_other_purposes(descriptor: Any, path: Path) -> None:
         )
 
 
-def _is_loadable(path: Path) -> Path:
-    try:
-        load_descriptor(path)
-    except WeightsError as error:
-        raise ValueError(" ".join(str(error).split())) from error
-    return path
-
-
 class SpandrelConfig(StageConfig):
     """Options of ``stage: spandrel``."""
 
+    summary: ClassVar[str] = "any: file of another project"
     stage: Literal["spandrel"] = "spandrel"
-    weights: Annotated[FileBeside, AfterValidator(_is_loadable)] = Field(
-        description="a published .pth, .pt, .ckpt or .safetensors, relative to the YAML"
-    )
+    weights: FileBeside = Field(description="a published .pth, .pt, .ckpt or .safetensors, relative to the YAML")
     halo: int | None = Field(
         None,
         ge=0,
@@ -141,5 +118,9 @@ class SpandrelConfig(StageConfig):
     )
 
     def build(self) -> Spandrel:
-        """Build the network with the file's weights."""
+        """Read the file and build its network.
+
+        Raises:
+            WeightsError: if spandrel is not installed, or the file is not one of a network from RGB to RGB images.
+        """
         return Spandrel(load_descriptor(self.weights), halo=self.halo)

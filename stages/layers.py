@@ -9,6 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# Per channel, of ImageNet's training images in [0, 1]: what published classifiers are given.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
 
 def conv3x3(in_channels: int, out_channels: int, *, bias: bool = True) -> nn.Conv2d:
     """Build a 3x3 convolution that keeps height and width."""
@@ -45,23 +49,24 @@ def gaussian_kernel(sigma: float) -> Tensor:
 
 
 BICUBIC_HALO = 2
+LANCZOS_HALO = 3
 
 
 def bicubic_upscale(image: Tensor, scale: int) -> Tensor:
-    """Enlarge ``(B, C, H, W)`` by an integer factor with the field's bicubic kernel (Keys, a = -0.5), in float32."""
+    """Upscale ``(B, C, H, W)`` by an integer factor with the field's bicubic kernel (Keys, a = -0.5), in float32."""
     return polyphase_upscale(image, scale, keys_kernel, BICUBIC_HALO)
 
 
 def polyphase_upscale(image: Tensor, scale: int, kernel: Callable[[Tensor], Tensor], support: int) -> Tensor:
-    """Enlarge ``(B, C, H, W)`` by an integer factor with an interpolation kernel, in float32.
+    """Upscale ``(B, C, H, W)`` by an integer factor with an interpolation kernel, in float32.
 
     Each of the ``scale x scale`` pixels that a pixel becomes is a fixed filter around it, so that a part of an image
     gives the very pixels of the whole; interpolation at float coordinates does not. Borders repeat the outermost
     pixels.
 
     Args:
-        image: What to enlarge.
-        scale: Enlargement; 1 returns the image itself.
+        image: ``(B, C, H, W)``.
+        scale: Output pixels per input pixel and axis; 1 returns the image itself.
         kernel: Weights at distances in pixels of the image, zero from ``support``; made to sum to one.
         support: Radius of the kernel, which is how far a pixel looks.
     """
@@ -72,9 +77,9 @@ def polyphase_upscale(image: Tensor, scale: int, kernel: Callable[[Tensor], Tens
     rows, columns = filters.view(scale, 1, -1, 1), filters.view(scale, 1, 1, -1)
     padded = F.pad(image.float(), (support,) * 4, mode="replicate")
     with full_precision(image.device.type):
-        enlarged = F.conv2d(padded, rows.repeat(channels, 1, 1, 1), groups=channels)
-        enlarged = F.conv2d(enlarged, columns.repeat(channels * scale, 1, 1, 1), groups=channels * scale)
-    return F.pixel_shuffle(enlarged, scale)
+        upscaled = F.conv2d(padded, rows.repeat(channels, 1, 1, 1), groups=channels)
+        upscaled = F.conv2d(upscaled, columns.repeat(channels * scale, 1, 1, 1), groups=channels * scale)
+    return F.pixel_shuffle(upscaled, scale)
 
 
 def keys_kernel(distance: Tensor) -> Tensor:
@@ -85,6 +90,12 @@ def keys_kernel(distance: Tensor) -> Tensor:
     return torch.where(x <= 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
 
 
+def lanczos_kernel(distance: Tensor) -> Tensor:
+    """Lanczos kernel of three lobes (Duchon 1979), zero from a distance of 3."""
+    window = torch.sinc(distance / LANCZOS_HALO)
+    return torch.where(distance.abs() < LANCZOS_HALO, torch.sinc(distance) * window, torch.zeros_like(distance))
+
+
 def full_precision(device_type: str) -> AbstractContextManager[object]:
     """Switch autocast off, where the device has it; the meta device does not."""
     if torch.amp.is_autocast_available(device_type):
@@ -93,7 +104,7 @@ def full_precision(device_type: str) -> AbstractContextManager[object]:
 
 
 def polyphase_filters(scale: int, kernel: Callable[[Tensor], Tensor], support: int, device: torch.device) -> Tensor:
-    """Return the ``(scale, 2 * support + 1)`` filters along one axis, one for each place in the enlarged pixel."""
+    """Return the ``(scale, 2 * support + 1)`` filters along one axis, one for each place inside an input pixel."""
     return _make_filters(scale, kernel, support, device)
 
 

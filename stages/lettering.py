@@ -1,4 +1,4 @@
-"""Text in pictures: captions, figures and ticks, in the one font that OpenCV brings along (ASCII only)."""
+"""Text in images, in the font that OpenCV ships (ASCII only)."""
 
 from __future__ import annotations
 

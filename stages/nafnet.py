@@ -196,6 +196,7 @@ def _last_seen_by_blocks(pixel: int, count: int, window: int) -> int:
 class NAFNetConfig(LearnedStageConfig):
     """Options of ``stage: nafnet``; the defaults are the paper's network of 32 channels for GoPro."""
 
+    summary: ClassVar[str] = "deblur, denoise: gated blocks"
     run_options: ClassVar[frozenset[str]] = frozenset({"local_size"})
 
     stage: Literal["nafnet"] = "nafnet"
@@ -221,6 +222,6 @@ class NAFNetConfig(LearnedStageConfig):
             )
         return self
 
-    def build(self) -> NAFNet:
-        """Build the module."""
-        return NAFNet(**self.architecture())
+    def build_network(self) -> NAFNet:
+        """Build the network."""
+        return NAFNet(**self.arguments())

@@ -7,7 +7,7 @@ works in 8 bits, on L and on ab of CIE Lab: the result has at most 256 levels, w
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -18,10 +18,10 @@ from stages.stage import Stage, StageConfig
 
 
 class NonLocalMeans(Stage):
-    """Denoiser without weights, on the CPU; the yardstick from before networks.
+    """Denoiser without weights, on the CPU; the classic baseline.
 
     Args:
-        h: Filter strength for lightness in 8-bit grey levels; best at about 0.7 of the noise's sigma.
+        h: Filter strength for lightness in 8-bit gray levels; best at about 0.7 of the noise's sigma.
         h_color: The same for colour.
         patch: Side in pixels of the patches that are compared; odd.
         search: Side in pixels of the square they are searched in; odd. Time grows with its area.
@@ -51,9 +51,10 @@ class NonLocalMeans(Stage):
 class NonLocalMeansConfig(StageConfig):
     """Options of ``stage: nlm``."""
 
+    summary: ClassVar[str] = "denoise: mean of similar patches"
     stage: Literal["nlm"] = "nlm"
-    h: float = Field(7.0, gt=0, description="strength for lightness in grey levels; best at 0.7 of the noise's sigma")
-    h_color: float = Field(7.0, gt=0, description="strength for colour in grey levels")
+    h: float = Field(7.0, gt=0, description="strength for lightness in gray levels; best at 0.7 of the noise's sigma")
+    h_color: float = Field(7.0, gt=0, description="strength for colour in gray levels")
     patch: int = Field(7, ge=1, description="side in pixels of the patches that are compared")
     search: int = Field(21, ge=3, description="side in pixels of the square they are searched in")
 
@@ -66,4 +67,4 @@ class NonLocalMeansConfig(StageConfig):
 
     def build(self) -> NonLocalMeans:
         """Build the module."""
-        return NonLocalMeans(**self.architecture())
+        return NonLocalMeans(**self.arguments())

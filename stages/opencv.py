@@ -1,4 +1,4 @@
-"""How OpenCV's filters, which take one array on the CPU at a time, are run on a batch of torch's images."""
+"""Run filters of single NumPy images, such as OpenCV's, on batches of tensors."""
 
 from collections.abc import Callable
 from typing import Any

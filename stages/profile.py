@@ -50,9 +50,18 @@ def layer_costs(config: StageConfig, height: int, width: int) -> list[Cost]:
     A module that holds others counts only what it computes itself; the costs add up to the stage's.
     Sizes are rounded up to what the stage divides by. Runs on the meta device: no memory, no time.
     """
+    return stage_costs(build_on_meta(config), height, width)
+
+
+def build_on_meta(config: StageConfig) -> Stage:
+    """Build a stage as it is run, batch norm folded, on the meta device: without memory for its weights."""
     with torch.device("meta"):
-        stage = config.build().eval().fuse()
-        image = torch.empty(1, 3, _round_up(height, stage.multiple_of), _round_up(width, stage.multiple_of))
+        return config.build().eval().fuse()
+
+
+def stage_costs(stage: Stage, height: int, width: int) -> list[Cost]:
+    """Count what every layer of a stage on the meta device costs for one image; see ``layer_costs``."""
+    image = torch.empty(1, 3, _round_up(height, stage.multiple_of), _round_up(width, stage.multiple_of), device="meta")
     work, outputs = FlopCounterMode(display=False), FlopCounterMode(display=False, custom_mapping=_ELEMENTS)
     with work, outputs, torch.inference_mode():
         stage(image)

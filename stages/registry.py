@@ -1,4 +1,4 @@
-"""The table of all stages. A new network takes two lines here: its import and its entry in ``AnyStageConfig``."""
+"""The table of all stages: a new one takes its import and its entry in ``AnyStageConfig``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -51,7 +51,7 @@ STAGES: dict[str, type[StageConfig]] = {
 
 
 def config_from(card: Card) -> StageConfig:
-    """Turn a card's stage back into its types.
+    """Return the stage config that a card holds.
 
     Raises:
         WeightsError: if this version has no such stage or option.
@@ -59,10 +59,10 @@ def config_from(card: Card) -> StageConfig:
     try:
         return TypeAdapter(AnyStageConfig).validate_python(card.config)
     except ValidationError as error:
-        mistakes = "; ".join(
+        problems = "; ".join(
             f"{'.'.join(map(str, found['loc']))}: got {found['input']!r}: {found['msg']}" for found in error.errors()
         )
-        raise WeightsError(f"not a stage of this version: {mistakes}") from error
+        raise WeightsError(f"not a stage of this version: {problems}") from error
 
 
 def load_stage(path: Path) -> Stage:

@@ -12,7 +12,7 @@ channels inside the blocks while training.
 """
 
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -81,12 +81,13 @@ def _blocks(width: int, count: int, dropout: float) -> nn.Sequential:
 class ResidualUNetConfig(LearnedStageConfig):
     """Options of ``stage: residual_unet``."""
 
+    summary: ClassVar[str] = "deblur: U-Net of residual blocks"
     stage: Literal["residual_unet"] = "residual_unet"
     width: int = Field(32, ge=1, description="channels of the finest level, doubled by every level below")
     levels: int = Field(4, ge=1, description="resolutions")
     blocks: int = Field(1, ge=1, description="residual blocks a level, each way")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of channels left out while training")
 
-    def build(self) -> ResidualUNet:
-        """Build the module."""
-        return ResidualUNet(**self.architecture())
+    def build_network(self) -> ResidualUNet:
+        """Build the network."""
+        return ResidualUNet(**self.arguments())

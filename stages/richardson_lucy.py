@@ -11,14 +11,15 @@ behind a denoiser and stop early.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
+from stages.errors import WeightsError
 from stages.layers import full_precision, gaussian_kernel
 from stages.stage import FileBeside, Stage, StageConfig
 
@@ -26,10 +27,10 @@ _SMALLEST = 1e-12
 
 
 class RichardsonLucy(Stage):
-    """Deblurring without weights, by convolutions on the device instead of Fourier transforms: so it has a halo.
+    """Deconvolution by spatial convolutions, which unlike Fourier transforms have a halo.
 
     Args:
-        kernel: What a point of light became, ``(H, W)``, not negative, sum one.
+        kernel: Point spread function of the blur, ``(H, W)``, not negative, sum one.
         iterations: More is sharper and noisier. Time and halo grow with it.
     """
 
@@ -44,7 +45,7 @@ class RichardsonLucy(Stage):
         self.halo = (2 * iterations - 1) * (max(odd.shape) // 2)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the image as if it had not been blurred, same shape."""
+        """Return the deconvolved image, same shape."""
         with full_precision(image.device.type):
             estimate = torch.full_like(image, 0.5)
             for _ in range(self.iterations):
@@ -67,13 +68,13 @@ def read_kernel(path: Path) -> Tensor:
         ``(H, W)``, scaled to the sum one.
 
     Raises:
-        ValueError: if it is neither, or no kernel.
+        WeightsError: if it is neither, or no kernel.
     """
     array = _read_array(path)
     if array.ndim != 2 or array.dtype.kind not in "uif":
-        raise ValueError(f"{path} holds {array.dtype} of shape {array.shape}, expected numbers in rows and columns")
+        raise WeightsError(f"{path} holds {array.dtype} of shape {array.shape}, expected numbers in rows and columns")
     if not np.isfinite(array).all() or array.min() < 0 or array.max() == 0:
-        raise ValueError(f"{path} is no blur kernel: expected finite weights, none negative and not all zero")
+        raise WeightsError(f"{path} is no blur kernel: expected finite weights, none negative and not all zero")
     return torch.tensor(array / array.sum(dtype=np.float64), dtype=torch.float32)
 
 
@@ -83,26 +84,22 @@ def _read_array(path: Path) -> np.ndarray:
             with path.open("rb") as file:
                 return np.lib.format.read_array(file, allow_pickle=False)
         except (ValueError, EOFError) as error:
-            raise ValueError(f"{path} is not NumPy's .npy ({error})") from error
+            raise WeightsError(f"{path} is not NumPy's .npy ({error})") from error
     import cv2  # not needed to read most chains, and slow to start
 
     array = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
     if array is None:
-        raise ValueError(f"{path} is neither an image nor .npy")
+        raise WeightsError(f"{path} is neither an image nor .npy")
     return array
-
-
-def _is_kernel(path: Path) -> Path:
-    read_kernel(path)
-    return path
 
 
 class RichardsonLucyConfig(StageConfig):
     """Options of ``stage: richardson_lucy``."""
 
+    summary: ClassVar[str] = "deblur: deconvolution by a kernel"
     stage: Literal["richardson_lucy"] = "richardson_lucy"
-    sigma: float = Field(1.5, gt=0, description="of a Gaussian blur kernel, in pixels")
-    kernel: Annotated[FileBeside, AfterValidator(_is_kernel)] | None = Field(
+    sigma: float = Field(1.5, gt=0, description="standard deviation of a Gaussian blur kernel, in pixels")
+    kernel: FileBeside | None = Field(
         None, description="instead of a Gaussian: an image or .npy of the blur kernel, relative to the YAML"
     )
     iterations: int = Field(10, ge=1, description="more is sharper and noisier")
@@ -114,7 +111,11 @@ class RichardsonLucyConfig(StageConfig):
         return self
 
     def build(self) -> RichardsonLucy:
-        """Build the module."""
+        """Build the module.
+
+        Raises:
+            WeightsError: if the file does not hold a blur kernel.
+        """
         if self.kernel is not None:
             return RichardsonLucy(kernel=read_kernel(self.kernel), iterations=self.iterations)
         line = gaussian_kernel(self.sigma)

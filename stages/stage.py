@@ -4,25 +4,37 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+import torch
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    model_serializer,
+)
 from torch import Tensor, nn
+
+from stages.layers import IMAGENET_DEVIATION, IMAGENET_MEAN
 
 
 class Stage(nn.Module):
-    """One step of a chain: an RGB image in, a better one out.
+    """One step of a chain: restores a batch of RGB images.
 
-    ``forward`` takes ``(B, 3, H, W)``, sRGB-encoded floats in ``[0, 1]``, with H and W multiples of
-    ``multiple_of``, and returns the same ``scale`` times larger. It does not pad to sizes, crop, clamp or check:
-    the pipeline does that once, for all stages.
+    ``forward`` takes ``(B, 3, H, W)``, sRGB-encoded floats in ``[0, 1]``, and returns the same ``scale`` times larger.
+    H and W must be multiples of ``multiple_of``: pad a bare network's input first. A stage does not pad, crop, clamp
+    or check; the pipeline does that once, for all stages.
 
     Attributes:
         scale: Output pixels per input pixel and axis.
         multiple_of: What H and W must divide by.
         halo: Radius, in input pixels, of everything that one output pixel depends on; None where it is the whole
             image. Tiles that overlap by it are seam-free.
-        joined: Names of the layers that read two tensors of as many channels side by side, as behind a U-Net's skips.
+        joined: Names of the layers whose input is a concatenation of two equally wide tensors, as behind a U-Net's
+            skips. Widening a network has to treat both halves alike.
     """
 
     scale: int = 1
@@ -39,6 +51,37 @@ class Stage(nn.Module):
         raise TypeError(f"{type(self).__name__} has no forward")
 
 
+class Normalized(Stage):
+    """A network in the color space normalized by ImageNet's mean and deviation: applied before it, undone behind it.
+
+    A weights file holds the network alone, so that its tensors have the same names with and without normalization.
+
+    Args:
+        network: Maps normalized images to normalized images; a global residual inside it stays one.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, network: Stage) -> None:
+        super().__init__()
+        self.network = network
+        self.scale, self.multiple_of, self.halo = network.scale, network.multiple_of, network.halo
+        self.joined = frozenset(f"network.{name}" for name in network.joined)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the network's image, ``(B, 3, scale * H, scale * W)``, back in ``[0, 1]`` but for overshoots."""
+        result: Tensor = self.network((image - self.mean) / self.deviation)
+        return result * self.deviation + self.mean
+
+    def fuse(self) -> Stage:
+        """Fold the network's batch norm."""
+        self.network = self.network.fuse()
+        return self
+
+
 def _find(path: Path, info: ValidationInfo) -> Path:
     folder: Path = (info.context or {}).get("folder", Path())
     found = (folder / path).resolve()
@@ -48,17 +91,23 @@ def _find(path: Path, info: ValidationInfo) -> Path:
 
 
 FileBeside = Annotated[Path, AfterValidator(_find)]
-"""A file that is there, its path relative to the YAML that names it."""
+"""An existing file; its path is relative to the YAML that names it."""
 
 
 class Section(BaseModel):
-    """A part of a YAML: frozen, and taking neither unknown keys nor values of another type."""
+    """Base of everything read from YAML: frozen, strict about types, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class StageConfig(Section, ABC):
-    """What a chain's YAML says of one stage; the only place where defaults live."""
+    """Options of one stage in a chain's YAML; the only place where defaults live.
+
+    Attributes:
+        summary: What the stage is for and how it does it, for a list: ``denoise: predicts the noise``.
+    """
+
+    summary: ClassVar[str]
 
     stage: str
     strength: float = Field(1.0, ge=0, le=1, description="blend of output (1) and input (0, bicubically upscaled)")
@@ -67,17 +116,21 @@ class StageConfig(Section, ABC):
     def build(self) -> Stage:
         """Build the module, with random weights where it has any."""
 
+    def arguments(self) -> dict[str, Any]:
+        """Return the module's keyword arguments."""
+        return self.model_dump(exclude={"stage", "strength", "weights", "normalize"})
+
     def architecture(self) -> dict[str, Any]:
-        """Return the module's keyword arguments: what a weights file must agree with."""
-        return self.model_dump(exclude={"stage", "strength", "weights"})
+        """Return what a weights file must agree with."""
+        return self.arguments()
 
     def files(self) -> dict[str, Path]:
-        """Return the files that options name: what is in them changes pixels, not where they lie."""
+        """Return the files that options name; their content, not their path, determines the result."""
         return {name: value for name, value in self if isinstance(value, Path)}
 
 
 class LearnedStageConfig(StageConfig, ABC):
-    """A stage that has to be trained before it is of use.
+    """Options of a stage with trained weights.
 
     Attributes:
         run_options: Names of architecture options that any weights can be run with, whatever they were trained with.
@@ -86,7 +139,29 @@ class LearnedStageConfig(StageConfig, ABC):
     run_options: ClassVar[frozenset[str]] = frozenset()
 
     weights: str | None = Field(None, description="a shipped name, or the path of a weights file relative to the YAML")
+    normalize: Literal["none", "imagenet"] = Field(
+        "none", description="imagenet: subtract its mean and divide by its deviation before, undo behind the network"
+    )
+
+    @abstractmethod
+    def build_network(self) -> Stage:
+        """Build the network itself, with random weights."""
+
+    def build(self) -> Stage:
+        """Build the network, between normalization and its inverse if so configured."""
+        network = self.build_network()
+        return network if self.normalize == "none" else Normalized(network)
+
+    def architecture(self) -> dict[str, Any]:
+        """Return the network's keyword arguments and its normalization."""
+        return {**self.arguments(), "normalize": self.normalize}
+
+    @model_serializer(mode="wrap")
+    def _leave_out_no_normalization(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Keep what is written of configs, fingerprints included, as before there was normalization."""
+        content: dict[str, Any] = handler(self)
+        return {key: value for key, value in content.items() if (key, value) != ("normalize", "none")}
 
     def files(self) -> dict[str, Path]:
-        """Return the weights file and what else options name."""
+        """Return the weights file and the other files that options name."""
         return super().files() | ({} if self.weights is None else {"weights": Path(self.weights)})

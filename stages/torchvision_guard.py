@@ -42,7 +42,7 @@ def installed_torchvision_version() -> str | None:
 
 
 def needs_schemas(torchvision_version: str | None, torch_cuda: str | None) -> bool:
-    """Tell whether this pair of builds is a CUDA torchvision beside a CPU-only torch."""
+    """Return whether this pair of builds is a CUDA torchvision beside a CPU-only torch."""
     return torchvision_version is not None and "+cu" in torchvision_version and torch_cuda is None
 
 

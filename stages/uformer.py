@@ -21,7 +21,7 @@ at zero, so that training starts from the identity.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -91,7 +91,7 @@ class LeWinBlock(nn.Module):
         heads: Attention heads.
         window: Side of the windows in pixels.
         shift: How far the windows' grid is moved, half a window or 0.
-        modulator: Add a learnt value to every place of the window.
+        modulator: Add a learned value to every place of the window.
     """
 
     def __init__(self, width: int, heads: int, window: int, *, shift: int, modulator: bool) -> None:
@@ -151,7 +151,7 @@ class Uformer(Stage):
         width: Channels of the finest level and of every attention head; every level below doubles them.
         depths: Blocks of the encoder's levels, the middle, and the decoder's levels, in this order.
         window: Side of the attention's windows in pixels of each level, even.
-        modulator: Decoder blocks add a learnt value to every place of the window.
+        modulator: Decoder blocks add a learned value to every place of the window.
         middle_shift: Shift windows in the middle, too. The authors' code does so if built for crops of more than 128
             pixels: in training for GoPro, but not in its test, and not for SIDD.
     """
@@ -249,11 +249,12 @@ class UformerConfig(LearnedStageConfig):
     Uformer-S has depths of 2 throughout, and Uformer-T has a width of 16 besides.
     """
 
+    summary: ClassVar[str] = "deblur, denoise: window attention"
     stage: Literal["uformer"] = "uformer"
     width: int = Field(32, ge=1, description="channels of the finest level, doubled by every level below")
     depths: list[int] = Field([1, 2, 8, 8, 2, 8, 8, 2, 1], description="blocks of every level, down and up again")
     window: int = Field(8, ge=2, multiple_of=2, description="side of the attention's windows in pixels of each level")
-    modulator: bool = Field(True, description="decoder blocks add a learnt value to every place of the window")
+    modulator: bool = Field(True, description="decoder blocks add a learned value to every place of the window")
     middle_shift: bool = Field(True, description="shift windows in the middle; false for the authors' SIDD models")
 
     @field_validator("depths")
@@ -266,6 +267,6 @@ class UformerConfig(LearnedStageConfig):
             )
         return depths
 
-    def build(self) -> Uformer:
-        """Build the module."""
-        return Uformer(**self.architecture())
+    def build_network(self) -> Uformer:
+        """Build the network."""
+        return Uformer(**self.arguments())

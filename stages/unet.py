@@ -10,7 +10,7 @@ Changed for restoration: convolutions keep the size, the output is added to the 
 from zero), and each block may add its input (``residual``), which is what lets a short training get anywhere.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -88,12 +88,13 @@ class UNet(Stage):
 class UNetConfig(LearnedStageConfig):
     """Options of ``stage: unet``."""
 
+    summary: ClassVar[str] = "deblur: encoder, decoder, skips"
     stage: Literal["unet"] = "unet"
     width: int = Field(32, ge=1, description="channels of the finest level, doubled by every level below")
     levels: int = Field(5, ge=1, description="resolutions")
     unshuffle: Literal[1, 2, 4] = Field(1, description="work at 1/n of the size, on n x n planes")
     residual: bool = Field(False, description="blocks add their input")
 
-    def build(self) -> UNet:
-        """Build the module."""
-        return UNet(**self.architecture())
+    def build_network(self) -> UNet:
+        """Build the network."""
+        return UNet(**self.arguments())

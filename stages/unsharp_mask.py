@@ -1,12 +1,12 @@
-"""Unsharp masking: add back what a Gaussian blur takes away.
+"""Unsharp masking: add the difference between the image and its Gaussian blur.
 
-result = image + amount * shrink(image - blur(image, sigma), threshold)
+result = image + amount * soft_threshold(image - blur(image, sigma), threshold)
 
-``shrink`` takes the threshold off every detail and leaves nothing of the smaller ones, so that there is no edge
-between pixels that are sharpened and pixels that are not.
+``soft_threshold`` reduces every detail by the threshold and removes smaller ones, so that there is no edge between
+pixels that are sharpened and pixels that are not.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,12 +18,12 @@ from stages.stage import Stage, StageConfig
 
 
 class UnsharpMask(Stage):
-    """Sharpening without weights; the chain knows no difference.
+    """Sharpening without weights.
 
     Args:
         sigma: Standard deviation of the blur in pixels.
         amount: How much of the detail is added; 0 is the identity.
-        threshold: Details of fewer 8-bit grey levels, such as noise, are left alone.
+        threshold: Details of fewer 8-bit gray levels, such as noise, are left alone.
     """
 
     kernel: Tensor
@@ -49,11 +49,12 @@ class UnsharpMask(Stage):
 class UnsharpMaskConfig(StageConfig):
     """Options of ``stage: unsharp_mask``."""
 
+    summary: ClassVar[str] = "sharpen: adds fine detail back"
     stage: Literal["unsharp_mask"] = "unsharp_mask"
     sigma: float = Field(1.0, gt=0, description="standard deviation of the blur in pixels")
     amount: float = Field(0.4, ge=0, description="share of the detail that is added")
-    threshold: float = Field(0.0, ge=0, description="details of fewer grey levels (of 255) are left alone")
+    threshold: float = Field(0.0, ge=0, description="details of fewer gray levels (of 255) are left alone")
 
     def build(self) -> UnsharpMask:
         """Build the module."""
-        return UnsharpMask(**self.architecture())
+        return UnsharpMask(**self.arguments())

@@ -1,9 +1,8 @@
-"""Weights files: safetensors with a card in their metadata that says which network they are for, and what it does."""
+"""Weights files: safetensors whose metadata hold a card with the network's options, its training and its scores."""
 
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,27 +10,29 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from stages.atomic import written_whole
 from stages.errors import WeightsError
-from stages.stage import Stage
+from stages.stage import Normalized, Stage
 
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
 _CARD_KEY = "restorechain.card"
 
 
 class Card(BaseModel):
-    """What a weights file says of itself."""
+    """Metadata of a weights file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     config: dict[str, Any] = Field(description="the stage's tag and architecture")
-    trained_for: str = Field("", description="the degradation it undoes")
+    trained_for: str = Field("", description="the degradation it removes")
     data: str = Field("", description="what it was trained on")
     steps: int = Field(0, ge=0, description="optimizer steps")
-    metrics: dict[str, float] = Field(default_factory=dict, description="figures, each named with its protocol")
-    origin: str = Field("restorechain", description="who trained it, under which licence")
+    metrics: dict[str, float] = Field(default_factory=dict, description="scores, each named with its protocol")
+    training: dict[str, Any] | None = Field(None, description="the whole training configuration, as JSON values")
+    origin: str = Field("restorechain", description="who trained it, under which license")
     code_version: str = Field("", description="version of the code that wrote the file")
 
 
@@ -44,7 +45,7 @@ def resolve(weights: str, folder: Path) -> Path:
     """Find a weights file by its shipped name or its path relative to ``folder``.
 
     Raises:
-        WeightsError: if there is neither; the text lists the shipped names.
+        WeightsError: if there is neither; the message lists the shipped names.
     """
     shipped = shipped_weights()
     if weights in shipped:
@@ -71,8 +72,8 @@ def read_card(path: Path) -> Card:
         raise WeightsError(f"{path} is not a safetensors file ({error})") from error
     if text is None:
         raise WeightsError(
-            f"{path} has no card, so nobody knows which network it is for; a published state_dict becomes a "
-            "weights file by `python -m stages import`"
+            f"{path} has no card that names its network; a published state_dict becomes a weights file by "
+            " `restorechain stages import`"
         )
     try:
         return Card.model_validate_json(text)
@@ -82,25 +83,18 @@ def read_card(path: Path) -> Card:
 
 def save_weights(path: Path, stage: Stage, card: Card) -> None:
     """Write a stage's weights and card; the file appears whole or not at all."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in stage.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _network_of(stage).state_dict().items()}
     content = save(tensors, metadata={_CARD_KEY: card.model_dump_json()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def load_weights(stage: Stage, path: Path) -> None:
     """Fill ``stage`` with the tensors of a weights file.
 
     Raises:
-        WeightsError: if names or shapes differ; the text shows both sides.
+        WeightsError: if names or shapes differ; the message shows both sides.
     """
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
@@ -111,10 +105,11 @@ def load_state(stage: nn.Module, tensors: Mapping[str, Tensor], source: str) -> 
     """Fill ``stage`` with named tensors, all of them and nothing else.
 
     Raises:
-        WeightsError: if names or shapes differ; the text shows both sides.
+        WeightsError: if names or shapes differ; the message shows both sides.
     """
+    network = _network_of(stage)
     have = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    want = {name: tuple(tensor.shape) for name, tensor in stage.state_dict().items()}
+    want = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     differences = [
         f"{name}: file {have.get(name, 'nothing')}, network {want.get(name, 'nothing')}"
         for name in sorted(have.keys() | want.keys())
@@ -124,13 +119,17 @@ def load_state(stage: nn.Module, tensors: Mapping[str, Tensor], source: str) -> 
         shown = "\n  ".join(differences[:8])
         rest = f"\n  ... and {len(differences) - 8} more" if len(differences) > 8 else ""
         raise WeightsError(
-            f"{source} does not fit this {type(stage).__name__} (tensor: file, network):\n  {shown}{rest}"
+            f"{source} does not fit this {type(network).__name__} (tensor: file, network):\n  {shown}{rest}"
         )
-    stage.load_state_dict(dict(tensors))
+    network.load_state_dict(dict(tensors))
+
+
+def _network_of(stage: nn.Module) -> nn.Module:
+    return stage.network if isinstance(stage, Normalized) else stage
 
 
 def read_published(path: Path) -> dict[str, Tensor]:
-    """Read a published ``.pth`` state_dict without running any code in it.
+    """Read a published state_dict without running any code in it.
 
     Training frameworks wrap the tensors in a dict under ``params``, ``params_ema`` or ``state_dict``; those trained on
     several devices put ``module.`` before every name.
@@ -138,15 +137,31 @@ def read_published(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: if the file holds anything but tensors.
     """
+    content = read_tensors(path)
+    for wrapper in ("params_ema", "params", "state_dict"):
+        if isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not all(isinstance(value, Tensor) for value in content.values()):
+        raise WeightsError(f"{path} holds more than tensors, expected a state_dict of tensors")
+    return {name.removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """Read a ``.safetensors`` file or a pickle of tensors in plain containers, as it is, on the CPU.
+
+    Raises:
+        WeightsError: if the file holds anything else, such as a whole pickled module, which is never loaded.
+    """
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}") from error
     except Exception as error:  # the unpickler raises many types; its texts advise to run the code in the file
-        raise WeightsError(f"{path} is not a file of plain tensors, such as torch.save(state_dict) writes") from error
-    for wrapper in ("params_ema", "params", "state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise WeightsError(
+            f"{path} is not a file of plain tensors, such as torch.save(state_dict) writes; nothing else is loaded"
+        ) from error
+    if not isinstance(content, dict):
         raise WeightsError(f"{path} holds {type(content).__name__}, expected a state_dict of tensors")
-    return {name.removeprefix("module."): tensor for name, tensor in content.items()}
+    return content

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, RefusedImage
 
 _LONGEST_NAME = 255
 
@@ -42,6 +43,19 @@ def reserved(output: Path) -> Iterator[None]:
 
 
 def stage_paths(names: Sequence[str], target: Path) -> list[Path]:
-    """Return where the pictures after the stages lie: ``TARGET.stages/1_dncnn.png`` and so on."""
+    """Return where the images after the stages lie: ``TARGET.stages/1_dncnn.png`` and so on."""
     folder = target.with_name(f"{target.name}.stages")
     return [folder / f"{number}_{name}.png" for number, name in enumerate(names, start=1)]
+
+
+def refuse_new_file(target: Path, *, replaces: bool) -> None:
+    """Refuse a target at which a file was created after the job began.
+
+    Raises:
+        RefusedImage: if there is one, and none is to be replaced.
+    """
+    if not replaces and os.path.lexists(target):
+        raise RefusedImage(
+            f"{target} was created during this run, as the result of an input whose name differs in upper and lower "
+            "case only, or by another program; restore it into another folder"
+        )

@@ -7,29 +7,13 @@ import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipeline.evaluation.quality import Quality
+
 if TYPE_CHECKING:
     from pipeline.engine.engine import Restoration
-    from pipeline.video.device import Account
+    from pipeline.video.device import EngineTotals
 
 Status = Literal["pending", "done", "skipped", "failed", "refused", "ignored"]
-Scores = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Quality:
-    """How near an input's pictures come to its reference.
-
-    Attributes:
-        reference: The file; None where there is not exactly one.
-        figures: By picture (``bicubic``, ``after STAGE``, ``without STAGE``): ``psnr_rgb`` and ``psnr_y`` in dB,
-            100 for equal pictures, ``ssim_y``, and ``lpips`` where asked for. Empty until they are judged.
-        error: Why they cannot be judged; the restoration is not affected by it.
-    """
-
-    reference: str | None = None
-    reference_sha256: str | None = None
-    figures: dict[str, Scores] = field(default_factory=dict)
-    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +65,7 @@ class Record:
     differs: tuple[str, ...] = ()
     flicker: dict[str, dict[str, float]] = field(default_factory=dict)
 
-    def computed(self, run: Restoration[Any] | Account) -> Record:
+    def computed(self, run: Restoration[Any] | EngineTotals) -> Record:
         """Return the record completed by the engine's account of its work."""
         told = ("tile", "device", "precision", "backends", "fp32_retries", "memory_retries")
         seconds = {name: round(seconds, 3) for name, seconds in run.seconds.items()}

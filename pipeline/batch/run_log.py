@@ -1,4 +1,4 @@
-"""The report of a batch: one JSON line per input. Lines are only ever appended, and the next run reads them.
+"""The run log of a batch: one JSON line per input. Lines are only ever appended, and the next run reads them.
 
 A run that was killed leaves at most one torn line. Reading skips it, and writing starts a new line after it.
 """
@@ -14,18 +14,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.batch.record import Record, Scores
+from pipeline.batch.record import Record
 from pipeline.errors import ConfigError, needing_space
+from pipeline.evaluation.quality import Scores
 
 Origin = tuple[str, ...]
 """An output and its hash, and what it was made from: the input's hash and the chain's fingerprint."""
 
 
 class RunLog:
-    """A report file: what earlier runs have finished, and a place for this run's records.
+    """A run log: what earlier runs have finished, and a place for this run's records.
 
     Raises:
-        ConfigError: if the path cannot be a report.
+        ConfigError: if the path cannot be a run log.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,15 +42,15 @@ class RunLog:
             self._precisions[origin].add(str(record.get("precision")))
             self._differences[origin] = tuple(record.get("differs", ()))
             quality = record.get("quality")
-            if isinstance(quality, dict) and quality.get("figures"):
-                self._figures[origin, quality["reference_sha256"]] = quality["figures"]
+            if isinstance(quality, dict) and quality.get("scores"):
+                self._figures[origin, quality["reference_sha256"]] = quality["scores"]
 
     def made(self, output: str, output_sha256: str) -> bool:
-        """Tell whether an output with these very bytes was written by an earlier run."""
+        """Return whether an earlier run wrote an output with these very bytes."""
         return (output, output_sha256) in self._made
 
     def finished(self, record: Record, precisions: Collection[str]) -> bool:
-        """Tell whether an earlier run made this output of this input by this chain, in one of these precisions."""
+        """Return whether an earlier run made this output of this input by this chain, in one of these precisions."""
         return not self._precisions.get(_origin(vars(record)), set()).isdisjoint(precisions)
 
     def figures(self, record: Record) -> dict[str, Scores]:
@@ -58,7 +59,7 @@ class RunLog:
         return self._figures.get((_origin(vars(record)), str(reference)), {})
 
     def differences(self, record: Record) -> tuple[str, ...]:
-        """Return how an earlier run found a finished film to differ from its source."""
+        """Return how an earlier run found a finished video to differ from its source."""
         return self._differences.get(_origin(vars(record)), ())
 
     def append(self, record: Record) -> None:
@@ -85,26 +86,26 @@ class RunLog:
 
 
 def split_paths(paths: Sequence[Path], output: Path) -> tuple[Path, Path | None]:
-    """Tell by suffix what each ``--report`` is: return the file of JSON lines and the page, if there is one.
+    """Return the run log and the HTML report, by suffix of what ``--report`` was given; None without the latter.
 
-    Without one among the paths, the JSON lines go to ``output``.
+    Without one among the paths, the run log goes to ``output``.
 
     Raises:
         ConfigError: if there are two of a kind.
     """
     pages = [path for path in paths if path.suffix.lower() in (".html", ".htm")]
-    ledgers = [path for path in paths if path not in pages]
-    for kind, found in (("page (.html)", pages), ("file of JSON lines", ledgers)):
+    logs = [path for path in paths if path not in pages]
+    for kind, found in (("HTML report", pages), ("run log", logs)):
         if len(found) > 1:
             raise ConfigError(f"report: got {' and '.join(map(str, found))}, expected at most one {kind}")
-    return ledgers[0] if ledgers else output / "restoration.jsonl", pages[0] if pages else None
+    return logs[0] if logs else output / "restoration.jsonl", pages[0] if pages else None
 
 
 def recall(path: Path, records: Sequence[Record]) -> list[Record]:
     """Complete the records of skipped inputs by what was recorded when they were restored.
 
     Args:
-        path: The report.
+        path: The run log.
         records: Of all statuses; their order is kept.
     """
     skipped = {_origin(vars(record)) for record in records if record.status == "skipped"}
@@ -120,8 +121,8 @@ def _origin(record: Mapping[str, Any]) -> Origin:
 
 
 def _recalled(record: Record, earlier: dict[str, Any]) -> Record:
-    told = ("notes", "seconds", "stage_seconds", "tile", "precision", "device", "input_size", "output_size")
-    return replace(record, **{key: earlier[key] for key in told if key in earlier})
+    kept = ("notes", "seconds", "stage_seconds", "tile", "precision", "device", "input_size", "output_size")
+    return replace(record, **{key: earlier[key] for key in kept if key in earlier})
 
 
 def _read_done(path: Path) -> Iterator[dict[str, Any]]:

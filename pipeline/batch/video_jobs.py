@@ -1,44 +1,44 @@
-"""Films as jobs of a batch: what one is, whether it is finished, and how it is restored."""
+"""Videos as jobs of a batch: identify, skip if finished, restore, verify and record."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from pipeline.atomic import partial_folder
+from pipeline.batch.job_kind import Watch
+from pipeline.batch.output import refuse_new_file
 from pipeline.batch.plan import Job, frames_place
-from pipeline.batch.record import Quality, Record
+from pipeline.batch.record import Record
 from pipeline.batch.run_log import RunLog
 from pipeline.engine.engine import Engine
 from pipeline.errors import ImageError, one_line
 from pipeline.evaluation.comparison import ReferenceComparison
+from pipeline.evaluation.quality import Quality
 from pipeline.hashing import sha256_of
-from pipeline.video.agreement import folded
-from pipeline.video.conformance import examine
+from pipeline.video.conformance import compare_videos
 from pipeline.video.encoder import check_codec
 from pipeline.video.flicker import flicker_of_files
 from pipeline.video.frame_output import FrameOutput
-from pipeline.video.mark import unmark
+from pipeline.video.job_marker import remove_marker
 from pipeline.video.options import READABLE, VideoOptions
-from pipeline.video.restore import Progress, VideoRestoration
+from pipeline.video.property_comparison import summarized
+from pipeline.video.restore import VideoRestoration
 from pipeline.video.sources import FrameFolder, VideoFile, VideoSource, frame_paths, parse_fps
-
-Watch = Callable[[Job, Progress], None]
+from stages.atomic import partial_folder
 
 
 class VideoJobs:
-    """Restores the films of a batch.
+    """Restores the videos of a batch.
 
     Args:
         options: How they are read and written.
-        flicker: Measure the flicker of every film.
-        judge: Finds references for it. A film without one is recorded as one that cannot be judged.
+        flicker: Measure the temporal flicker of every video.
+        references: Finds reference videos to compare the flicker with. A missing reference is recorded.
 
     Raises:
-        ConfigError: for options that libav does not know.
+        ConfigError: for options that libav does not support.
     """
 
     def __init__(
@@ -46,17 +46,17 @@ class VideoJobs:
         options: VideoOptions,
         *,
         flicker: bool = False,
-        judge: ReferenceComparison | None = None,
+        references: ReferenceComparison | None = None,
     ) -> None:
         check_codec(options)
         if options.fps is not None:
             parse_fps(options.fps)
         self.options = options
         self.flicker = flicker
-        self.judge = judge
+        self.references = references
 
     def fingerprint(self, chain: str) -> str:
-        """Return a hash of all that determines a film's frames, beside its input."""
+        """Return a hash of everything but the input that determines a video's frames."""
         return hashlib.sha256(f"{chain} {self.options.fingerprint()}".encode()).hexdigest()
 
     def input_hash(self, job: Job) -> str:
@@ -66,59 +66,64 @@ class VideoJobs:
         frames = "".join(f"{path.name} {sha256_of(path)}\n" for path in frame_paths(job.source))
         return hashlib.sha256(frames.encode("utf-8", "surrogateescape")).hexdigest()
 
-    def open(self, job: Job, record: Record, report: RunLog) -> tuple[Record, VideoSource | None]:
-        """Read what a film is, or recall what was found of it where all is finished.
+    def open(self, job: Job, record: Record, run_log: RunLog) -> tuple[Record, VideoSource | None]:
+        """Probe a video, or restore the recorded differences if it is finished.
 
         Returns:
-            The record, and the film if it has to be restored.
+            The record, and the video if it has to be restored.
 
         Raises:
             ImageError: if it cannot be restored.
         """
         frames = self._frame_output(job, record)
         if record.status == "skipped" and (frames is None or frames.is_whole()):
-            record = replace(record, differs=report.differences(record))
+            record = replace(record, differs=run_log.differences(record))
             return self._with_flicker(job, record, job.target), None
-        film = (VideoFile if job.kind == "video" else FrameFolder)(job.source, self.options)
-        return replace(record, status="pending", input_size=film.footage.size), film
+        source = (VideoFile if job.kind == "video" else FrameFolder)(job.source, self.options)
+        return replace(record, status="pending", input_size=source.footage.size), source
 
-    def restore(self, job: Job, film: VideoSource, engine: Engine, record: Record, watch: Watch) -> Record:
-        """Write the film beside its target, where ``keep`` finds it; what is there already is gone on with.
+    def restore(
+        self, job: Job, content: VideoSource, engine: Engine, record: Record, watch: Watch
+    ) -> tuple[Record, None]:
+        """Write the video next to its target, for ``keep``; partial output of an interrupted run is resumed.
 
         Args:
             job: The input.
-            film: From ``open``.
+            content: From ``open``.
             engine: Runs the chain.
             record: From ``open``.
             watch: Called after every frame.
 
         Raises:
-            ImageError: if the film cannot be read to its end.
+            ImageError: if the video cannot be read to its end.
             RestorationError: as from ``Engine.run_frames``.
         """
         folder, frames = partial_folder(job.target), self._frame_output(job, record)
         if frames is not None and not frames.begin():
-            unmark(folder)  # the frames of its segments are not there
+            remove_marker(folder)  # its segments have no frames in the folder
         restored = VideoRestoration(
-            film,
+            content,
             engine,
             self.options,
             folder,
-            job=f"{_of(record)} {engine.precision} {'' if frames is None else frames.folder}",
+            job=f"{_identity(record)} {engine.precision} {'' if frames is None else frames.folder}",
             save=None if frames is None else frames.save,
-            tell=lambda progress: watch(job, progress),
+            on_frame=lambda progress: watch(job, progress),
         ).run(folder / job.target.name)
         progress = restored.progress
-        return replace(
-            record.computed(restored.account),
+        record = replace(
+            record.computed(restored.totals),
             notes=(*record.notes, *restored.notes),
             output_size=restored.size,
             frames=progress.frames,
             waiting={name: round(load.waiting, 3) for name, load in progress.loads.items()},
         )
+        return record, None
 
-    def keep(self, job: Job, record: Record, report: RunLog) -> Record:
-        """Check and record a film, then give it its name and drop its segments."""
+    def keep(
+        self, job: Job, content: VideoSource, result: None, record: Record, run_log: RunLog, *, replaces: bool
+    ) -> Record:
+        """Verify and record a video, then move it to its target and delete its segments."""
         folder = partial_folder(job.target)
         made = folder / job.target.name
         record = self._with_flicker(job, self._checked(job, record, made), made)
@@ -127,24 +132,25 @@ class VideoJobs:
             assert record.frames is not None
             assert record.output_size is not None
             frames.keep(record.frames, record.output_size)
-        report.append(record)
+        refuse_new_file(job.target, replaces=replaces)
+        run_log.append(record)
         made.replace(job.target)
         shutil.rmtree(folder, ignore_errors=True)
         return record
 
     def _checked(self, job: Job, record: Record, made: Path) -> Record:
-        """Record what of a restored film is not as in its source, and what the result cannot hold of it."""
+        """Record how a restored video differs from its source, and what the result cannot store."""
         if record.input_size is None or record.output_size is None:
             return record
         scale = record.output_size[0] // record.input_size[0]
-        figures = examine(job.source, made, self.options, scale=scale)
-        lost = folded([figure for figure in figures if not figure.agrees and not figure.is_fault])
-        differs = [str(figure) for figure in figures if figure.is_fault]
+        comparisons = compare_videos(job.source, made, self.options, scale=scale)
+        lost = summarized([one for one in comparisons if not one.agrees and not one.is_fault])
+        differs = [str(one) for one in comparisons if one.is_fault]
         return replace(record, notes=(*record.notes, *lost), differs=tuple(differs))
 
     def _with_flicker(self, job: Job, record: Record, made: Path) -> Record:
-        """Record the flicker of a film, its source and its reference, where that is wanted."""
-        quality = None if self.judge is None else self.judge.find(job.relative, READABLE)
+        """Record the flicker of a video, its source and its reference, if requested."""
+        quality = None if self.references is None else self.references.find(job.relative, READABLE)
         reference = None if quality is None or quality.reference is None else Path(quality.reference)
         if reference is None and not self.flicker:
             return replace(record, quality=quality)
@@ -158,9 +164,9 @@ class VideoJobs:
     def _frame_output(self, job: Job, record: Record) -> FrameOutput | None:
         if self.options.frames_out is None:
             return None
-        return FrameOutput(frames_place(job, self.options.frames_out), _of(record))
+        return FrameOutput(frames_place(job, self.options.frames_out), _identity(record))
 
 
-def _of(record: Record) -> str:
-    """Return what determines every frame."""
+def _identity(record: Record) -> str:
+    """Return the identity of a job: input and chain."""
     return f"{record.input_sha256} {record.chain}"

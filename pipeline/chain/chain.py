@@ -88,12 +88,12 @@ class Chain:
 
 
 def _build(config: StageConfig) -> Stage:
-    stage = config.build()
-    if isinstance(config, LearnedStageConfig) and config.weights is not None:
-        try:
+    try:
+        stage = config.build()
+        if isinstance(config, LearnedStageConfig) and config.weights is not None:
             load_weights(stage, Path(config.weights))
-        except WeightsError as error:
-            raise ConfigError(f"stage {config.stage}: {error}") from error
+    except WeightsError as error:
+        raise ConfigError(f"stage {config.stage}: {error}") from error
     return stage
 
 

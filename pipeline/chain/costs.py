@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from rich.table import Table
 
 from pipeline.chain.config import ChainConfig, load_chain_config
 from pipeline.errors import ConfigError
 from stages.cost_report import cost_table, draw_bars, parse_size
-from stages.profile import Cost, layer_costs, total
+from stages.profile import Cost, build_on_meta, stage_costs, total
 
 
 def profile_chains(
@@ -46,9 +45,9 @@ def chain_costs(config: ChainConfig, height: int, width: int) -> dict[str, list[
     """
     costs, scale = {}, 1
     for name, stage in zip(config.names, config.stages, strict=True):
-        costs[name] = layer_costs(stage, height * scale, width * scale) if stage.strength else []
-        with torch.device("meta"):  # no memory
-            scale *= stage.build().scale
+        module = build_on_meta(stage)
+        costs[name] = stage_costs(module, height * scale, width * scale) if stage.strength else []
+        scale *= module.scale
     return costs
 
 

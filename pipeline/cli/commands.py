@@ -9,7 +9,8 @@ import typer
 
 from pipeline.cli import options
 from pipeline.cli import video_options as video
-from pipeline.cli.terminal import OUT, printable, say_error
+from pipeline.cli.terminal import OUT, say_error
+from pipeline.text import printable
 
 
 def check(chains: options.Chains = None, strength: options.Strength = None) -> None:
@@ -54,11 +55,11 @@ def verify(
 
     Frames, timestamps, sound, other streams, metadata and colour tags. Exits with 1 if they differ.
     """
-    from pipeline.cli.verification import verify_films
+    from pipeline.cli.verification import verify_videos
     from pipeline.video.options import VideoOptions
 
     shown = VideoOptions(start=start or 0.0, duration=duration, fps=fps)
-    raise typer.Exit(verify_films([source, result], shown, OUT, flicker=flicker))
+    raise typer.Exit(verify_videos(source, result, shown, OUT, flicker=flicker))
 
 
 def attention(

@@ -6,24 +6,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli.progress import Tally, progress_bar
-from pipeline.cli.terminal import OUT, printable, say_error
+from pipeline.cli.terminal import OUT, say_error
 from pipeline.errors import OutOfSpace
+from pipeline.text import printable
 
 if TYPE_CHECKING:
     from pipeline.batch.batch import Batch
     from pipeline.batch.plan import Job, LeftOut
     from pipeline.batch.record import Record
+    from pipeline.html_report import HtmlReport
 
 
-def run_batch(batch: Batch, inputs: list[Job | LeftOut], *, quiet: bool) -> int:
+def run_batch(batch: Batch, inputs: list[Job | LeftOut], html_report: HtmlReport | None, *, quiet: bool) -> int:
     """Restore all inputs, print their outcome and return the exit code."""
     tally = Tally()
     stopped = _restore(batch, inputs, tally, quiet=quiet)
     _print_inputs(tally, quiet=quiet)
     if tally.compared:
         _print_metrics(batch.output / "metrics.csv", tally.compared, quiet=quiet)
-    if batch.page is not None:
-        batch.page.write(planned=len(inputs), seconds=tally.seconds(), waiting=batch.waiting)
+    if html_report is not None:
+        html_report.write(planned=len(inputs), seconds=tally.seconds(), waiting=batch.waiting)
     if stopped is not None:
         exit_code, why = stopped
         finished = tally.counts.total()
@@ -66,13 +68,13 @@ def _print_video(record: Record, *, quiet: bool) -> None:
     for text in record.differs:
         say_error(f"differs from its source: {record.input}: {text}")
     if record.flicker and not quiet:
-        from pipeline.video.flicker import as_table
+        from pipeline.cli.verification import flicker_table
 
-        OUT.print(as_table({record.input: record.flicker}), soft_wrap=False)
+        OUT.print(flicker_table({record.input: record.flicker}), soft_wrap=False)
 
 
 def _print_metrics(path: Path, compared: list[Record], *, quiet: bool) -> None:
-    from pipeline.evaluation.tables import as_table, write_csv
+    from pipeline.batch.score_tables import as_table, write_csv
 
     write_csv(path, compared)
     if not quiet:

@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from pipeline.batch.record import Record
-from pipeline.cli.terminal import printable
 from pipeline.errors import suffixes_of
+from pipeline.text import printable
 
 if TYPE_CHECKING:
     from pipeline.batch.plan import Job
-    from pipeline.video.restore import Progress as VideoProgress
+    from pipeline.video.restore import VideoProgress
 
 _ORDER = ("done", "skipped", "failed", "refused", "ignored")
 
@@ -52,7 +52,7 @@ class Tally:
         if record.status in ("failed", "refused"):
             self.problems.append(record)
         elif record.quality is not None:
-            (self.compared if record.quality.figures else self.not_compared).append(record)
+            (self.compared if record.quality.scores else self.not_compared).append(record)
         if record.status == "ignored":
             self.ignored.append(Path(record.input))
         if record.differs or record.flicker:

@@ -16,8 +16,8 @@ from pipeline.cli.terminal import OUT
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pipeline.batch.job_kind import JobKind
     from pipeline.batch.plan import Job
-    from pipeline.batch.video_jobs import VideoJobs
     from pipeline.chain.config import ChainConfig
     from pipeline.engine.engine import Engine
     from pipeline.evaluation.comparison import ReferenceComparison
@@ -83,7 +83,7 @@ def restore(
     found = plan(inputs, output, ext=ext, suffix=suffix, video=chosen)
     jobs = [entry for entry in found if isinstance(entry, Job)]
     video.refuse_without_videos(jobs, context.params)
-    for note in video.notes_on_picture_options(jobs, {"--ext": ext, "--save-stages": save_stages}):
+    for note in video.notes_on_image_options(jobs, {"--ext": ext, "--save-stages": save_stages}):
         if not quiet:
             OUT.print(f"note: {note}")
     log_path, report_path = split_paths(report or [], output)
@@ -92,19 +92,17 @@ def restore(
         closing(RunLog(log_path)) as run_log,
         _make_report(report_path, config, output, log_path) as html_report,
     ):
-        work = Batch(
+        batch_of_jobs = Batch(
             config,
             output,
             run_log,
             partial(_make_engine, config, engine_options),
+            _make_kinds(jobs, config, chosen, comparison, html_report, save_stages=save_stages, flicker=flicker),
             precision=precision,
             overwrite=overwrite,
-            save_stages=save_stages,
-            judge=comparison,
-            page=html_report,
-            films=_make_video_jobs(jobs, chosen, flicker=flicker, comparison=comparison),
+            listener=html_report,
         )
-        raise typer.Exit(run_batch(work, found, quiet=quiet))
+        raise typer.Exit(run_batch(batch_of_jobs, found, html_report, quiet=quiet))
 
 
 def _make_engine(config: ChainConfig, chosen: dict[str, Any]) -> Engine:
@@ -114,15 +112,26 @@ def _make_engine(config: ChainConfig, chosen: dict[str, Any]) -> Engine:
     return Engine(Chain.build(config), **chosen)
 
 
-def _make_video_jobs(
-    jobs: list[Job], chosen: VideoOptions, *, flicker: bool, comparison: ReferenceComparison | None
-) -> VideoJobs | None:
-    if all(job.kind == "image" for job in jobs):
-        return None
+def _make_kinds(
+    jobs: list[Job],
+    config: ChainConfig,
+    chosen: VideoOptions,
+    comparison: ReferenceComparison | None,
+    html_report: HtmlReport | None,
+    *,
+    save_stages: bool,
+    flicker: bool,
+) -> dict[str, JobKind]:
+    """Return how each kind of job is done; what videos need is imported only if there are any."""
+    from pipeline.batch.image_jobs import ImageJobs
 
-    from pipeline.batch.video_jobs import VideoJobs
+    shown = (lambda: html_report.has_room) if html_report is not None else (lambda: False)
+    kinds: dict[str, JobKind] = {"image": ImageJobs(config.names if save_stages else (), comparison, shown)}
+    if any(job.kind != "image" for job in jobs):
+        from pipeline.batch.video_jobs import VideoJobs
 
-    return VideoJobs(chosen, flicker=flicker, judge=comparison)
+        kinds["video"] = kinds["frames"] = VideoJobs(chosen, flicker=flicker, references=comparison)
+    return kinds
 
 
 def _make_comparison(folder: Path | None, *, lpips: bool) -> ReferenceComparison | None:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from pipeline.text import printable
+
 OUT = Console(highlight=False, markup=False, soft_wrap=True)
 _ERRORS = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-
-
-def printable(text: str) -> str:
-    """Return a text as a terminal can show it; file names need not be valid Unicode."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def say_error(text: str) -> None:

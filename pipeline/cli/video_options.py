@@ -1,4 +1,4 @@
-"""The command line's options for videos, as types for its signature; what they mean stands in ``VideoOptions``."""
+"""The command line's options for videos, as types for its signature; ``VideoOptions`` documents them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pipeline.errors import ConfigError
+from pipeline.video.options import CONTAINERS, VideoOptions
 
 if TYPE_CHECKING:
     from pipeline.batch.plan import Job
-    from pipeline.video.options import VideoOptions
 
 _PANEL = "Video"
-_FOR_PICTURES = {
-    "--ext": "names the file type of pictures; what films become is told by --container",
-    "--save-stages": "writes what pictures are after each stage; of films there is only the result",
+_FOR_IMAGES = {
+    "--ext": "applies to images only; --container selects the file type of videos",
+    "--save-stages": "applies to images only; of videos only the result is written",
 }
 
 
@@ -32,30 +32,31 @@ VIDEO_OPTIONS = (
 )  # fmt: skip
 
 Codec = Annotated[
-    str | None, _option("libx264, libx265, libsvtav1, ffv1 or another of libav's encoders.", show_default="libx264")
+    str | None,
+    _option("libx264, libx265, libsvtav1, ffv1 or another libav encoder.", show_default=VideoOptions.codec),
 ]
 Crf = Annotated[int | None, _option("Quality in the encoder's scale, lower is better. By default visually lossless.")]
-Preset = Annotated[str | None, _option("The encoder's trade of time against size.")]
-PixFmt = Annotated[str | None, _option("Such as yuv420p. By default the source's own, or the nearest.")]
-Container = Annotated[str | None, _option("mp4, mkv or mov. By default the source's own, or the nearest.")]
-Start = Annotated[float | None, _option("Leave out the beginning, for a preview.", metavar="SECONDS")]
-Duration = Annotated[float | None, _option("Restore so much only.", metavar="SECONDS")]
-FramesOut = Annotated[Path | None, _option("Also write all frames, to FOLDER/NAME/000001.png ...", metavar="FOLDER")]
-Fps = Annotated[str | None, _option("Take the pictures in each folder as the frames of a film, so many a second.")]
-FrameBatch = Annotated[str | None, _option("Frames on the device at once.", metavar="FRAMES|auto", show_default="auto")]
-Deinterlace = Annotated[bool, _option("Make frames of fields; else interlaced films are refused.", "--deinterlace")]
-Flicker = Annotated[bool, _option("Tell how much results flicker, beside their sources. Takes a while.", "--flicker")]
-Strict = Annotated[bool, _option("Fail at damage instead of passing it through.", "--strict")]
+Preset = Annotated[str | None, _option("Speed preset of the encoder: slower makes smaller files.")]
+PixFmt = Annotated[str | None, _option("Pixel format, such as yuv420p. By default the source's own, or the nearest.")]
+Container = Annotated[
+    str | None, _option(f"One of {', '.join(CONTAINERS)}. By default the source's own, or the nearest.")
+]
+Start = Annotated[float | None, _option("Skip this many seconds, for a preview.", metavar="SECONDS")]
+Duration = Annotated[float | None, _option("Stop after this many seconds.", metavar="SECONDS")]
+FramesOut = Annotated[Path | None, _option("Also write all frames as FOLDER/NAME/000001.png ...", metavar="FOLDER")]
+Fps = Annotated[str | None, _option("Treat each folder of images as a video with this frame rate.")]
+FrameBatch = Annotated[str | None, _option("Frames per batch.", metavar="FRAMES|auto", show_default="auto")]
+Deinterlace = Annotated[bool, _option("Deinterlace (bwdif); else interlaced videos are refused.", "--deinterlace")]
+Flicker = Annotated[bool, _option("Measure temporal flicker of results and sources (slow).", "--flicker")]
+Strict = Annotated[bool, _option("Abort on corrupt frames instead of upscaling them bicubically.", "--strict")]
 
 
 def parse_video_options(chosen: Mapping[str, Any]) -> VideoOptions:
-    """Return the options that were given, of all of the command line's by name; the others by default.
+    """Return the video options among all command line options by name; those not given keep their defaults.
 
     Raises:
-        ConfigError: for values that make no sense.
+        ConfigError: for invalid values.
     """
-    from pipeline.video.options import VideoOptions
-
     names = {field.name for field in fields(VideoOptions)} & chosen.keys()
     given = {name: chosen[name] for name in names if chosen[name] is not None}
     return VideoOptions(**given | {"batch": _parse_batch(chosen["batch"] or "auto")})
@@ -75,26 +76,26 @@ def refuse_without_videos(jobs: Sequence[Job], chosen: Mapping[str, Any]) -> Non
             )
 
 
-def notes_on_picture_options(jobs: Sequence[Job], given: Mapping[str, object]) -> Iterator[str]:
-    """Yield what a user has to know of options that do nothing to the films among the inputs.
+def notes_on_image_options(jobs: Sequence[Job], given: Mapping[str, object]) -> Iterator[str]:
+    """Yield a note for each image option that has no effect on the videos among the inputs.
 
     Args:
         jobs: All inputs.
-        given: What was given for ``--ext`` and ``--save-stages``; what is false was not.
+        given: Values of ``--ext`` and ``--save-stages``; false values count as not given.
 
     Raises:
-        ConfigError: if there are no pictures to which such an option could do anything.
+        ConfigError: if there are no images to which such an option could apply.
     """
     kinds = {job.kind == "image" for job in jobs}
-    told = [f"{name}: {_FOR_PICTURES[name]}" for name, value in given.items() if value and False in kinds]
-    if True not in kinds and told:
-        raise ConfigError("\n".join(f"{text}. All inputs are films, so leave it out" for text in told))
-    yield from told
+    notes = [f"{name}: {_FOR_IMAGES[name]}" for name, value in given.items() if value and False in kinds]
+    if True not in kinds and notes:
+        raise ConfigError("\n".join(f"{text}. All inputs are videos, so omit it" for text in notes))
+    yield from notes
 
 
 def _parse_batch(text: str) -> int | Literal["auto"]:
     if text == "auto":
         return "auto"
     if not text.isdecimal():
-        raise ConfigError(f"--batch: got {text!r}, expected a number of frames, or auto")
+        raise ConfigError(f"batch: got {text!r}, expected a number of frames, or auto")
     return int(text)

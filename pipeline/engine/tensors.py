@@ -75,8 +75,8 @@ def to_pixels(image: Tensor, dtype: np.dtype[Any], *, gray: bool) -> Pixels:
     return begin_download(image, dtype, gray=gray)()
 
 
-def enlarged(pixels: Pixels, scale: int) -> Pixels:
-    """Return pixels bicubically enlarged by a whole factor, on the CPU; same dtype, gray stays gray."""
+def upscaled(pixels: Pixels, scale: int) -> Pixels:
+    """Return pixels upscaled bicubically by a whole factor, on the CPU; same dtype, gray stays gray."""
     image = to_tensor(pixels, torch.device("cpu"))
     gray = pixels.ndim == 2
     larger = bicubic_upscale(image[:, :1] if gray else image, scale)

@@ -1,1 +1,1 @@
-"""How near a result comes to what it should be, after every stage."""
+"""Compare results with references, after every stage and without every stage."""

@@ -1,4 +1,4 @@
-"""LPIPS: how differently two pictures look to a network trained on photos; less is nearer."""
+"""LPIPS, the perceptual distance of two images by a network trained on photos; lower is better."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class Lpips:
 
             self._distance = LearnedPerceptualImagePatchSimilarity("alex", normalize=True)
         except ImportError as error:
-            raise ConfigError(f'--lpips: {error.name} is missing; pip install "restorechain[train]"') from error
+            raise ConfigError(f'lpips: {error.name} is missing; pip install "restorechain[train]"') from error
         except (OSError, HTTPException, RuntimeError) as error:  # the last for a broken download
             raise ConfigError(
-                f"--lpips: AlexNet's weights cannot be downloaded ({error}); put {_BACKBONE} into "
-                f"{torch.hub.get_dir()}/checkpoints, or leave out --lpips"
+                f"lpips: AlexNet's weights cannot be downloaded ({error}); put {_BACKBONE} into "
+                f"{torch.hub.get_dir()}/checkpoints, or turn lpips off"
             ) from error
 
     def __call__(self, restored: Tensor, clean: Tensor) -> float:
-        """Return the distance of two pictures; 0 for the same.
+        """Return the distance of two images; 0 for equal ones.
 
         Args:
             restored: RGB, ``(1, 3, H, W)`` in ``[0, 1]``.

@@ -1,4 +1,4 @@
-"""A run as one HTML page to look at: before and after, every stage, figures, time and work."""
+"""The HTML report of a run: before and after, every stage, scores, time and work, in one self-contained file."""
 
 from pipeline.html_report.report import SHOWN_IN_FULL, HtmlReport
 

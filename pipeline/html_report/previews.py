@@ -1,4 +1,4 @@
-"""What a page shows of one input's pictures: each whole, as a thumbnail, and a piece of it at 100 %."""
+"""Draw the previews of one input: each image as a whole, as a thumbnail, and a detail at 100 %."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pyvips
 
-from pipeline.engine.tensors import enlarged
+from pipeline.engine.tensors import upscaled
 from pipeline.images import ImageFile
 from pipeline.images.metadata import Metadata, attach
 from pipeline.images.writer import as_vips, quantised
@@ -30,10 +30,10 @@ Kind = Literal["input", "stage", "reference", "error"]
 
 @dataclass(frozen=True)
 class View:
-    """One picture as WebP files in sRGB, its transparent parts gray.
+    """One image as WebP files in sRGB, its transparent parts gray.
 
     Attributes:
-        size: Width and height of the picture itself.
+        size: Width and height of the image itself.
         whole: Reduced to ``LONGEST`` pixels, errors to ``LONGEST_ERROR``, where it is larger.
         thumbnail: Reduced to ``LONGEST_THUMBNAIL``.
         detail: The region of ``draw``, not reduced.
@@ -48,35 +48,35 @@ class View:
 
 
 def draw(folder: Path, before: ImageFile, after: dict[str, ImageFile], reference: ImageFile | None) -> list[View]:
-    """Draw an input, what became of it, its reference, and the errors of the input and of the result.
+    """Draw an input, the output of every stage, its reference, and the errors of the input and of the result.
 
     The detail of all of them is the square, ``DETAIL`` pixels of the result wide, in which the result differs most
     from the input, both seen at the input's size.
 
     Args:
-        folder: For the files; must exist, and be another one for every input.
+        folder: For the files; must exist, and be a different one for every input.
         before: The input.
-        after: By stage; the last is the result.
+        after: The output of every stage; the last is the result.
         reference: As large as the result.
 
     Returns:
         The input first, then the others in the order of the arguments.
     """
-    before, after = _eight_bit(before), {stage: _eight_bit(picture) for stage, picture in after.items()}
+    before, after = _eight_bit(before), {stage: _eight_bit(image) for stage, image in after.items()}
     result = list(after.values())[-1]
     named: list[tuple[str, Kind, ImageFile]] = [("input", "input", before)]
-    named += [(f"after {stage}", "stage", picture) for stage, picture in after.items()]
+    named += [(f"after {stage}", "stage", image) for stage, image in after.items()]
     if reference is not None:
         reference = _eight_bit(reference)
         named += [("reference", "reference", reference)]
         named += [
-            (f"error of the {what}", "error", ImageFile(error_levels(picture.pixels, reference.pixels)))
-            for what, picture in (("input", before), ("result", result))
+            (f"error of the {what}", "error", ImageFile(error_levels(image.pixels, reference.pixels)))
+            for what, image in (("input", before), ("result", result))
         ]
     region = most_changed(before.pixels, result.pixels, DETAIL)
     return [
-        _view(folder / str(number), name, kind, picture, region.scaled(len(picture.pixels) // len(before.pixels)))
-        for number, (name, kind, picture) in enumerate(named)
+        _view(folder / str(number), name, kind, image, region.scaled(len(image.pixels) // len(before.pixels)))
+        for number, (name, kind, image) in enumerate(named)
     ]
 
 
@@ -106,10 +106,10 @@ def error_levels(pixels: Pixels, reference: Pixels) -> Pixels:
     ``ERROR_SPAN`` levels of 255 and all above become 255.
 
     Args:
-        pixels: 8 bits, ``(H, W, 3)`` or ``(H, W)``; enlarged bicubically where it is smaller.
+        pixels: 8 bits, ``(H, W, 3)`` or ``(H, W)``; upscaled bicubically where it is smaller.
         reference: 8 bits, larger by a whole factor.
     """
-    ours, theirs = _colour(enlarged(pixels, len(reference) // len(pixels))), _colour(reference)
+    ours, theirs = _colour(upscaled(pixels, len(reference) // len(pixels))), _colour(reference)
     levels = cv2.absdiff(ours, theirs).mean(axis=2, dtype=np.float32)
     return np.rint((levels * (255 / ERROR_SPAN)).clip(0, 255)).astype(np.uint8)
 
@@ -120,12 +120,12 @@ def heat_colours(count: int = 9) -> list[str]:
     return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in _heat(levels)[0]]
 
 
-def _view(stem: Path, name: str, kind: Kind, picture: ImageFile, region: Region) -> View:
-    height, width = picture.pixels.shape[:2]
+def _view(stem: Path, name: str, kind: Kind, image: ImageFile, region: Region) -> View:
+    height, width = image.pixels.shape[:2]
     versions = {
-        "whole": (_reduced(picture, LONGEST_ERROR if kind == "error" else LONGEST), QUALITY),
-        "thumbnail": (_reduced(picture, LONGEST_THUMBNAIL), QUALITY),
-        "detail": (_map(picture, lambda plane: plane[region.slices]), DETAIL_QUALITY),
+        "whole": (_reduced(image, LONGEST_ERROR if kind == "error" else LONGEST), QUALITY),
+        "thumbnail": (_reduced(image, LONGEST_THUMBNAIL), QUALITY),
+        "detail": (_map(image, lambda plane: plane[region.slices]), DETAIL_QUALITY),
     }
     paths = {version: stem.with_name(f"{stem.name}_{version}.webp") for version in versions}
     for version, (small, quality) in versions.items():
@@ -134,22 +134,22 @@ def _view(stem: Path, name: str, kind: Kind, picture: ImageFile, region: Region)
     return View(name, kind, (width, height), **paths)
 
 
-def _map(picture: ImageFile, change: Callable[[Pixels], Pixels]) -> ImageFile:
-    alpha = None if picture.alpha is None else change(picture.alpha)
-    return replace(picture, pixels=change(picture.pixels), alpha=alpha)
+def _map(image: ImageFile, change: Callable[[Pixels], Pixels]) -> ImageFile:
+    alpha = None if image.alpha is None else change(image.alpha)
+    return replace(image, pixels=change(image.pixels), alpha=alpha)
 
 
-def _eight_bit(picture: ImageFile) -> ImageFile:
-    return _map(picture, lambda plane: quantised(plane, np.dtype(np.uint8)))
+def _eight_bit(image: ImageFile) -> ImageFile:
+    return _map(image, lambda plane: quantised(plane, np.dtype(np.uint8)))
 
 
-def _reduced(picture: ImageFile, longest: int) -> ImageFile:
-    height, width = picture.pixels.shape[:2]
+def _reduced(image: ImageFile, longest: int) -> ImageFile:
+    height, width = image.pixels.shape[:2]
     factor = longest / max(height, width)
     if factor >= 1:
-        return picture
+        return image
     size = max(1, round(width * factor)), max(1, round(height * factor))
-    return _map(picture, lambda plane: cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
+    return _map(image, lambda plane: cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
 
 
 def _colour(pixels: Pixels) -> Pixels:
@@ -160,10 +160,10 @@ def _heat(levels: Pixels) -> Pixels:
     return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
 
 
-def _as_srgb(picture: ImageFile) -> pyvips.Image:
-    """Convert to sRGB by the picture's own profile, if it has one that can be used, and lay it on gray."""
-    image = attach(as_vips(picture), Metadata(icc=picture.metadata.icc))
-    if picture.metadata.icc is not None:
+def _as_srgb(image: ImageFile) -> pyvips.Image:
+    """Convert to sRGB by the image's own profile, if it has a valid one, and flatten alpha onto gray."""
+    converted = attach(as_vips(image), Metadata(icc=image.metadata.icc))
+    if image.metadata.icc is not None:
         with suppress(pyvips.Error):
-            image = image.icc_transform("srgb", embedded=True).copy_memory()
-    return image.flatten(background=128) if image.hasalpha() else image
+            converted = converted.icc_transform("srgb", embedded=True).copy_memory()
+    return converted.flatten(background=128) if converted.hasalpha() else converted

@@ -1,4 +1,4 @@
-"""One HTML page that needs nothing but itself: gathered while a run goes on, put together at its end."""
+"""Write the HTML report of a run as one self-contained file: previews during the run, the page at its end."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import base64
 import hashlib
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.alpha import restored_like
-from pipeline.atomic import partial_folder
 from pipeline.batch.record import Record
 from pipeline.batch.run_log import recall
 from pipeline.chain.config import ChainConfig
@@ -21,90 +22,92 @@ from pipeline.engine.engine import Restoration
 from pipeline.errors import ConfigError, one_line
 from pipeline.evaluation.metrics import measured
 from pipeline.html_report import previews
-from pipeline.html_report.summary import after_lines, chain_lines, gmacs_by_stage, summarise, without_lines
+from pipeline.html_report.summary import WorkCounter, after_lines, chain_lines, summarise, without_lines
 from pipeline.images import ImageFile, read_image
 from pipeline.video.options import READABLE as VIDEOS
+from stages.atomic import partial_folder, written_whole
 
 SHOWN_IN_FULL = 30
 
-# As in the table of ``python -m stages``.
+# As in the table of stages.
 _FRAME = (640, 360)
 
 
 @dataclass(frozen=True)
-class Shown:
-    """The pictures of one input, or why there are none."""
+class InputPreviews:
+    """The previews of one input, or why there are none."""
 
     views: list[previews.View]
     error: str | None = None
 
 
 class HtmlReport:
-    """Gathers a run's inputs, and writes the page once, at the end.
+    """Collects a run's inputs, and writes the report once, at the end.
 
-    Pictures are drawn as soon as an input is finished, into a hidden folder beside the page, so that memory does
-    not grow with their number; of at most ``SHOWN_IN_FULL`` inputs, so that the page does not either.
+    Previews are drawn as soon as an input is finished, into a hidden folder beside the report, so that memory does
+    not grow with their number; of at most ``SHOWN_IN_FULL`` inputs, so that the report does not either.
 
     Args:
-        path: The page; replaced if it is there.
+        path: The HTML file; replaced if it exists.
         config: The chain.
         output: The folder of the results.
-        ledger: The report of the batch.
+        run_log: The run log of the batch, a file of JSON lines.
 
     Raises:
         ConfigError: if the path is a folder.
     """
 
-    def __init__(self, path: Path, config: ChainConfig, output: Path, ledger: Path) -> None:
+    def __init__(self, path: Path, config: ChainConfig, output: Path, run_log: Path) -> None:
         if path.is_dir():
-            raise ConfigError(f"--report: {path} is a folder, expected a file")
+            raise ConfigError(f"report: {path} is a folder, expected a file")
         self.path = path
         self._config = config
-        self._gmacs: dict[tuple[int, int], dict[str, float]] = {}
+        self._work = WorkCounter(config)
         self._output = output
-        self._ledger = ledger
+        self._run_log = run_log
         self._folder = partial_folder(path)
         self._records: list[Record] = []
-        self._shown: dict[int, Shown] = {}
-        self._count_gmacs(*_FRAME)  # a chain that cannot be counted is told before any work
-        self.close()  # left by a kill
+        self._shown: dict[int, InputPreviews] = {}
+        self._work.gmacs(*_FRAME)  # a chain that cannot be counted fails before any work
+        self.close()  # remove what a killed run left
 
     @property
     def has_room(self) -> bool:
-        """Whether the next input's pictures will be shown."""
+        """Whether the next input will be shown with previews."""
         return len(self._shown) < SHOWN_IN_FULL
 
-    def add(self, record: Record, picture: ImageFile | None, restoration: Restoration | None) -> None:
-        """Add one input, whatever became of it.
+    def add(self, record: Record, content: Any, result: Any) -> None:
+        """Add one input with any status.
 
         Args:
             record: Final.
-            picture: The input; where it is missing, as for an input that was skipped, it is read again.
-            restoration: With the pictures after every stage; where it is missing, the output is read.
+            content: The input; if it is no image file, as for an input that was skipped, it is read again.
+            result: The restoration with the outputs of all stages; if None, the output file is read.
 
         Raises:
-            OSError: if the page's folder cannot be made.
+            OSError: if the folder of the previews cannot be created.
         """
         index = len(self._records)
+        image = content if isinstance(content, ImageFile) else None
         self._records.append(record)
         if self.has_room and record.status in ("done", "skipped"):
-            self._shown[index] = self._draw(index, record, picture, restoration)
+            self._shown[index] = self._draw(index, record, image, result)
 
     def write(self, *, planned: int, seconds: float, waiting: float) -> None:
-        """Put the page together and move it to its place.
+        """Render the report and move it to its place.
 
         Args:
-            planned: Inputs that the run was given; more than were added if it was interrupted.
-            seconds: What the run took.
-            waiting: Share of the time that the device waited for reading and writing.
+            planned: Number of inputs of the run; more than were added if it was interrupted.
+            seconds: Duration of the run.
+            waiting: Share of the time in which the device waited for reading and writing.
 
         Raises:
-            OSError: if it cannot be written; what stood there before still does.
+            OSError: if it cannot be written; an earlier report stays as it was.
         """
-        records = recall(self._ledger, self._records)
+        records = recall(self._run_log, self._records)
         stream = (
             _environment()
-            .get_template("page.html.jinja")
+            .get_template("report.html.jinja")
             .stream(
                 records=records,
                 shown=self._shown,
@@ -112,7 +115,8 @@ class HtmlReport:
                 stages=chain_lines(self._config),
                 fingerprint=self._config.fingerprint(),
                 frame=_FRAME,
-                count_gmacs=self._count_gmacs,
+                frame_gmacs=self._work.gmacs(*_FRAME),
+                gmacs=self._shown_gmacs(records),
                 after_lines=after_lines,
                 without_lines=without_lines,
                 measured=measured,
@@ -123,41 +127,42 @@ class HtmlReport:
                 limit=SHOWN_IN_FULL,
             )
         )
-        self._folder.mkdir(parents=True, exist_ok=True)
-        whole = self._folder / "page.html"
-        stream.dump(os.fspath(whole), encoding="utf-8", errors="replace")  # names need not be valid Unicode
-        whole.replace(self.path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(self.path) as temporary:
+            stream.dump(os.fspath(temporary), encoding="utf-8", errors="replace")  # names need not be valid Unicode
 
     def close(self) -> None:
-        """Remove what was kept for the page."""
+        """Remove the previews, which the written report holds."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _draw(self, index: int, record: Record, picture: ImageFile | None, restoration: Restoration | None) -> Shown:
-        """Draw an input's pictures; whatever goes wrong there does not stop a run."""
+    def _draw(
+        self, index: int, record: Record, image: ImageFile | None, restoration: Restoration | None
+    ) -> InputPreviews:
+        """Draw an input's previews; no error in it stops the run."""
         source = Path(record.input)
         if source.is_dir() or source.suffix.lower() in VIDEOS:
-            return Shown([], "of films, only time and work are shown")
+            return InputPreviews([], "for videos, only time and work are shown")
         folder = self._folder / str(index)
         folder.mkdir(parents=True)
         try:
-            before = picture or read_image(source)
+            before = image or read_image(source)
             if restoration is not None:
                 after = {name: restored_like(before, pixels) for name, pixels in restoration.stages.items()}
             else:
                 after = {self._config.names[-1]: read_image(self._output / str(record.output))}
-            return Shown(previews.draw(folder, before, after, _reference_of(record)))
+            return InputPreviews(previews.draw(folder, before, after, _reference_of(record)))
         except Exception as error:
-            return Shown([], one_line(error))
+            return InputPreviews([], one_line(error))
 
-    def _count_gmacs(self, width: int, height: int) -> dict[str, float]:
-        if (width, height) not in self._gmacs:
-            self._gmacs[width, height] = gmacs_by_stage(self._config, width, height)
-        return self._gmacs[width, height]
+    def _shown_gmacs(self, records: Sequence[Record]) -> dict[int, dict[str, float]]:
+        """Return the work by stage of each input that is shown with previews, where its size is known."""
+        sizes = {number: records[number].input_size for number in self._shown}
+        return {number: self._work.gmacs(*size) for number, size in sizes.items() if size is not None}
 
 
 def _reference_of(record: Record) -> ImageFile | None:
-    """Read what the input was judged by; None where it could not be."""
-    if record.quality is None or record.quality.reference is None or not record.quality.figures:
+    """Read the reference that the input was compared with; None if there was none."""
+    if record.quality is None or record.quality.reference is None or not record.quality.scores:
         return None
     return read_image(Path(record.quality.reference))
 
@@ -177,15 +182,15 @@ def _environment() -> Environment:
 
 
 def _embedded(path: Path) -> str:
-    """Return a WebP file as an address that holds it."""
+    """Return a WebP file as a data URL."""
     return f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _source(name: str) -> Markup:
-    """Return a file that lies beside the template as it is."""
+    """Return the unescaped text of a file beside the template."""
     return Markup(Path(__file__).with_name(name).read_text(encoding="utf-8"))
 
 
 def _sha256(text: str) -> str:
-    """Return the hash by which a page's Content-Security-Policy knows its own script."""
+    """Return the hash of a script for the Content-Security-Policy."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

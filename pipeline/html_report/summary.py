@@ -1,4 +1,4 @@
-"""What a page says of a whole run, in numbers."""
+"""Summarise a run in numbers: counts, times, scores and work."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from pipeline.batch.record import Record, Scores
+from pipeline.batch.record import Record
+from pipeline.batch.score_tables import mean_scores
 from pipeline.chain.config import ChainConfig
-from pipeline.chain.costs import chain_costs
-from pipeline.evaluation.tables import mean_figures
-from stages.profile import total
+from pipeline.evaluation.quality import Scores
+from stages.profile import build_on_meta, stage_costs, total
 from stages.stage import LearnedStageConfig, StageConfig
 
 _WITHOUT = "without "
@@ -23,9 +23,9 @@ class StageLine:
     """One stage of the chain.
 
     Attributes:
-        options: With their values, those of the weights' card included.
-        weights: Name of the file; None for a stage that needs none.
-        weights_sha256: Of its bytes.
+        options: With their values, including those of the weights' card.
+        weights: Name of the file; None for a stage without weights.
+        weights_sha256: SHA-256 of the file.
     """
 
     name: str
@@ -36,14 +36,14 @@ class StageLine:
 
 @dataclass(frozen=True)
 class Summary:
-    """A run.
+    """Totals and means of a run.
 
     Attributes:
         counts: Inputs by status.
-        problems: The records of what failed or was refused.
-        unjudged: The records of what could not be compared with a reference.
-        judged: How many were compared.
-        figures: Their means, by picture.
+        problems: Records of inputs that failed or were refused.
+        uncompared: Records of inputs that could not be compared with a reference.
+        compared: How many were compared.
+        scores: Their means, by variant.
         stage_seconds: Computing time by stage, of all inputs together.
         median_seconds: Of an input's whole time; None if nothing was restored.
         devices: All that were used.
@@ -52,9 +52,9 @@ class Summary:
 
     counts: Counter[str]
     problems: list[Record]
-    unjudged: list[Record]
-    judged: int
-    figures: dict[str, Scores]
+    uncompared: list[Record]
+    compared: int
+    scores: dict[str, Scores]
     stage_seconds: dict[str, float]
     median_seconds: float | None
     devices: list[str]
@@ -62,18 +62,18 @@ class Summary:
 
 
 def summarise(records: Sequence[Record]) -> Summary:
-    """Count and average records; those of skipped inputs count with what they tell of the earlier run."""
+    """Count and average records; those of skipped inputs count with the values of the earlier run."""
     finished = [record for record in records if record.status in ("done", "skipped")]
-    judged = [record for record in finished if record.quality is not None and record.quality.figures]
+    compared = [record for record in finished if record.quality is not None and record.quality.scores]
     seconds: Counter[str] = Counter()
     for record in finished:
         seconds.update(record.stage_seconds)
     return Summary(
         counts=Counter(record.status for record in records),
         problems=[record for record in records if record.status in ("failed", "refused")],
-        unjudged=[record for record in finished if record.quality is not None and not record.quality.figures],
-        judged=len(judged),
-        figures=mean_figures(judged),
+        uncompared=[record for record in finished if record.quality is not None and not record.quality.scores],
+        compared=len(compared),
+        scores=mean_scores(compared),
         stage_seconds=dict(seconds),
         median_seconds=median(record.seconds for record in finished) if finished else None,
         devices=sorted({record.device for record in finished if record.device}),
@@ -82,34 +82,34 @@ def summarise(records: Sequence[Record]) -> Summary:
 
 
 @dataclass(frozen=True)
-class FiguresLine:
-    """The figures of one picture, and how they differ from another's; None where there is no other."""
+class ScoresLine:
+    """The scores of one variant, and their change against another one; None where there is no other."""
 
     name: str
-    figures: Scores
+    scores: Scores
     change: Scores | None
 
 
-def after_lines(figures: dict[str, Scores]) -> list[FiguresLine]:
-    """Return the figures before and after every stage, with the change that each brings."""
-    names = [name for name in figures if not name.startswith(_WITHOUT)]
-    befores: list[Scores | None] = [None, *(figures[name] for name in names)]
-    return [_line(name, figures[name], before) for name, before in zip(names, befores, strict=False)]
+def after_lines(scores: dict[str, Scores]) -> list[ScoresLine]:
+    """Return the scores before and after every stage, with the change by each stage."""
+    names = [name for name in scores if not name.startswith(_WITHOUT)]
+    befores: list[Scores | None] = [None, *(scores[name] for name in names)]
+    return [_line(name, scores[name], before) for name, before in zip(names, befores, strict=False)]
 
 
-def without_lines(figures: dict[str, Scores]) -> list[FiguresLine]:
-    """Return the figures of the result without each stage, with what the result gains by having it."""
-    *_, result = (name for name in figures if not name.startswith(_WITHOUT))
-    left_out = (name for name in figures if name.startswith(_WITHOUT))
-    return [FiguresLine(name, figures[name], _difference(figures[result], figures[name])) for name in left_out]
+def without_lines(scores: dict[str, Scores]) -> list[ScoresLine]:
+    """Return the scores of the result without each stage, with the gain by having the stage."""
+    *_, result = (name for name in scores if not name.startswith(_WITHOUT))
+    left_out = (name for name in scores if name.startswith(_WITHOUT))
+    return [ScoresLine(name, scores[name], _difference(scores[result], scores[name])) for name in left_out]
 
 
-def _line(name: str, figures: Scores, before: Scores | None) -> FiguresLine:
-    return FiguresLine(name, figures, None if before is None else _difference(figures, before))
+def _line(name: str, scores: Scores, before: Scores | None) -> ScoresLine:
+    return ScoresLine(name, scores, None if before is None else _difference(scores, before))
 
 
-def _difference(figures: Scores, others: Scores) -> Scores:
-    return {metric: value - others[metric] for metric, value in figures.items()}
+def _difference(scores: Scores, others: Scores) -> Scores:
+    return {metric: value - others[metric] for metric, value in scores.items()}
 
 
 def chain_lines(config: ChainConfig) -> list[StageLine]:
@@ -121,12 +121,29 @@ def chain_lines(config: ChainConfig) -> list[StageLine]:
     ]
 
 
-def gmacs_by_stage(config: ChainConfig, width: int, height: int) -> dict[str, float]:
-    """Count each stage's 10^9 multiply-accumulates for an image of this size; 0 for a stage at strength 0.
+class WorkCounter:
+    """Counts each stage's 10^9 multiply-accumulates for images of any size; the networks are built once."""
 
-    For the image as a whole: what tiles compute twice where they overlap is not counted.
-    """
-    return {name: total(layers).macs / 1e9 for name, layers in chain_costs(config, height, width).items()}
+    def __init__(self, config: ChainConfig) -> None:
+        stages = zip(config.names, config.stages, strict=True)
+        self._stages = {name: (build_on_meta(stage), bool(stage.strength)) for name, stage in stages}
+        self._counted: dict[tuple[int, int], dict[str, float]] = {}
+
+    def gmacs(self, width: int, height: int) -> dict[str, float]:
+        """Return the work by stage for an image of this size; 0 for a stage at strength 0.
+
+        For the image as a whole: what overlapping tiles compute twice is not counted.
+        """
+        if (width, height) not in self._counted:
+            self._counted[width, height] = self._count(width, height)
+        return self._counted[width, height]
+
+    def _count(self, width: int, height: int) -> dict[str, float]:
+        gmacs, scale = {}, 1
+        for name, (stage, active) in self._stages.items():
+            gmacs[name] = total(stage_costs(stage, height * scale, width * scale)).macs / 1e9 if active else 0.0
+            scale *= stage.scale
+        return gmacs
 
 
 def _options(stage: StageConfig) -> str:

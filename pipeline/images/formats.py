@@ -1,4 +1,7 @@
-"""What each format that is written can hold, and how it is written."""
+"""The one table of image formats: how each is recognised, read and written.
+
+A new format is one more line of ``FORMATS``; the lists of suffixes and all messages that name them follow from it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +9,15 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Format:
-    """One format that is written.
+class Encoder:
+    """How libvips writes a format, and what the format can hold.
 
     Args:
-        name: For messages.
+        name: Name of the format, for messages.
         saver: Name of the libvips operation.
         options: Arguments of the operation.
-        bits: Bits per channel that it holds; 32 means floats too.
-        longest: The longest side in pixels that its encoder takes.
+        bits: Bits per channel; 32 means floats too.
+        longest: The longest side in pixels.
         alpha: Whether it holds transparency.
         metadata: The blocks it holds besides the ICC profile, which all of them do.
     """
@@ -28,10 +31,33 @@ class Format:
     metadata: frozenset[str]
 
 
-# 4:4:4, because half the colour resolution is just what a restored picture should not lose again. Huffman tables of
-# its own would make a file 6 % smaller, but hold all coefficients: a picture of 96 megapixels took 1 GiB more for it,
+@dataclass(frozen=True)
+class Format:
+    """One image format.
+
+    Args:
+        name: For messages.
+        signature: Regular expression that matches the first bytes of a file.
+        suffixes: Suffixes of files that are read, and written if there is an encoder.
+        read_only: Further suffixes of files that are read only.
+        loader: Name of the libvips operation that reads it; None if OpenCV does.
+        refusal: Why such files are not read; None if they are.
+        encoder: None for a format that is not written.
+    """
+
+    name: str
+    signature: bytes
+    suffixes: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
+    loader: str | None = None
+    refusal: str | None = None
+    encoder: Encoder | None = None
+
+
+# 4:4:4, because half the colour resolution is just what a restored image should not lose again. Huffman tables of
+# its own would make a file 6 % smaller, but hold all coefficients: an image of 96 megapixels took 1 GiB more for it,
 # and 4.4 s instead of 0.6.
-_JPEG = Format(
+_JPEG = Encoder(
     "JPEG",
     "jpegsave",
     {"Q": 95, "subsample_mode": "off"},
@@ -42,7 +68,7 @@ _JPEG = Format(
 )
 
 # A photo of 1280x720 took 45 ms and 2.15 MB at level 1, 58 ms and 1.56 MB at 3, 103 ms and 1.54 MB at 6.
-_PNG = Format(
+_PNG = Encoder(
     "PNG",
     "pngsave",
     {"compression": 3, "filter": "all"},
@@ -53,7 +79,7 @@ _PNG = Format(
 )
 
 # WebP has 4:2:0 only; the sharp conversion keeps coloured edges. exact: colour under alpha 0 is kept.
-_WEBP = Format(
+_WEBP = Encoder(
     "WebP",
     "webpsave",
     {"Q": 95, "smart_subsample": True, "exact": True},
@@ -63,7 +89,7 @@ _WEBP = Format(
     metadata=frozenset({"EXIF", "XMP"}),
 )
 
-_TIFF = Format(
+_TIFF = Encoder(
     "TIFF",
     "tiffsave",
     {"compression": "deflate"},
@@ -74,7 +100,7 @@ _TIFF = Format(
 )
 
 # Effort 2 made the same 0.30 MB of a 1280x720 photo in 0.6 s for which the default 4 took 6.3 s.
-_AVIF = Format(
+_AVIF = Encoder(
     "AVIF",
     "heifsave",
     {"compression": "av1", "Q": 90, "effort": 2, "subsample_mode": "off"},
@@ -84,14 +110,51 @@ _AVIF = Format(
     metadata=frozenset({"EXIF", "XMP"}),
 )
 
-FORMATS: Mapping[str, Format] = {
-    ".avif": _AVIF,
-    ".jfif": _JPEG,
-    ".jpe": _JPEG,
-    ".jpeg": _JPEG,
-    ".jpg": _JPEG,
-    ".png": _PNG,
-    ".tif": _TIFF,
-    ".tiff": _TIFF,
-    ".webp": _WEBP,
+# The first whose signature matches is taken. HEIC and icons have suffixes so that such files are refused with the
+# reason instead of being passed over.
+FORMATS = (
+    # libvips itself would pick another loader for a JPEG with a gain map.
+    Format("JPEG", rb"\xff\xd8\xff", (".jfif", ".jpe", ".jpeg", ".jpg"), (".mpo",), "jpegload", encoder=_JPEG),
+    Format("PNG", rb"\x89PNG\r\n\x1a\n", (".png",), (".apng",), "pngload", encoder=_PNG),
+    Format("GIF", rb"GIF8[79]a", (".gif",), loader="gifload"),
+    Format("WebP", rb"RIFF....WEBP", (".webp",), loader="webpload", encoder=_WEBP),
+    Format("TIFF", rb"II[*+]\0|MM\0[*+]", (".tif", ".tiff"), loader="tiffload", encoder=_TIFF),
+    Format(
+        "animated AVIF",
+        rb"....ftypavis",
+        refusal="is an animated AVIF, expected a still image; restore its frames one by one",
+    ),
+    Format(
+        "HEIC",
+        rb"....ftyphe[iv][csmx]",
+        (".heic", ".heif"),
+        refusal="is HEIC, for which no decoder is included; convert it to JPEG, PNG or AVIF first",
+    ),
+    Format("AVIF", rb"....ftyp(avif|mif[12]|msf1|miaf)", (".avif",), loader="heifload", encoder=_AVIF),
+    Format("BMP", rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", (".bmp", ".dib")),
+    Format("PNM", rb"P[1-6]\s", (".pbm", ".pgm", ".pnm", ".ppm")),
+    Format("PFM", rb"P[Ff]\s", (".pfm",)),
+    Format("JPEG 2000", rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51", (".j2k", ".jp2")),
+    Format(
+        "Windows icon",
+        rb"\0\0[\1\2]\0.\0",
+        (".ico",),
+        refusal="is a Windows icon, which cannot be read; convert it to PNG first",
+    ),
+    Format(
+        "Photoshop",
+        rb"8BPS\0[\1\2]",
+        refusal="is a Photoshop document, which cannot be read; export it as TIFF first",
+    ),
+    Format(
+        "PDF",
+        rb"%PDF-",
+        refusal="is a PDF document, which cannot be read; export its images as PNG or TIFF first",
+    ),
+)
+
+ENCODERS: Mapping[str, Encoder] = {
+    suffix: known.encoder for known in FORMATS if known.encoder is not None for suffix in known.suffixes
 }
+WRITABLE = frozenset(ENCODERS)
+READABLE = frozenset(suffix for known in FORMATS for suffix in (*known.suffixes, *known.read_only))

@@ -1,4 +1,4 @@
-"""A still picture in memory: pixels, alpha apart, and what travels with them."""
+"""A still image in memory: pixels, alpha and metadata."""
 
 from dataclasses import dataclass, field
 
@@ -8,14 +8,14 @@ from pipeline.pixels import Pixels, white
 
 @dataclass(frozen=True)
 class ImageFile:
-    """One still picture.
+    """One still image with what its file holds besides the pixels.
 
     Args:
         pixels: Upright; ``(H, W, 3)`` RGB or ``(H, W)`` gray; uint8, uint16, or float32 in [0, 1]. In the
-            encoding of the file: its ICC profile, among the metadata, tells what the numbers mean.
-        alpha: ``(H, W)``, same dtype, not multiplied into the pixels; None for an opaque picture.
+            encoding of the file, which the ICC profile among the metadata defines.
+        alpha: ``(H, W)``, same dtype, not multiplied into the pixels; None for an opaque image.
         metadata: What is carried to the output.
-        notes: What was converted or left behind, for the report.
+        notes: What was converted or left behind, for the run log.
     """
 
     pixels: Pixels
@@ -25,5 +25,5 @@ class ImageFile:
 
     @property
     def transparent(self) -> bool:
-        """Whether alpha hides anything; many an opaque picture is stored with one."""
+        """Whether alpha hides anything; many opaque images are stored with one."""
         return self.alpha is not None and bool((self.alpha != white(self.pixels.dtype)).any())

@@ -1,4 +1,4 @@
-"""What an image file is, told by its first bytes and its header: never by its name, which may lie.
+"""Identify an image file by its first bytes and its header, never by its name.
 
 Nothing here decodes pixels, so hostile files are refused before they cost memory.
 """
@@ -9,49 +9,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-_SIGNATURES = {
-    "jpeg": rb"\xff\xd8\xff",
-    "png": rb"\x89PNG\r\n\x1a\n",
-    "gif": rb"GIF8[79]a",
-    "webp": rb"RIFF....WEBP",
-    "tiff": rb"II[*+]\0|MM\0[*+]",
-    "avis": rb"....ftypavis",
-    "heic": rb"....ftyphe[iv][csmx]",
-    "heif": rb"....ftyp(avif|mif[12]|msf1|miaf)",
-    "bmp": rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
-    "pnm": rb"P[1-6]\s",
-    "pfm": rb"P[Ff]\s",
-    "jp2": rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
-    "ico": rb"\0\0[\1\2]\0.\0",
-    "psd": rb"8BPS\0[\1\2]",
-    "pdf": rb"%PDF-",
-}
-
+from pipeline.images.formats import FORMATS, Format
 
 _BLANK = rb"(?:\s|#[^\n]*\n)+"
 
 
 class Header(NamedTuple):
-    """Size in pixels; ``maximum`` is the value of white where the file chooses it (PNM)."""
+    """Size of an image in pixels; ``maximum`` is the value of white where the file chooses it (PNM)."""
 
     width: int
     height: int
     maximum: int | None = None
 
 
-def kind_of(head: bytes) -> str | None:
-    """Name the kind of a file that begins with ``head``; None if it is none of those known here."""
-    return next((kind for kind, signature in _SIGNATURES.items() if re.match(signature, head, re.DOTALL)), None)
+def format_of(head: bytes) -> Format | None:
+    """Return the format of a file that begins with ``head``; None if it is unknown."""
+    return next((known for known in FORMATS if re.match(known.signature, head, re.DOTALL)), None)
 
 
-def raw_header(kind: str, head: bytes) -> Header | None:
-    """Read the header of a BMP, PNM, PFM or JPEG 2000 file; None if it is damaged.
+def raw_header(name: str, head: bytes) -> Header | None:
+    """Read the header of a file in one of the formats BMP, PNM, PFM and JPEG 2000; None if it is damaged.
 
     OpenCV decodes these, and has no call that stops after the header.
     """
-    if kind == "bmp":
+    if name == "BMP":
         return _bmp_header(head)
-    return _jp2_header(head) if kind == "jp2" else _pnm_header(head)
+    return _jp2_header(head) if name == "JPEG 2000" else _pnm_header(head)
 
 
 def _bmp_header(head: bytes) -> Header | None:
@@ -81,7 +64,7 @@ def _jp2_header(head: bytes) -> Header | None:
 
 
 def is_animated_png(path: Path) -> bool:
-    """Tell whether a PNG is an APNG; libvips would take its first frame for the whole."""
+    """Return whether a PNG is an APNG, of which libvips would silently read the first frame only."""
     with path.open("rb") as file:
         file.seek(8)
         for name, _ in _png_chunks(file):
@@ -90,15 +73,15 @@ def is_animated_png(path: Path) -> bool:
     return False
 
 
-def second_picture(path: Path) -> str | None:
-    """Name what a JPEG holds besides its first picture if anything."""
+def second_image(path: Path) -> str | None:
+    """Name what a JPEG holds besides its first image; None if nothing."""
     with path.open("rb") as file:
         file.seek(2)
         segments = list(_jpeg_segments(file))
     if any(b"hdrgm:" in data or b"urn:iso:std:iso:ts:21496" in data for data in segments):
         return "HDR gain map"
     if any(data.startswith(b"MPF\0") for data in segments):
-        return "second picture (MPO: another view, or a gain map)"
+        return "second image (MPO: another view, or a gain map)"
     return None
 
 

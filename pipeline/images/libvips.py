@@ -1,4 +1,4 @@
-"""What all uses of libvips share: its setup, and its errors in words."""
+"""Set up libvips, and turn its errors into those of this project."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ pyvips.cache_set_max(0)
 
 @contextmanager
 def vips_errors_as(kind: type[ImageError], what: str) -> Iterator[None]:
-    """Raise an error of libvips as ``kind``, in one line: ``what``, and the first line of its log as the reason.
+    """Raise errors of libvips as ``kind``, in one line: ``what``, and the first line of its log as the reason.
 
     Raises:
         OSError: if the reason is a full disk.

@@ -1,7 +1,7 @@
-"""What travels with the pixels of a photo: ICC profile, EXIF, XMP, IPTC, PNG texts, resolution.
+"""Carry metadata from one image file to another: ICC profile, EXIF, XMP, IPTC, PNG texts, resolution.
 
-Everything is carried as it came, but for what would be wrong beside new pixels: the orientation (the pixels
-are upright now), the thumbnail of the old picture and its size in pixels.
+Everything is copied unchanged except for what new pixels would make wrong: the orientation (the pixels are upright
+now), the thumbnail of the original and its size in pixels.
 """
 
 import re
@@ -25,17 +25,17 @@ _IPTC_RESOURCE = 0x0404
 
 @dataclass(frozen=True)
 class Metadata:
-    """Metadata of one picture, as plain data.
+    """Metadata of one image, as plain data.
 
     Args:
         icc: The colour profile.
-        exif: The block as it was in the file: with the old orientation, size and thumbnail.
-        exif_has_size: Whether it tells the size in its first directory too, as Photoshop does.
-        xmp: The packet, its orientation already reset.
+        exif: The block of the file, unchanged: with the old orientation, size and thumbnail.
+        exif_has_size: Whether its first directory holds the size too, as Photoshop writes it.
+        xmp: The packet, its orientation already set to upright.
         iptc: The bare IPTC-IIM records, without the wrapping that JPEG puts around them.
         png_texts: By the name that libvips gives them.
-        resolution: Pixels per millimetre, horizontal and vertical; an arbitrary value if the file tells none.
-        resolution_unit: ``in`` or ``cm``, as the file had it.
+        resolution: Pixels per millimetre, horizontal and vertical; an arbitrary value if the file has none.
+        resolution_unit: ``in`` or ``cm``, as in the file.
     """
 
     icc: bytes | None = None
@@ -58,7 +58,7 @@ def orientation_of(image: pyvips.Image) -> int:
 
 
 def collect(image: pyvips.Image) -> tuple[Metadata, tuple[str, ...]]:
-    """Take the metadata off an image; also returns notes on what is left behind."""
+    """Return the metadata of an image, and notes on what is left behind."""
     texts = {name: image.get(name) for name in image.get_fields() if name.startswith("png-comment-")}
     too_long = {name for name, text in texts.items() if len(text) > _LONGEST_TEXT}
     xmp = _get(image, "xmp-data")
@@ -76,7 +76,7 @@ def collect(image: pyvips.Image) -> tuple[Metadata, tuple[str, ...]]:
 
 
 def attach(image: pyvips.Image, metadata: Metadata) -> pyvips.Image:
-    """Return the image with the metadata on it, marked as upright; IPTC in the wrapping of JPEG."""
+    """Return the image with metadata attached, marked as upright; IPTC wrapped as in JPEG files."""
     horizontal, vertical = metadata.resolution
     image = image.copy(xres=horizontal, yres=vertical)
     image.set_type(_TEXT, "resolution-unit", metadata.resolution_unit)
@@ -93,7 +93,7 @@ def attach(image: pyvips.Image, metadata: Metadata) -> pyvips.Image:
 
 
 def _attach_exif(image: pyvips.Image, block: bytes, has_size: bool) -> None:
-    """Set EXIF, and what libvips must change in it; it changes PixelXDimension and PixelYDimension by itself."""
+    """Set EXIF and the fields that change; libvips updates PixelXDimension and PixelYDimension by itself."""
     image.set_type(_BLOB, "exif-data", block)
     image.set_type(_BLOB, "jpeg-thumbnail-data", b"")  # otherwise the thumbnail in the block would be kept
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)
@@ -103,7 +103,7 @@ def _attach_exif(image: pyvips.Image, block: bytes, has_size: bool) -> None:
 
 
 def blocks(metadata: Metadata) -> set[str]:
-    """Name what there is, as in ``Format.metadata``."""
+    """Return the names of the blocks that are present, as in ``Encoder.metadata``."""
     found = {
         "EXIF": metadata.exif,
         "XMP": metadata.xmp,
@@ -118,9 +118,9 @@ def _get(image: pyvips.Image, name: str) -> Any:
 
 
 def _bare_iptc(data: bytes | None) -> bytes | None:
-    """Return the IPTC records out of the Photoshop resources of a JPEG; those of a TIFF are bare already.
+    """Extract the IPTC records from the Photoshop resources of a JPEG; those of a TIFF are bare already.
 
-    The other resources are a thumbnail of the old picture and settings of its layout.
+    The other resources are a thumbnail of the original and layout settings.
     """
     if data is None or not data.startswith(_PHOTOSHOP):
         return data

@@ -1,4 +1,4 @@
-"""Files -> pixels. libvips reads; OpenCV reads the few formats that it lacks."""
+"""Read image files: by libvips, or by OpenCV in the few formats that libvips lacks."""
 
 import os
 from dataclasses import replace
@@ -10,45 +10,30 @@ import pyvips
 
 from pipeline.errors import BrokenImage, RefusedImage
 from pipeline.images.image_file import ImageFile
-from pipeline.images.kinds import Header, is_animated_png, kind_of, raw_header, second_picture
+from pipeline.images.kinds import Header, format_of, is_animated_png, raw_header, second_image
 from pipeline.images.libvips import vips_errors_as
 from pipeline.images.metadata import Metadata, collect, orientation_of
 from pipeline.images.tiff_lab import open_tiff_lab
 from pipeline.images.tiff_metadata import read_tiff_metadata
 from pipeline.pixels import Pixels, white
 
-# Above the largest single shots of phones and medium format (200 megapixels): 2 GiB with alpha and 16 bits.
+# Above the largest photos of phones and medium format (200 megapixels): 2 GiB with alpha and 16 bits.
 # The header of a file of a few bytes can claim any size.
 PIXEL_LIMIT = 2**28
 
 _HEAD_BYTES = 4096
 
-_LOADERS = {
-    "jpeg": pyvips.Image.jpegload,  # not the loader that libvips would pick: for gain maps that is another
-    "png": pyvips.Image.pngload,
-    "gif": pyvips.Image.gifload,
-    "webp": pyvips.Image.webpload,
-    "tiff": pyvips.Image.tiffload,
-    "heif": pyvips.Image.heifload,
-}
-_REFUSED = {
-    "avis": "is an animated AVIF, expected a still picture; restore its frames one by one",
-    "heic": "is HEIC, for which no decoder is included; convert it to JPEG, PNG or AVIF first",
-    "ico": "is a Windows icon, which cannot be read; convert it to PNG first",
-    "psd": "is a Photoshop document, which cannot be read; export it as TIFF first",
-    "pdf": "is a PDF document, which cannot be read; export its pictures as PNG or TIFF first",
-}
 _CONVERTED = {"cmyk": "CMYK", "lab": "Lab", "labs": "Lab", "labq": "Lab"}
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def read_image(path: Path) -> ImageFile:
-    """Read one still picture; the content tells the format, not the suffix.
+    """Read one still image; the format follows from the content, not from the suffix.
 
     Raises:
         RefusedImage: for animations, several pages, too many pixels, and kinds that are not restored.
-        BrokenImage: for what is no image, is damaged or cut off; never half a picture.
+        BrokenImage: for what is no image, is damaged or cut off; no image is returned half decoded.
     """
     try:
         if not path.is_file():
@@ -57,31 +42,33 @@ def read_image(path: Path) -> ImageFile:
             head = file.read(_HEAD_BYTES)
         if not head:
             raise BrokenImage("is empty")
-        kind = kind_of(head)
-        if kind is None:
-            raise BrokenImage(f"is not an image of a known kind, it begins with {head[:16]!r}")
-        if kind in _REFUSED:
-            raise RefusedImage(_REFUSED[kind])
-        return _read_by_libvips(path, kind) if kind in _LOADERS else _read_by_opencv(path, kind, head)
+        source = format_of(head)
+        if source is None:
+            raise BrokenImage(f"is not an image of a known format, it begins with {head[:16]!r}")
+        if source.refusal is not None:
+            raise RefusedImage(source.refusal)
+        if source.loader is not None:
+            return _read_by_libvips(path, source.name, source.loader)
+        return _read_by_opencv(path, source.name, head)
     except OSError as error:
         raise BrokenImage(f"cannot be read: {error.strerror or error}") from error
 
 
-def _read_by_opencv(path: Path, kind: str, head: bytes) -> ImageFile:
-    header = raw_header(kind, head)
+def _read_by_opencv(path: Path, name: str, head: bytes) -> ImageFile:
+    header = raw_header(name, head)
     if header is None:
-        raise BrokenImage(f"has a damaged {kind.upper()} header")
+        raise BrokenImage(f"has a damaged {name} header")
     _check_size(header.width, header.height)
     try:
         pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise BrokenImage(f"is damaged or cut off: this {kind.upper()} file cannot be decoded")
+        raise BrokenImage(f"is damaged or cut off: this {name} file cannot be decoded")
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
-    notes = ("the metadata of a JPEG 2000 file is not carried",) if kind == "jp2" else ()
-    return _picture(np.atleast_3d(_stretched(pixels, header)), Metadata(), notes)
+    notes = ("the metadata of a JPEG 2000 file is not carried",) if name == "JPEG 2000" else ()
+    return _image_file(np.atleast_3d(_stretched(pixels, header)), Metadata(), notes)
 
 
 def _stretched(pixels: Pixels, header: Header) -> Pixels:
@@ -92,28 +79,28 @@ def _stretched(pixels: Pixels, header: Header) -> Pixels:
     return np.minimum(np.rint(pixels * (full / header.maximum)), full).astype(pixels.dtype)
 
 
-def _read_by_libvips(path: Path, kind: str) -> ImageFile:
+def _read_by_libvips(path: Path, name: str, loader: str) -> ImageFile:
     with vips_errors_as(BrokenImage, "is damaged, cut off, or of a rare kind"):
-        image = _open(path, kind)
+        image = _open(path, loader)
         _check_size(image.width, image.height)
-        _check_still(path, kind, image)
+        _check_still(path, name, image)
         image, converted = _to_srgb(image)
         metadata, left_behind = collect(image)
-        if kind == "tiff":
+        if name == "TIFF":
             exif, iptc = read_tiff_metadata(path)
             metadata = replace(metadata, exif=exif, iptc=iptc)
         orientation = orientation_of(image)
         pixels = image.numpy().reshape(image.height, image.width, image.bands)
     notes = converted + left_behind
-    if kind == "jpeg" and (second := second_picture(path)):
-        notes += (f"the {second} that the file holds beside its picture is not carried",)
-    return _picture(_upright(pixels, orientation), metadata, notes)
+    if name == "JPEG" and (second := second_image(path)):
+        notes += (f"the {second} in the file is not carried",)
+    return _image_file(_upright(pixels, orientation), metadata, notes)
 
 
-def _open(path: Path, kind: str) -> pyvips.Image:
-    """Open a file as far as its header; with these options a damaged file fails when it is decoded."""
+def _open(path: Path, loader: str) -> pyvips.Image:
+    """Open a file and read its header; with these options a damaged file fails when it is decoded."""
     try:
-        return _LOADERS[kind](os.fsencode(path), access="sequential", fail_on="error")
+        return getattr(pyvips.Image, loader)(os.fsencode(path), access="sequential", fail_on="error")
     except pyvips.Error as error:
         if "bad labq format" not in error.detail:
             raise
@@ -143,13 +130,13 @@ def _check_size(width: int, height: int) -> None:
         raise BrokenImage(f"claims {width} x {height} pixels")
 
 
-def _check_still(path: Path, kind: str, image: pyvips.Image) -> None:
-    if kind == "png" and is_animated_png(path):
-        raise RefusedImage("is an animated PNG, expected a still picture; restore its frames one by one")
+def _check_still(path: Path, name: str, image: pyvips.Image) -> None:
+    if name == "PNG" and is_animated_png(path):
+        raise RefusedImage("is an animated PNG, expected a still image; restore its frames one by one")
     pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
     if pages > 1:
-        what = f"holds {pages} pictures" if kind in ("tiff", "heif") else f"is an animation of {pages} frames"
-        raise RefusedImage(f"{what}, expected a still picture; save them one by one and restore those")
+        what = f"holds {pages} images" if name in ("TIFF", "AVIF") else f"is an animation of {pages} frames"
+        raise RefusedImage(f"{what}, expected a still image; save them one by one and restore those")
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:
@@ -163,8 +150,8 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     return pixels
 
 
-def _picture(pixels: Pixels, metadata: Metadata, notes: tuple[str, ...]) -> ImageFile:
-    """Take alpha off ``(H, W, 1..4)``, and check what is left."""
+def _image_file(pixels: Pixels, metadata: Metadata, notes: tuple[str, ...]) -> ImageFile:
+    """Split ``(H, W, 1..4)`` into colours and alpha, and refuse what is neither gray nor RGB."""
     bands = pixels.shape[2]
     if pixels.dtype.name not in ("uint8", "uint16", "float32", "float64") or bands > 4:
         raise RefusedImage(
@@ -178,7 +165,7 @@ def _picture(pixels: Pixels, metadata: Metadata, notes: tuple[str, ...]) -> Imag
 
 
 def _in_range(pixels: Pixels) -> Pixels:
-    """Return floats in [0, 1] as float32; others are refused, because no file tells what their white is."""
+    """Return floats in [0, 1] as float32; others are refused, because no file says what their white is."""
     low, high = pixels.min(), pixels.max()
     if not (low >= 0 and high <= 1):
         raise RefusedImage(

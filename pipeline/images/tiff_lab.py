@@ -1,27 +1,36 @@
-"""TIFF files in 8-bit CIELAB, which libvips 8.18 mistakes for its own packed Lab (``bad labq format``)."""
+"""Read TIFF files in 8-bit CIELAB, which libvips 8.18 takes for its own packed Lab (``bad labq format``)."""
 
+import io
+import logging
 import struct
 from pathlib import Path
 from typing import Any
 
 import pyvips
 
-_PHOTOMETRIC = 262
+from pipeline.errors import BrokenImage
+
 _RGB = 2
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # damage is reported by an error, not on stderr
 
 
 def open_tiff_lab(path: Path, **options: Any) -> pyvips.Image:
     """Open an 8-bit Lab TIFF as floats in L*a*b*, with the options of ``tiffload``.
 
-    It is read as if it were RGB, so that libvips undoes whatever compression there is.
+    The file is relabelled as RGB in memory, so that libvips undoes whatever compression there is.
+
+    Raises:
+        BrokenImage: if its directory is damaged.
     """
-    data = bytearray(path.read_bytes())
-    order = "<" if data[:2] == b"II" else ">"
-    (start,) = struct.unpack_from(order + "I", data, 4)
-    (count,) = struct.unpack_from(order + "H", data, start)
-    for entry in range(start + 2, start + 2 + 12 * count, 12):
-        if struct.unpack_from(order + "H", data, entry) == (_PHOTOMETRIC,):
-            struct.pack_into(order + "H", data, entry + 8, _RGB)
-    image = pyvips.Image.tiffload_buffer(bytes(data), **options)
+    from tifffile import TiffFile
+
+    relabelled = io.BytesIO(path.read_bytes())
+    try:
+        with TiffFile(relabelled) as tiff:
+            tiff.pages.first.tags["PhotometricInterpretation"].overwrite(_RGB)
+    except (ValueError, LookupError, struct.error) as error:
+        raise BrokenImage(f"is damaged: its TIFF directory cannot be read ({error})") from error
+    image = pyvips.Image.tiffload_buffer(relabelled.getvalue(), **options)
     signed = [image[band].copy(format="char") for band in (1, 2)]
     return (image[0] * (100 / 255)).bandjoin(signed).copy(interpretation="lab")

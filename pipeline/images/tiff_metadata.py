@@ -1,7 +1,7 @@
-"""EXIF and IPTC of TIFF files: libvips 8.18 does not know the first, and cuts the second to a quarter.
+"""Read and write EXIF and IPTC of TIFF files: libvips 8.18 ignores the first, and cuts the second to a quarter.
 
 A block of EXIF is itself a small TIFF: directories of entries (tag, type, count, value), where a value of more than
-four bytes is replaced by its offset. In a TIFF file the picture's own directory points to the same ones.
+four bytes is replaced by its offset. In a TIFF file the image's own directory points to the same ones.
 """
 
 import io
@@ -26,7 +26,7 @@ _PREFIX = b"Exif\0\0"
 _LONGEST = 65_500  # no JPEG holds a larger block
 
 
-class Entry(NamedTuple):
+class TiffEntry(NamedTuple):
     """One entry of a directory; its value in little-endian order, the offset resolved."""
 
     kind: int
@@ -34,11 +34,11 @@ class Entry(NamedTuple):
     value: bytes
 
 
-Directory = dict[int, Entry]
+Directory = dict[int, TiffEntry]
 
 
 def read_tiff_metadata(path: Path) -> tuple[bytes | None, bytes | None]:
-    """Return EXIF, as the block that other formats hold, and IPTC of a TIFF file; None for what it lacks."""
+    """Return EXIF, as a block for other formats, and IPTC of a TIFF file; None for what it lacks."""
     with path.open("rb") as file:
         first, exif, gps = _read(file)
     iptc = first[_IPTC].value if _IPTC in first else None
@@ -53,19 +53,19 @@ def read_tiff_metadata(path: Path) -> tuple[bytes | None, bytes | None]:
 def append_tiff_metadata(path: Path, block: bytes | None, iptc: bytes | None, width: int, height: int) -> None:
     """Add a block of EXIF, with the new size in pixels, and IPTC to a little-endian TIFF (no BigTIFF).
 
-    The directory of the picture is copied to the end of the file, where it has room to grow.
+    The directory of the image is copied to the end of the file, where it has room to grow.
     """
     first, exif, gps = _read(io.BytesIO((block or b"").removeprefix(_PREFIX)))
     added = {tag: first[tag] for tag in _ABOUT_PHOTO if tag in first}
     if iptc:
-        added[_IPTC] = Entry(_UNDEFINED, len(iptc), iptc)
+        added[_IPTC] = TiffEntry(_UNDEFINED, len(iptc), iptc)
     for tag, side in ((_WIDTH, width), (_HEIGHT, height)):
         if tag in exif:
-            exif[tag] = Entry(_LONG, 1, struct.pack("<I", side))
+            exif[tag] = TiffEntry(_LONG, 1, struct.pack("<I", side))
     with path.open("r+b") as file:
-        picture, _, _ = _read(file)
+        image, _, _ = _read(file)
         at = _even(file.seek(0, io.SEEK_END))
-        packed, start = _pack(added | picture, exif, gps, at)
+        packed, start = _pack(added | image, exif, gps, at)
         file.seek(at)
         file.write(packed)
         file.seek(4)
@@ -106,7 +106,7 @@ def _read_directory(file: BinaryIO, order: str, start: int) -> Directory:
             value = file.read(size * length) if offset + size * length <= end else b""
         if value:
             words = np.frombuffer(value, f"{order}u{word}").astype(f"<u{word}")
-            directory[tag] = Entry(kind, length, words.tobytes())
+            directory[tag] = TiffEntry(kind, length, words.tobytes())
     return directory
 
 
@@ -115,7 +115,7 @@ def _pack(first: Directory, exif: Directory, gps: Directory, at: int) -> tuple[b
     packed = b""
     for tag, directory in ((_EXIF, exif), (_GPS, gps)):
         if directory:
-            first = first | {tag: Entry(_LONG, 1, struct.pack("<I", at + len(packed)))}
+            first = first | {tag: TiffEntry(_LONG, 1, struct.pack("<I", at + len(packed)))}
             packed += _pack_directory(directory, at + len(packed))
     return packed + _pack_directory(first, at + len(packed)), at + len(packed)
 

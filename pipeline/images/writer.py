@@ -1,8 +1,7 @@
-"""Pixels -> files: the whole file is there in the end, or none."""
+"""Write image files; a write that fails leaves no partial file."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,59 +9,69 @@ from typing import Any
 import numpy as np
 import pyvips
 
-from pipeline.atomic import working_path
 from pipeline.errors import BrokenImage, RefusedImage, needing_space
-from pipeline.images.formats import FORMATS, Format
+from pipeline.images.formats import ENCODERS, Encoder
 from pipeline.images.image_file import ImageFile
 from pipeline.images.libvips import vips_errors_as
 from pipeline.images.metadata import Metadata, attach, blocks
 from pipeline.images.tiff_metadata import append_tiff_metadata
 from pipeline.pixels import Pixels, white
+from stages.atomic import written_whole
 
 _LARGEST_TIFF = 3 * 2**30  # offsets in a classic TIFF end at 4 GiB; noise may grow under compression
 
 
-def write_image(path: Path, picture: ImageFile) -> tuple[str, ...]:
-    """Write a picture in the format that the suffix names, by way of a temporary file in the same folder.
+def write_image(path: Path, image: ImageFile) -> tuple[str, ...]:
+    """Write an image in the format that the suffix names; the file appears whole or not at all.
 
     Returns:
         Notes on what the format cannot hold: bits, blocks of metadata.
 
     Raises:
-        RefusedImage: if the format cannot hold the picture, see ``check_target``.
-        BrokenImage: if the file cannot be written; what stood there before still does.
+        RefusedImage: if the format cannot hold the image, see ``check_target``.
+        BrokenImage: if the file cannot be written; a file that was there stays as it was.
         OutOfSpace: if the disk is full; likewise.
     """
-    check_target(path, picture)
-    target = FORMATS[path.suffix.lower()]
-    fitted, notes = _fit(picture, target)
-    image = attach(as_vips(fitted), picture.metadata)
+    try:
+        with needing_space(), written_whole(path) as temporary:
+            return encode_image(temporary, image)
+    except OSError as error:
+        raise BrokenImage(f"cannot be written: {error.strerror or error}") from error
+
+
+def encode_image(path: Path, image: ImageFile) -> tuple[str, ...]:
+    """Write an image as ``write_image`` does, but straight to ``path``, where a killed run may leave half of it."""
+    check_target(path, image)
+    target = ENCODERS[path.suffix.lower()]
+    fitted, notes = _fit(image, target)
+    prepared = attach(as_vips(fitted), image.metadata)
     # Else libvips would make up EXIF for a file that had none.
-    options = target.options if picture.metadata.exif else {**target.options, "keep": "xmp:iptc:icc:other"}
-    with _replacing(path) as temporary, vips_errors_as(BrokenImage, "cannot be written"):
+    options = target.options if image.metadata.exif else {**target.options, "keep": "xmp:iptc:icc:other"}
+    with vips_errors_as(BrokenImage, "cannot be written"):
         if target.saver == "tiffsave":
-            return notes + _save_tiff(image, temporary, picture.metadata, options)
-        getattr(image, target.saver)(os.fsencode(temporary), **options)
+            return notes + _save_tiff(prepared, path, image.metadata, options)
+        getattr(prepared, target.saver)(os.fsencode(path), **options)
     return notes
 
 
-def check_target(path: Path, picture: ImageFile, scale: int = 1) -> None:
-    """Raise RefusedImage if the format of ``path`` cannot hold the picture, enlarged ``scale`` times.
+def check_target(path: Path, image: ImageFile, scale: int = 1) -> None:
+    """Raise RefusedImage if the format of ``path`` cannot hold the image upscaled ``scale`` times.
 
-    To be called before the work is done that would be lost.
+    Called before the chain runs, so that no work is lost.
     """
-    target = FORMATS.get(path.suffix.lower())
+    target = ENCODERS.get(path.suffix.lower())
     if target is None:
-        raise RefusedImage(f"{path.suffix!r} cannot be written, expected one of {', '.join(sorted(FORMATS))}")
-    height, width = (side * scale for side in picture.pixels.shape[:2])
+        raise RefusedImage(f"{path.suffix!r} cannot be written, expected one of {', '.join(sorted(ENCODERS))}")
+    height, width = (side * scale for side in image.pixels.shape[:2])
     if max(height, width) > target.longest:
         raise RefusedImage(
             f"the result has {width} x {height} pixels, "
-            f"and {target.name} holds at most {target.longest} a side; use --ext png"
+            f"and {target.name} holds at most {target.longest} a side; write another format (ext: png)"
         )
-    if not target.alpha and picture.transparent:
+    if not target.alpha and image.transparent:
+        fit = ", ".join(sorted(suffix for suffix, encoder in ENCODERS.items() if encoder.alpha))
         raise RefusedImage(
-            f"is transparent, which {target.name} cannot hold, expected .png, .webp, .tif or .avif; use --ext png"
+            f"is transparent, which {target.name} cannot hold, expected one of {fit}; write another format (ext: png)"
         )
 
 
@@ -80,60 +89,41 @@ def _save_tiff(image: pyvips.Image, path: Path, metadata: Metadata, options: Map
     return ()
 
 
-def _fit(picture: ImageFile, target: Format) -> tuple[ImageFile, tuple[str, ...]]:
-    """Reduce what the format cannot hold, and tell it."""
+def _fit(image: ImageFile, target: Encoder) -> tuple[ImageFile, tuple[str, ...]]:
+    """Reduce what the format cannot hold, and return notes on it."""
     notes = []
-    dtype = picture.pixels.dtype
+    dtype = image.pixels.dtype
     if target.bits < 32 and dtype.kind == "f":
         dtype = np.dtype(np.uint16)
     if target.bits == 8:
         dtype = np.dtype(np.uint8)
-    if dtype != picture.pixels.dtype or (dtype == np.uint16 and target.bits < 16):
-        came = "floats" if picture.pixels.dtype.kind == "f" else f"{8 * picture.pixels.dtype.itemsize} bit"
+    if dtype != image.pixels.dtype or (dtype == np.uint16 and target.bits < 16):
+        came = "floats" if image.pixels.dtype.kind == "f" else f"{8 * image.pixels.dtype.itemsize} bit"
         notes.append(f"{came} reduced to {min(target.bits, 8 * dtype.itemsize)} bit, the most {target.name} holds")
-    if lost := blocks(picture.metadata) - target.metadata:
+    if lost := blocks(image.metadata) - target.metadata:
         notes.append(f"{', '.join(sorted(lost))} is not carried into {target.name} files")
-    alpha = picture.alpha if target.alpha else None
+    alpha = image.alpha if target.alpha else None
     fitted = replace(
-        picture,
-        pixels=quantised(picture.pixels, dtype),
+        image,
+        pixels=quantised(image.pixels, dtype),
         alpha=None if alpha is None else quantised(alpha, dtype),
     )
     return fitted, tuple(notes)
 
 
 def quantised(pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:
-    """Convert with rounding; no copy where nothing changes."""
+    """Convert pixels to another dtype with rounding; no copy where nothing changes."""
     if pixels.dtype == dtype:
         return pixels
     scaled = pixels.astype(np.float32) * (white(dtype) / white(pixels.dtype))
     return np.rint(scaled).clip(0, white(dtype)).astype(dtype)
 
 
-def as_vips(picture: ImageFile) -> pyvips.Image:
-    """Wrap the pixels, and alpha as the last band, without copying them."""
+def as_vips(image: ImageFile) -> pyvips.Image:
+    """Wrap the pixels, with alpha as the last band, in an image of libvips without copying them."""
     names = {"uint8": ("b-w", "srgb"), "uint16": ("grey16", "rgb16"), "float32": ("b-w", "scrgb")}
-    gray, colour = names[picture.pixels.dtype.name]
-    image = pyvips.Image.new_from_array(np.ascontiguousarray(picture.pixels))
-    if picture.alpha is not None:
-        image = image.bandjoin(pyvips.Image.new_from_array(np.ascontiguousarray(picture.alpha)))
-    return image.copy(interpretation=gray if picture.pixels.ndim == 2 else colour)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Hand out a temporary path beside ``path``, which takes its place once it is safe on the disk.
-
-    Its name follows from that of ``path``: what a killed run leaves behind, the next one writes over.
-    """
-    temporary = working_path(path, f".writing{path.suffix}")
-    try:
-        with needing_space():
-            yield temporary
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-    except OSError as error:
-        raise BrokenImage(f"cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    gray, colour = names[image.pixels.dtype.name]
+    wrapped = pyvips.Image.new_from_array(np.ascontiguousarray(image.pixels))
+    if image.alpha is not None:
+        wrapped = wrapped.bandjoin(pyvips.Image.new_from_array(np.ascontiguousarray(image.alpha)))
+    return wrapped.copy(interpretation=gray if image.pixels.ndim == 2 else colour)

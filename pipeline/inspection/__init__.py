@@ -1,1 +1,1 @@
-"""What a network looks at: heat maps of its levels and its receptive field."""
+"""Inspect what a network's output depends on: heat maps of its levels, and its effective receptive field."""

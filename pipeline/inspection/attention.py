@@ -1,7 +1,7 @@
-"""Which places a network's work depends on, at each of its levels: a Grad-CAM for images as output.
+"""Compute heat maps of a network's levels: HiResCAM, a Grad-CAM for networks whose output is an image.
 
-Target: what the stage does, the mean squared change ``T = mean((stage(x) - x)^2)``, where a stage that enlarges is
-compared with the bicubic enlargement of x. For a deblurring network that is the sharpening, for a denoiser the noise.
+Target: the effect of the stage, its mean squared change ``T = mean((stage(x) - x)^2)``; a stage that upscales is
+compared with x upscaled bicubically. For a deblurring network that is the sharpening, for a denoiser the noise.
 
 Map of a level with the activations A, ``(C, h, w)``:
 
@@ -36,8 +36,8 @@ def heat_maps(stage: Stage, image: Tensor, levels: Sequence[str]) -> dict[str, T
 
     Args:
         stage: In eval mode.
-        image: What the stage is given, ``(1, 3, H, W)`` in ``[0, 1]`` on its device, H and W as it demands.
-        levels: Paths of modules that put out maps of the image.
+        image: Input of the stage, ``(1, 3, H, W)`` in ``[0, 1]`` on its device, H and W multiples of ``multiple_of``.
+        levels: Paths of modules whose output is a map of the image.
 
     Returns:
         By level, ``(h, w)`` at the level's own size; not negative, and only comparable within a level.
@@ -52,7 +52,7 @@ def heat_maps(stage: Stage, image: Tensor, levels: Sequence[str]) -> dict[str, T
     image = image.detach().requires_grad_()
     with torch.enable_grad(), recording(stage, levels) as outputs:
         target = squared_change(stage(image), image).mean()
-        # Only now: a ReLU that works in place has made another tensor of what its convolution put out.
+        # Only now: an in-place ReLU has replaced the output of its convolution by another tensor.
         for name, output in outputs.items():
             output.register_hook(partial(keep, name, output))
         torch.autograd.grad(target, image)
@@ -60,13 +60,13 @@ def heat_maps(stage: Stage, image: Tensor, levels: Sequence[str]) -> dict[str, T
 
 
 def squared_change(result: Tensor, image: Tensor) -> Tensor:
-    """Return the squared difference of what a stage made and its input, bicubically enlarged to that size."""
+    """Return the squared difference of a stage's output and its input, upscaled bicubically to the same size."""
     scale = result.shape[-1] // image.shape[-1]
     return (result.float() - bicubic_upscale(image.detach(), scale)).square()
 
 
 def bytes_kept_per_pixel(stage: Stage) -> float:
-    """Return the bytes that ``heat_maps`` keeps for its gradients per pixel of the image, found on a small one."""
+    """Return the bytes per pixel of the image that ``heat_maps`` keeps for its gradients, measured on a small image."""
     image = probe(stage).requires_grad_()
     weights = {parameter.untyped_storage().data_ptr() for parameter in stage.parameters()}
     kept: dict[int, int] = {}

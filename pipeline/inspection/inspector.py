@@ -1,8 +1,8 @@
-"""Pictures of what a network of a chain attends to, for each image.
+"""Write heat maps and the receptive field of one stage of a chain, for each image.
 
 OUTPUT/photo.jpg.attention/unet.png                     all levels on one sheet
-                           unet_1_encoder.0.png ...     each over the image, at the size the network sees
-                           unet_receptive_field.png     how far around a pixel it looks
+                           unet_1_encoder.0.png ...     each over the image, at the size of the stage's input
+                           unet_receptive_field.png     how far around a pixel it depends on
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pipeline.errors import ConfigError, OutOfMemory
 from pipeline.images import write_image
 from pipeline.images.image_file import ImageFile
 from pipeline.inspection.attention import bytes_kept_per_pixel, heat_maps, squared_change
-from pipeline.inspection.heat_pictures import contact_sheet, field_picture, overlay, to_bytes
+from pipeline.inspection.heat_maps import contact_sheet, overlay, receptive_field_plot, rendered, to_bytes
 from pipeline.inspection.levels import find_levels, find_maps
 from pipeline.inspection.receptive_field import radius_of, receptive_field
 from pipeline.pixels import Pixels
@@ -35,22 +35,22 @@ _SHARE = 0.95
 
 
 class Inspector:
-    """Looks into one stage of a chain, fed with what the stages before it make of an image.
+    """Inspects one stage of a chain on the outputs of the stages before it.
 
     Args:
-        config: The chain; the stage's own strength does not count.
-        target: ``STAGE`` or ``STAGE:all`` for all levels, ``STAGE:LAYER`` for one level, or for any
-            other module that puts out a map of the image.
+        config: The chain; the stage's own strength is ignored.
+        stage: ``STAGE`` or ``STAGE:all`` for all levels, ``STAGE:LAYER`` for one level, or for any other module
+            whose output is a map of the image.
         device: As for ``Engine``; the precision is always fp32.
 
     Raises:
-        ConfigError: for a stage or a layer that does not exist; the text lists those that do.
+        ConfigError: for a stage or a layer that does not exist; the message lists the valid ones.
     """
 
-    def __init__(self, config: ChainConfig, target: str, device: str = "auto") -> None:
-        self.name, _, layer = target.partition(":")
+    def __init__(self, config: ChainConfig, stage: str, device: str = "auto") -> None:
+        self.name, _, layer = stage.partition(":")
         if self.name not in config.names:
-            raise ConfigError(f"--attention: {no_such_stage(self.name, config.names)}")
+            raise ConfigError(f"stage: {no_such_stage(self.name, config.names)}")
         index = config.names.index(self.name)
         chain = Chain.build(ChainConfig(stages=config.stages[: index + 1]))
         self._before = None
@@ -62,17 +62,17 @@ class Inspector:
         self.levels = _choose_levels(self._stage, self.name, layer)
 
     def inspect(self, pixels: Pixels, folder: Path) -> list[str]:
-        """Write the pictures of one image.
+        """Write the heat maps and the receptive field for one image.
 
         Args:
             pixels: As ``Engine.run`` takes them.
-            folder: Where they go; made if need be.
+            folder: Output folder; created if it does not exist.
 
         Returns:
-            Lines for the user: the sheet's path; and, if not all of the image was looked at, which part was.
+            Lines for the user: the path of the sheet; and the part of the image that was inspected, if not all of it.
 
         Raises:
-            OutOfMemory: if memory runs out although only a part of the image, which should fit, is looked at.
+            OutOfMemory: if memory runs out although the inspected part was chosen to fit.
         """
         given = self._given(pixels)
         region = self._fitting(*given.shape[:2])
@@ -89,7 +89,7 @@ class Inspector:
         return [f"{len(self.levels)} levels of {self.name}: {folder / f'{self.name}.png'}", *part]
 
     def _given(self, pixels: Pixels) -> Pixels:
-        """Return what the stage is given of an image, RGB floats, so that nothing is rounded on the way."""
+        """Return the input of the stage for an image, as RGB floats, so that nothing is rounded on the way."""
         device = torch.device("cpu")
         image = to_tensor(checked(pixels), device)[0].permute(1, 2, 0).numpy()
         return image if self._before is None else self._before.run(image).pixels
@@ -97,8 +97,8 @@ class Inspector:
     def _fitting(self, height: int, width: int) -> Region:
         """Return the middle of an image, in its proportions, as large as fits into memory with all gradients."""
         most = SHARE_OF_FREE * free_memory(self._device) / bytes_kept_per_pixel(self._stage)
-        shrink = min(1.0, math.sqrt(most / (height * width)))
-        rows, columns = (max(1, int(side * shrink)) for side in (height, width))
+        reduction = min(1.0, math.sqrt(most / (height * width)))
+        rows, columns = (max(1, int(side * reduction)) for side in (height, width))
         top, left = (height - rows) // 2, (width - columns) // 2
         return Region(Span(top, top + rows), Span(left, left + columns))
 
@@ -115,25 +115,23 @@ class Inspector:
             ("squared change", overlay(seen, self._like(seen, change[None])[0])),
         ]
         for number, (level, heat) in enumerate(maps.items(), start=1):
-            picture = overlay(seen, self._like(seen, heat[None])[0])
-            _save(folder / f"{self.name}_{number:02}_{level}.png", picture)
-            cells.append((f"{level}  {heat.shape[1]}x{heat.shape[0]}", picture))
-        title = f"{self.name}: places that its change of the image depends on, at each level by itself"
-        _save(folder / f"{self.name}.png", contact_sheet(title, cells))
+            overlaid = overlay(seen, self._like(seen, heat[None])[0])
+            _save(folder / f"{self.name}_{number:02}_{level}.png", overlaid)
+            cells.append((f"{level}  {heat.shape[1]}x{heat.shape[0]}", overlaid))
+        title = f"{self.name}: places that its change of the image depends on, each level on its own scale"
+        _save(folder / f"{self.name}.png", rendered(contact_sheet(title, cells)))
         self._write_field(image, folder)
 
     def _write_field(self, image: Tensor, folder: Path) -> None:
         field, halo = receptive_field(self._stage, image), self._stage.halo
         effective = radius_of(field, _SHARE)
-        theory = "the whole image" if halo is None else f"{halo} px (white)"
-        title = f"{self.name}: halo {theory}; {_SHARE:.0%} of the gradient within {effective} px (cyan)"
-        _save(
-            folder / f"{self.name}_receptive_field.png",
-            field_picture(title, field.cpu().numpy(), halo=halo, effective=effective),
-        )
+        theory = "the whole image" if halo is None else f"{halo} px"
+        title = f"{self.name}: halo {theory}; {_SHARE:.0%} of the gradient within {effective} px"
+        plot = receptive_field_plot(title, field.cpu().numpy(), halo=halo, effective=effective)
+        _save(folder / f"{self.name}_receptive_field.png", rendered(plot))
 
     def _like(self, seen: Pixels, planes: Tensor) -> Pixels:
-        """Bring ``(C, h, w)`` to the size of what was seen, without what that was padded with."""
+        """Resize ``(C, h, w)`` to the size of the inspected pixels, without their padding."""
         height, width = seen.shape[:2]
         size = [round_up(side, self._stage.multiple_of) for side in (height, width)]
         # On the host, because not every torch does it on Metal.
@@ -148,14 +146,14 @@ class Inspector:
 def _choose_levels(stage: Stage, name: str, layer: str) -> list[str]:
     levels = find_levels(stage)
     if not levels:
-        raise ConfigError(f"--attention: {name} has no layers that were trained, so there is nothing to look into")
+        raise ConfigError(f"stage: {name} has no trained layers, so there is nothing to inspect")
     if layer in ("", "all"):
         return levels
     if layer not in find_maps(stage):
         there = ", ".join(levels)
         raise ConfigError(
-            f"--attention: {name} has no layer {layer!r} with a map of the image{did_you_mean(layer, levels)} "
-            f"Its levels: all, {there}; any module inside them will do, too"
+            f"stage: {name} has no layer {layer!r} with a map of the image{did_you_mean(layer, levels)} "
+            f"Its levels: all, {there}; or any module inside them"
         )
     return [layer]
 

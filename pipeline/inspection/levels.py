@@ -1,4 +1,4 @@
-"""The levels of a network, found in its modules and in what these put out, whatever the network."""
+"""Find the levels of any network by its modules and their outputs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _PROBE_SIDE = 32
 def find_levels(stage: Stage) -> list[str]:
     """Return the paths of a network's levels, such as ``encoder.2``, in the order in which they are computed.
 
-    Levels are the stage's children that hold parameters. A ``Sequential``, a list, or any other child that puts out no
-    map is replaced by the modules inside it. A child that holds everything is replaced by its own children.
+    Levels are the stage's children that hold parameters. A ``Sequential``, a list, or any other child whose output is
+    not a map is replaced by the modules inside it. A child that holds everything is replaced by its own children.
     """
     order = find_maps(stage)
     names = _learned_inside(stage, "")
@@ -36,7 +36,7 @@ def find_levels(stage: Stage) -> list[str]:
 
 
 def find_maps(stage: Stage) -> list[str]:
-    """Return the paths of all modules that put out maps of the image, in the order in which they finish."""
+    """Return the paths of all modules whose output is a map of the image, in the order in which they finish."""
     image = probe(stage)
     with torch.inference_mode(), recording(stage, [name for name, _ in stage.named_modules() if name]) as outputs:
         stage(image)
@@ -44,7 +44,7 @@ def find_maps(stage: Stage) -> list[str]:
 
 
 def probe(stage: Stage) -> Tensor:
-    """Return a small image for a stage, on its device; twice as wide as high, so that no square passes for a map."""
+    """Return a small image on a stage's device, twice as wide as high: no square output is taken for a map."""
     side = round_up(_PROBE_SIDE, stage.multiple_of)
     device = next(stage.parameters(), torch.empty(0)).device
     return torch.full((1, 3, side, 2 * side), 0.5, device=device)
@@ -52,7 +52,7 @@ def probe(stage: Stage) -> Tensor:
 
 @contextmanager
 def recording(stage: Stage, names: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Yield a dict that fills, while the stage runs, with what the named modules put out."""
+    """Yield a dict that collects the outputs of the named modules while the stage runs."""
     outputs: dict[str, Any] = {}
 
     def keep(name: str, module: nn.Module, inputs: Any, output: Any) -> None:

@@ -1,4 +1,4 @@
-"""The effective receptive field: how much of what a network could see of an image it really uses.
+"""Measure the effective receptive field: how strongly the pixels around an output pixel influence it.
 
 Luo, Li, Urtasun, Zemel, "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks",
 NeurIPS 2016, https://arxiv.org/abs/1701.04128: the gradient of one output pixel with respect to the input, its
@@ -20,11 +20,11 @@ _LARGEST_RADIUS = 160  # for a stage that sees the whole image
 
 
 def receptive_field(stage: Stage, image: Tensor) -> Tensor:
-    """Measure by how much each input pixel around an output pixel moves it, averaged over 4 x 4 places of an image.
+    """Measure the gradient of an output pixel with respect to the input pixels around it, averaged over 4 x 4 places.
 
     Args:
         stage: In eval mode.
-        image: What the stage is given, ``(1, 3, H, W)`` in ``[0, 1]`` on its device, H and W as it demands.
+        image: Input of the stage, ``(1, 3, H, W)`` in ``[0, 1]`` on its device, H and W multiples of ``multiple_of``.
 
     Returns:
         ``(2 * radius + 1, 2 * radius + 1)``, the output pixel's place in the middle, colours summed. The radius is
@@ -54,7 +54,7 @@ def radius_of(field: Tensor, share: float) -> int:
 
 
 def _gradient(stage: Stage, image: Tensor, row: int, column: int) -> Tensor:
-    """Return ``(H, W)``: by how much each pixel of the image moves the output at the place of one of them."""
+    """Return the gradient of the output at one place with respect to each pixel of the image, ``(H, W)``."""
     height, width = image.shape[-2:]
     place = Region(Span(row, row + 1), Span(column, column + 1))
     seen, made = needed_regions(place, [Footprint(stage.scale, stage.multiple_of, stage.halo)], height, width)
@@ -72,6 +72,6 @@ def _places(length: int) -> list[int]:
 
 
 def _around(place: int, radius: int, length: int) -> tuple[slice, slice]:
-    """Return what of the image lies within a radius, and where that lies in the field."""
+    """Return the part of the image within a radius, and its position in the field."""
     start, stop = max(place - radius, 0), min(place + radius + 1, length)
     return slice(start, stop), slice(start - place + radius, stop - place + radius)

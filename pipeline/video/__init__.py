@@ -1,4 +1,4 @@
-"""Video through a chain: frames in, frames out, everything else of the film kept.
+"""Video restoration: decoding, encoding and muxing around a chain of stages.
 
-Nothing here imports PyAV before a video is opened.
+PyAV is imported only once a video is opened.
 """

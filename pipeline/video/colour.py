@@ -1,13 +1,13 @@
-r"""YUV planes as a decoder gives them <-> RGB in ``[0, 1]``, batched, on any device, and exactly there and back.
+r"""Decoded YUV planes <-> RGB in ``[0, 1]``: batched, on any device, reversible without loss.
 
     Y         -----------------------------------> | matrix | -> R G B -> clamp -> image
     Cb, Cr -> 4:2:0, 4:2:2 interpolated to 4:4:4 -> |        |                \
-                                                                              what [0, 1] cannot hold: excess
+                                                                              values outside of [0, 1]: excess
 
-Video holds colours that RGB cannot: below black, above white, and most of the corners of the YUV cube. They are
-handed back as ``excess``, to be carried around the chain and added to its result, so that nothing is clipped.
+YUV has colours outside of RGB: below black, above white, and most of the corners of the YUV cube. They are returned as
+``excess``, which bypasses the chain and is added to its result, so that nothing is clipped.
 
-Subsampled chroma sits as in MPEG-2, H.264 and HEVC by default: on the even columns, and between two rows. It is
+The chroma location is the default of MPEG-2, H.264 and HEVC (left): on even columns, between two rows. It is
 interpolated and reduced by two pairs of wavelet filters whose reduction undoes the interpolation exactly: along
 rows LeGall 5/3 (linear interpolation), along columns CDF 2/6 (quadratic, and its reduction is the plain mean).
 """
@@ -41,7 +41,7 @@ class Planes(NamedTuple):
 
 @dataclass(frozen=True)
 class YUV:
-    """What the numbers in YUV planes mean.
+    """Format of YUV planes.
 
     Attributes:
         depth: Bits of a sample.
@@ -56,7 +56,7 @@ class YUV:
     halved: tuple[bool, bool]
 
     def to_rgb(self, planes: Planes) -> tuple[Tensor, Tensor]:
-        """Return ``(B, 3, H, W)`` in ``[0, 1]``, and the excess: what is missing to the true values, mostly zero."""
+        """Return ``(B, 3, H, W)`` in ``[0, 1]``, and the excess: true values minus these, mostly zero."""
         _, red_weight, blue_weight = MATRICES[self.matrix]
         green_weight = 1 - red_weight - blue_weight
         black, luma_steps, neutral, chroma_steps = self._levels
@@ -72,12 +72,12 @@ class YUV:
         return clamped, image.sub_(clamped)
 
     def from_rgb(self, image: Tensor) -> Planes:
-        """Return planes of ``(B, 3, H, W)``, which may lie beyond ``[0, 1]``; rounded to the nearest numbers."""
+        """Return planes of ``(B, 3, H, W)``, which may exceed ``[0, 1]``; rounded to the nearest integers."""
         _, red_weight, blue_weight = MATRICES[self.matrix]
         black, luma_steps, neutral, chroma_steps = self._levels
         red, green, blue = image.unbind(1)
         luma = (green * (1 - red_weight - blue_weight)).add_(red, alpha=red_weight).add_(blue, alpha=blue_weight)
-        # Rows first, because on what is left of them the rest costs half.
+        # Rows first, because columns then cost half.
         gray = self._reduced_rows(luma)
         chroma = [
             self._reduced_columns(self._reduced_rows(colour) - gray).mul_(chroma_steps / (2 * (1 - weight)))
@@ -110,20 +110,20 @@ class YUV:
         return _reduce_columns(chroma) if self.halved[1] else chroma
 
     def _rounded(self, plane: Tensor, zero: int) -> Tensor:
-        """Return the nearest integers: a half is added and the rest cut off; what is negative then, is clamped."""
+        """Return the nearest integers: a half is added and the fraction truncated, then the range is clamped."""
         integers = plane.add_(zero + 0.5).to(torch.int16 if self.depth <= 12 else torch.int32)
         integers.clamp_(0, (1 << self.depth) - 1)
-        # By way of int16: on a CPU five times as fast as from float at once.
+        # Via int16: on a CPU five times as fast as directly from float.
         return integers.to(torch.uint8) if self.depth == 8 else integers
 
 
 def _numbers(plane: Tensor) -> Tensor:
-    """Return integers as floats; 16 bits travel as int16, whose sign is one of them."""
+    """Convert integers to floats; 16-bit planes are stored as int16, whose sign bit is the highest bit."""
     return (plane.int() & 0xFFFF).float() if plane.dtype == torch.int16 else plane.float()
 
 
 def _interpolate_rows(chroma: Tensor) -> Tensor:
-    """Make two rows of each, whose mean it is; flat at the borders."""
+    """Make two rows of each, with that row as their mean; constant at the borders."""
     slope = torch.zeros_like(chroma)
     torch.sub(chroma[..., 2:, :], chroma[..., :-2, :], out=slope[..., 1:-1, :])
     upper, lower = torch.sub(chroma, slope, alpha=0.125), torch.add(chroma, slope, alpha=0.125)
@@ -131,7 +131,7 @@ def _interpolate_rows(chroma: Tensor) -> Tensor:
 
 
 def _reduce_rows(colour: Tensor) -> Tensor:
-    """Return the means of two rows; the last of an odd number stands for itself."""
+    """Return the means of two rows; the last of an odd number is copied."""
     upper, lower = colour[..., 0::2, :], colour[..., 1::2, :]
     if lower.shape[-2] < upper.shape[-2]:
         lower = torch.cat((lower, upper[..., -1:, :]), dim=-2)
@@ -139,7 +139,7 @@ def _reduce_rows(colour: Tensor) -> Tensor:
 
 
 def _interpolate_columns(chroma: Tensor) -> Tensor:
-    """Put between two columns their mean; the last is repeated."""
+    """Insert the mean between two columns; the last column is repeated."""
     # Pairs as complex numbers: on a CPU three times as fast as stacking them.
     return torch.view_as_real(torch.complex(chroma, _means_of_neighbours(chroma))).flatten(-2)
 
@@ -156,7 +156,7 @@ def _reduce_columns(chroma: Tensor) -> Tensor:
 
 
 def _means_of_neighbours(columns: Tensor) -> Tensor:
-    """Return the mean of each column and the next; the last stands for itself."""
+    """Return the mean of each column and the next; the last column is copied."""
     means = torch.empty_like(columns, memory_format=torch.contiguous_format)
     torch.lerp(columns[..., :-1], columns[..., 1:], 0.5, out=means[..., :-1])
     means[..., -1] = columns[..., -1]

@@ -1,7 +1,7 @@
-"""Is the result the same film, only larger? Its frames and times, and all that lies beside them, against the source.
+"""Verify that a result is its source at a larger size: frames, timestamps, all other streams and metadata.
 
-Frames count as they are decoded, other streams by the bytes of their packets. What the source does not say (colour
-tags, languages ...), the result is free to say.
+The video is compared as decoded, other streams by the bytes of their packets. Where the source states nothing (colour
+tags, languages ...), the result may state anything.
 """
 
 from __future__ import annotations
@@ -12,62 +12,56 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-from rich.table import Table
-
-from pipeline.cli.terminal import printable
 from pipeline.errors import BrokenVideo, ImageError
-from pipeline.video.agreement import Figure, equal, equal_texts, same_moment, same_times
-from pipeline.video.contents import FILM, Chapter, Contents, Times, Track, VideoFrames
-from pipeline.video.holdable import holdable, untold
+from pipeline.video.contents import MAIN_VIDEO, Chapter, Contents, Timestamps, Track, VideoProperties
 from pipeline.video.inventory import read_contents, read_frames
+from pipeline.video.muxable import muxable, unsupported_properties
 from pipeline.video.options import VideoOptions
+from pipeline.video.property_comparison import (
+    PropertyComparison,
+    compare_texts,
+    compare_times,
+    compare_timestamps,
+    compare_values,
+)
 from pipeline.video.sources import frame_number, frame_paths
 
 
-def examine(
+def compare_videos(
     source: Path,
     result: Path,
     options: VideoOptions = VideoOptions(),  # noqa: B008  (frozen)
     *,
     scale: int | None = None,
-) -> list[Figure]:
-    """Compare two films in everything that has to be the same, and in size.
+) -> list[PropertyComparison]:
+    """Compare everything that must be equal in source and result, and their sizes.
 
-    Either may be a folder of frames. As a result it has no clock and holds nothing beside them: then their number, size
-    and numbering are compared.
+    Either may be a folder of frames. A result that is one has no timestamps and no other streams: the number, size and
+    numbering of its frames are compared.
 
     Args:
-        source: The film that was restored.
-        result: What it became.
-        options: ``start`` and ``duration`` tell which part of the source the result shows, and ``fps`` the frames a
-            second of a source that is a folder.
-        scale: How many times larger the result should be; any whole number if absent.
+        source: The video that was restored.
+        result: The restored video.
+        options: ``start`` and ``duration`` select the part of the source that the result covers; ``fps`` is the frame
+            rate of a source that is a folder.
+        scale: Expected ratio of the sizes; any whole number if absent.
 
     Raises:
-        BrokenVideo: if one of them cannot be read as a video, or holds no frame.
+        BrokenVideo: if one of them cannot be read as a video, or has no frames.
     """
     before, after = _read("source", source, options), _read("result", result, VideoOptions())
     if result.is_dir():
-        return list(_folder_figures(before.film, after.film, frame_paths(result), scale))
-    figures = [*_film_figures(before.film, after.film, scale), *_other_figures(before, after)]
-    if all(figure.agrees for figure in figures):
-        return figures
-    obstacles = untold(result, earliest=min(track.times.start for track in before.head.tracks))
+        return list(_folder_comparisons(before.video, after.video, frame_paths(result), scale))
+    comparisons = [*_video_comparisons(before.video, after.video, scale), *_other_comparisons(before, after)]
+    if all(comparison.agrees for comparison in comparisons):
+        return comparisons
+    obstacles = unsupported_properties(result, earliest=min(track.timestamps.start for track in before.header.tracks))
     if source.is_file():
-        film = next(track for track in after.head.tracks if track.kind == FILM)
-        possible = replace(before, head=holdable(source, before.head, result, film))
-        lost = _names(_other_figures(before, after)) - _names(_other_figures(possible, after))
-        obstacles |= dict.fromkeys(lost, "this container cannot hold it; --container mkv may")
-    return [figure if figure.agrees else replace(figure, obstacle=obstacles.get(figure.name, "")) for figure in figures]
-
-
-def as_table(figures: Sequence[Figure]) -> Table:
-    """Return all figures for the terminal; what does not agree is marked."""
-    table = Table("", "source", "result", "")
-    for figure in figures:
-        verdict = "same" if figure.agrees else "DIFFERS" if figure.is_fault else "not held"
-        table.add_row(*map(printable, (figure.name, figure.expected, figure.came)), verdict)
-    return table
+        main = next(track for track in after.header.tracks if track.kind == MAIN_VIDEO)
+        possible = replace(before, header=muxable(source, before.header, result, main))
+        lost = _names(_other_comparisons(before, after)) - _names(_other_comparisons(possible, after))
+        obstacles |= dict.fromkeys(lost, "not supported by this container; mkv may store it")
+    return [one if one.agrees else replace(one, obstacle=obstacles.get(one.name, "")) for one in comparisons]
 
 
 def _read(role: str, path: Path, options: VideoOptions) -> Contents:
@@ -79,72 +73,76 @@ def _read(role: str, path: Path, options: VideoOptions) -> Contents:
         raise BrokenVideo(f"the {role} {path} {error}") from error
 
 
-def _film_figures(before: VideoFrames, after: VideoFrames, scale: int | None) -> Iterator[Figure]:
-    yield equal("frames", len(before.times.ticks), len(after.times.ticks))
-    yield same_times("frame times", before.times, after.times)
-    yield same_moment("start", (before.times.start, after.times.start), (before.times.tick, after.times.tick))
-    if before.last is not None and after.last is not None:
-        ends = before.times.length + before.last, after.times.length + after.last
-        # The last moment and how long it lasts are both rounded.
-        yield same_moment("duration", ends, (2 * before.times.tick, 2 * after.times.tick))
+def _video_comparisons(
+    before: VideoProperties, after: VideoProperties, scale: int | None
+) -> Iterator[PropertyComparison]:
+    old, new = before.timestamps, after.timestamps
+    yield compare_values("frames", len(old.ticks), len(new.ticks))
+    yield compare_timestamps("timestamps", old, new)
+    yield compare_times("start", (old.start, new.start), (old.time_base, new.time_base))
+    if before.last_duration is not None and after.last_duration is not None:
+        ends = old.length + before.last_duration, new.length + after.last_duration
+        # The last timestamp and the last duration are both rounded.
+        yield compare_times("duration", ends, (2 * old.time_base, 2 * new.time_base))
     yield _size(before.size, after.size, scale)
     yield _aspect(before.aspect, after)
-    yield equal("rotation", before.turn, after.turn)
-    for name, fact in before.facts.items():
-        yield equal(name, fact, after.facts.get(name))
+    yield compare_values("rotation", before.rotation, after.rotation)
+    for name, tag in before.tags.items():
+        yield compare_values(name, tag, after.tags.get(name))
 
 
-def _folder_figures(
-    before: VideoFrames, after: VideoFrames, paths: Sequence[Path], scale: int | None
-) -> Iterator[Figure]:
-    yield equal("frames", len(before.times.ticks), len(after.times.ticks))
+def _folder_comparisons(
+    before: VideoProperties, after: VideoProperties, paths: Sequence[Path], scale: int | None
+) -> Iterator[PropertyComparison]:
+    yield compare_values("frames", len(before.timestamps.ticks), len(after.timestamps.ticks))
     yield _size(before.size, after.size, scale)
     for path, following in pairwise(paths):
         if frame_number(following) != frame_number(path) + 1:
-            yield Figure("numbers", f"{frame_number(path) + 1} behind {path.name}", following.name, agrees=False)
+            expected = f"{frame_number(path) + 1} after {path.name}"
+            yield PropertyComparison("frame numbers", expected, following.name, agrees=False)
             return
-    yield Figure("numbers", "each one more", "each one more", agrees=True)
+    yield PropertyComparison("frame numbers", "consecutive", "consecutive", agrees=True)
 
 
-def _size(before: tuple[int, int], after: tuple[int, int], scale: int | None) -> Figure:
+def _size(before: tuple[int, int], after: tuple[int, int], scale: int | None) -> PropertyComparison:
     wanted = scale or max(1, after[0] // before[0])
     width, height = (side * wanted for side in before)
     text = f"{width}x{height}" if scale else f"{before[0]}x{before[1]} times a whole number"
-    return Figure("size", text, f"{after[0]}x{after[1]}", after == (width, height))
+    return PropertyComparison("size", text, f"{after[0]}x{after[1]}", after == (width, height))
 
 
-def _aspect(wanted: Fraction, after: VideoFrames) -> Figure:
-    """Compare the shape of pixels; some containers tell it as a width in whole pixels on the screen."""
+def _aspect(wanted: Fraction, after: VideoProperties) -> PropertyComparison:
+    """Compare pixel aspect ratios; some containers store them as a display width in whole pixels."""
     agrees = abs(wanted - after.aspect) * after.size[0] <= 1
-    return Figure("pixel aspect", str(wanted), str(after.aspect), agrees)
+    return PropertyComparison("pixel aspect", str(wanted), str(after.aspect), agrees)
 
 
-def _other_figures(before: Contents, after: Contents) -> Iterator[Figure]:
-    """Yield the figures of all that lies beside the frames; only of what the source has, or the result has too much."""
-    left = list(after.head.tracks)
+def _other_comparisons(before: Contents, after: Contents) -> Iterator[PropertyComparison]:
+    """Yield comparisons of streams, chapters and metadata: of all that the source has, and of surplus streams."""
+    left = list(after.header.tracks)
     partners = []
-    for track in before.head.tracks:
+    for track in before.header.tracks:
         partner = _partner(track, left)
-        yield equal(_label(track), "there", "missing" if partner is None else "there")
+        yield compare_values(_label(track), "present", "missing" if partner is None else "present")
         if partner is not None:
             left.remove(partner)
             partners.append(partner)
-            yield from _track_figures(track, partner, before.film.times, after.film.times)
+            yield from _track_comparisons(track, partner, before.video.timestamps, after.video.timestamps)
     for track in left:
-        if not _tells_timecode(before, track):
-            yield equal(f"{_label(track)} of the result", "nothing", "there")
+        if not _holds_known_timecode(before, track):
+            yield compare_values(f"{_label(track)} of the result", "nothing", "present")
     indices = [partner.index for partner in partners]
-    yield equal("order of streams", sorted(indices), indices)
-    yield from _chapter_figures(before.head.chapters, after.head.chapters)
+    yield compare_values("order of streams", sorted(indices), indices)
+    yield from _chapter_comparisons(before.header.chapters, after.header.chapters)
     timecode = {key: text for track in left for key, text in track.metadata.items() if key == "timecode"}
-    yield from equal_texts("metadata", before.head.metadata, {**timecode, **after.head.metadata})
+    yield from compare_texts("metadata", before.header.metadata, {**timecode, **after.header.metadata})
 
 
-def _tells_timecode(before: Contents, track: Track) -> bool:
-    """Tell whether a stream of the result is what became of a timecode in the source's metadata."""
-    told = [before.head.metadata, *(other.metadata for other in before.head.tracks)]
+def _holds_known_timecode(before: Contents, track: Track) -> bool:
+    """Return whether a stream of the result was made from a timecode in the source's metadata."""
+    known = [before.header.metadata, *(other.metadata for other in before.header.tracks)]
     timecode = track.metadata.get("timecode")
-    return timecode is not None and timecode in (metadata.get("timecode") for metadata in told)
+    return timecode is not None and timecode in (metadata.get("timecode") for metadata in known)
 
 
 def _is_timecode(track: Track) -> bool:
@@ -152,44 +150,50 @@ def _is_timecode(track: Track) -> bool:
 
 
 def _partner(track: Track, left: Sequence[Track]) -> Track | None:
-    """Return the stream most like one: with the same bytes, else of the same codec."""
+    """Return the matching stream of the same kind: one with the same bytes, else one with the same codec."""
     kin = [other for other in left if other.kind == track.kind]
     copies = [other for other in kin if other.sha256 == track.sha256]
     return next(iter([*copies, *(other for other in kin if other.codec == track.codec)]), None)
 
 
-def _track_figures(before: Track, after: Track, film: Times, enlarged: Times) -> Iterator[Figure]:
+def _track_comparisons(
+    before: Track, after: Track, video: Timestamps, restored: Timestamps
+) -> Iterator[PropertyComparison]:
     name = _label(before)
     if before.language is not None:
-        yield equal(f"{name} language", before.language, after.language)
+        yield compare_values(f"{name} language", before.language, after.language)
     for flag in sorted(before.flags):
-        yield equal(f"{name} {flag}", "yes", "yes" if flag in after.flags else "no")
-    yield from equal_texts(name, before.metadata, after.metadata)
-    if before.kind == FILM or _is_timecode(before):
-        return  # its only packet says what its metadata say
-    yield Figure(f"{name} bytes", before.sha256[:12], after.sha256[:12], before.sha256 == after.sha256)
-    if before.codec.startswith("pcm_") or not before.times.ticks:
-        return  # containers cut raw samples into packets as they like
-    yield equal(f"{name} packets", before.packets, after.packets)
-    yield same_times(f"{name} times", before.times, after.times)
-    yield same_moment(
-        f"{name} after film",
-        (before.times.start - film.start, after.times.start - enlarged.start),
-        (max(before.times.tick, film.tick), max(after.times.tick, enlarged.tick)),
+        yield compare_values(f"{name} {flag}", "yes", "yes" if flag in after.flags else "no")
+    yield from compare_texts(name, before.metadata, after.metadata)
+    if before.kind == MAIN_VIDEO or _is_timecode(before):
+        return  # a timecode stream has one packet, which repeats its metadata
+    same_bytes = before.sha256 == after.sha256
+    yield PropertyComparison(f"{name} bytes", before.sha256[:12], after.sha256[:12], same_bytes)
+    if before.codec.startswith("pcm_") or not before.timestamps.ticks:
+        return  # muxers split raw samples into packets of any size
+    yield compare_values(f"{name} packets", before.packets, after.packets)
+    yield compare_timestamps(f"{name} timestamps", before.timestamps, after.timestamps)
+    yield compare_times(
+        f"{name} offset from the video",
+        (before.timestamps.start - video.start, after.timestamps.start - restored.start),
+        (
+            max(before.timestamps.time_base, video.time_base),
+            max(after.timestamps.time_base, restored.time_base),
+        ),
     )
 
 
-def _chapter_figures(before: Sequence[Chapter], after: Sequence[Chapter]) -> Iterator[Figure]:
+def _chapter_comparisons(before: Sequence[Chapter], after: Sequence[Chapter]) -> Iterator[PropertyComparison]:
     if before or after:
-        yield equal("chapters", len(before), len(after))
-    for number, (wanted, got) in enumerate(zip(before, after, strict=False), 1):
-        yield equal(f"chapter {number} title", wanted.title, got.title)
-        yield same_moment(f"chapter {number} start", (wanted.start, got.start), (wanted.tick, got.tick))
+        yield compare_values("chapters", len(before), len(after))
+    for number, (old, new) in enumerate(zip(before, after, strict=False), 1):
+        yield compare_values(f"chapter {number} title", old.title, new.title)
+        yield compare_times(f"chapter {number} start", (old.start, new.start), (old.time_base, new.time_base))
 
 
 def _label(track: Track) -> str:
     return f"stream {track.index} ({' '.join(filter(None, (track.kind, track.codec)))})"
 
 
-def _names(figures: Iterable[Figure]) -> set[str]:
-    return {figure.name for figure in figures}
+def _names(comparisons: Iterable[PropertyComparison]) -> set[str]:
+    return {comparison.name for comparison in comparisons}

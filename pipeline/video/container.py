@@ -1,4 +1,4 @@
-"""A video file as libav opens it, and which of its streams is the film."""
+"""Open video files with libav and select the main video stream."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import BrokenVideo, RefusedVideo
 
-# Metadata of the file that was, not of the film.
-OF_THE_FILE = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
+# Metadata that describe a file rather than the video, so they are neither copied nor compared.
+FILE_ONLY_METADATA = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
 
 
 def address_of(path: Path) -> str:
-    """Return a path as libav has to be given it: of a bare ``10:30.mp4`` it would take ``10`` for a protocol."""
+    """Return a path in the form that libav needs: in a bare ``10:30.mp4`` it would take ``10`` for a protocol."""
     return str(path.absolute())
 
 
@@ -26,7 +26,7 @@ def open_video(path: Path) -> InputContainer:
     """Open a file for reading.
 
     Raises:
-        BrokenVideo: if libav cannot make sense of it.
+        BrokenVideo: if libav cannot read it.
     """
     try:
         return av.open(address_of(path), metadata_errors="replace")
@@ -35,7 +35,7 @@ def open_video(path: Path) -> InputContainer:
 
 
 def video_stream_of(container: InputContainer) -> VideoStream:
-    """Return the first stream of moving pictures; a cover is none.
+    """Return the first video stream that is not a cover image.
 
     Raises:
         RefusedVideo: if there is none.
@@ -44,11 +44,11 @@ def video_stream_of(container: InputContainer) -> VideoStream:
         if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
             return stream
     kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    raise RefusedVideo(f"holds no film that can be decoded, only {kinds}")
+    raise RefusedVideo(f"holds no video stream that can be decoded, only {kinds}")
 
 
 def demuxed(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Any]:
-    """Yield the packets of streams up to the end of the file, or to where it breaks off."""
+    """Yield the packets of streams up to the end of the file, or to the first packet that cannot be read."""
     packets = container.demux(list(streams))
     while True:
         try:

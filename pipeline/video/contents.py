@@ -1,4 +1,4 @@
-"""What a video file holds, as a player finds it: frames with their times, and all that lies beside them."""
+"""Data classes for the contents of a video file: the video stream, the other streams, chapters and metadata."""
 
 from __future__ import annotations
 
@@ -6,70 +6,71 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-FILM = "film"
+# The kind of the stream that is restored; cover images are streams of the kind "video", too.
+MAIN_VIDEO = "main video"
 
 
 @dataclass(frozen=True)
-class Times:
-    """Moments in ticks of a clock.
+class Timestamps:
+    """Timestamps in units of a time base.
 
     Attributes:
-        tick: Seconds.
-        ticks: One number for each moment.
+        time_base: Seconds per tick.
+        ticks: One integer for each timestamp.
     """
 
-    tick: Fraction
+    time_base: Fraction
     ticks: tuple[int, ...] = ()
 
     @property
     def start(self) -> Fraction:
-        """Seconds of the first moment, 0 where there is none."""
-        return self.ticks[0] * self.tick if self.ticks else Fraction(0)
+        """Seconds of the first timestamp, 0 if there is none."""
+        return self.ticks[0] * self.time_base if self.ticks else Fraction(0)
 
     @property
     def length(self) -> Fraction:
-        """Seconds from the first moment to the last."""
-        return (self.ticks[-1] - self.ticks[0]) * self.tick if self.ticks else Fraction(0)
+        """Seconds from the first timestamp to the last."""
+        return (self.ticks[-1] - self.ticks[0]) * self.time_base if self.ticks else Fraction(0)
 
     def since_start(self) -> Iterator[Fraction]:
-        """Yield the seconds from the first moment to each."""
-        return ((ticks - self.ticks[0]) * self.tick for ticks in self.ticks)
+        """Yield the seconds from the first timestamp to each."""
+        return ((ticks - self.ticks[0]) * self.time_base for ticks in self.ticks)
 
 
 @dataclass(frozen=True)
-class VideoFrames:
-    """The frames and what is said of them.
+class VideoProperties:
+    """Timestamps, geometry and colour tags of the main video stream.
 
     Attributes:
         size: Width and height in pixels, as stored.
-        times: When each frame is shown, in the order of showing.
-        last: Seconds that the last frame stays; None where the file does not say.
-        aspect: Width of a pixel by its height.
-        turn: How the picture is turned to be shown, such as ``-90 degrees`` or ``180 degrees, mirrored``.
-        facts: Colour tags by libav's numbers and HDR data, by name; only those that the file states.
+        timestamps: Presentation timestamps of all frames, in display order.
+        last_duration: Duration of the last frame in seconds; None if the file does not state it.
+        aspect: Pixel aspect ratio, width by height.
+        rotation: Rotation for display, such as ``-90 degrees`` or ``180 degrees, mirrored``.
+        tags: Colour tags by libav's numbers and HDR metadata, by name; only those that the file states.
     """
 
     size: tuple[int, int]
-    times: Times
-    last: Fraction | None
+    timestamps: Timestamps
+    last_duration: Fraction | None
     aspect: Fraction
-    turn: str
-    facts: Mapping[str, tuple[float, ...]]
+    rotation: str
+    tags: Mapping[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
 class Track:
-    """One stream.
+    """One stream of a container.
 
     Attributes:
-        index: Its number in the file.
-        kind: ``FILM``, or libav's ``audio``, ``subtitle``, ``attachment``, ``data``, ``video`` (a cover).
-        codec: Empty for the film, which is encoded anew, and where there is none.
+        index: Stream index in the file.
+        kind: ``MAIN_VIDEO``, or libav's ``audio``, ``subtitle``, ``attachment``, ``data``, ``video`` (a cover).
+        codec: Empty for the main video, which is re-encoded, and if there is none.
         flags: Dispositions such as ``default`` and ``forced``.
-        packets: How many there are.
+        packets: Number of packets.
         sha256: Of the bytes of all packets, or of an attachment.
-        times: When each packet begins, in their order; for subtitles also when it ends.
-        first: The first packet's bytes.
+        timestamps: Presentation timestamp of each packet, in stored order; for subtitles also its end.
+        first: The bytes of the first packet.
     """
 
     index: int
@@ -80,22 +81,22 @@ class Track:
     flags: frozenset[str]
     packets: int = 0
     sha256: str = ""
-    times: Times = field(default_factory=lambda: Times(Fraction(1)))
+    timestamps: Timestamps = field(default_factory=lambda: Timestamps(Fraction(1)))
     first: bytes = b""
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """A named part of the film; ``start`` is in seconds, as is the ``tick`` of the clock that tells it."""
+    """A chapter mark; ``start`` is in seconds, ``time_base`` in seconds per tick."""
 
     start: Fraction
-    tick: Fraction
+    time_base: Fraction
     title: str
 
 
 @dataclass(frozen=True)
-class Head:
-    """What stands beside the packets."""
+class ContainerHeader:
+    """Everything in a container that is known without reading packets."""
 
     tracks: tuple[Track, ...]
     chapters: tuple[Chapter, ...]
@@ -104,7 +105,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Contents:
-    """A whole file."""
+    """All contents of a video file."""
 
-    head: Head
-    film: VideoFrames
+    header: ContainerHeader
+    video: VideoProperties

@@ -1,4 +1,4 @@
-"""The middle step: frames to the device as planes, through the chain as a batch, back as planes."""
+"""The computing step: upload planes, convert to RGB, run the chain on a batch, convert back, download."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.pixels import Pixels
 from pipeline.video.colour import YUV, Planes
 from pipeline.video.planes import to_frames
 from pipeline.video.reader import DecodedFrame
-from pipeline.video.segments import Shown
+from pipeline.video.segments import FrameTiming
 from pipeline.video.sources import VideoSource
 from stages.layers import bicubic_upscale
 
@@ -28,17 +28,17 @@ _LARGEST_BATCH = 8
 
 
 @dataclass(frozen=True)
-class Made:
-    """A restored frame on its way to the encoder; its pixels only if they are wanted."""
+class RestoredFrame:
+    """A frame for the encoder, and its RGB pixels if they are written as PNG, too."""
 
     frame: av.VideoFrame
-    shown: Shown
+    timing: FrameTiming
     pixels: Pixels | None
 
 
 @dataclass
-class Account:
-    """What the engine said of all batches together."""
+class EngineTotals:
+    """The engine's statistics, summed up over all batches."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     backends: dict[str, str] = field(default_factory=dict)
@@ -53,56 +53,56 @@ class DeviceStep:
     """Restores batches of frames.
 
     Args:
-        engine: The chain.
-        film: Where the frames come from.
-        layout: The planes of the results.
-        keep_pixels: Return RGB pixels beside the planes.
+        engine: Runs the chain.
+        source: The video that the frames come from.
+        layout: Pixel format of the results.
+        keep_pixels: Also return RGB pixels.
     """
 
-    def __init__(self, engine: Engine, film: VideoSource, layout: YUV, *, keep_pixels: bool) -> None:
+    def __init__(self, engine: Engine, source: VideoSource, layout: YUV, *, keep_pixels: bool) -> None:
         self.engine = engine
-        self.film = film
+        self.source = source
         self.layout = layout
         self.keep_pixels = keep_pixels
-        self.account = Account()
+        self.totals = EngineTotals()
 
     @torch.inference_mode()
-    def restore(self, shots: Sequence[DecodedFrame]) -> list[Made]:
-        """Restore frames that are all damaged or all whole; damaged ones are only enlarged."""
+    def restore(self, decoded: Sequence[DecodedFrame]) -> list[RestoredFrame]:
+        """Restore frames that are all damaged or all intact; damaged ones are only upscaled bicubically."""
         with _one_thread():
-            image, excess = self.film.to_rgb(shots, self.engine.device)
+            image, excess = self.source.to_rgb(decoded, self.engine.device)
         scale = self.engine.chain.scale
-        made = bicubic_upscale(image, scale).clamp(0, 1) if shots[0].damaged else self._through_chain(image)
+        restored = bicubic_upscale(image, scale).clamp(0, 1) if decoded[0].damaged else self._run_chain(image)
         with _one_thread():
-            coming = [down(plane) for plane in self.layout.from_rgb(bicubic_upscale(excess, scale).add_(made))]
-            frames = to_frames(Planes(*(plane.result() for plane in coming)), self.layout)
+            downloads = [down(plane) for plane in self.layout.from_rgb(bicubic_upscale(excess, scale).add_(restored))]
+            frames = to_frames(Planes(*(plane.result() for plane in downloads)), self.layout)
         return [
-            Made(frame, Shown(shot.pts, shot.duration, shot.damaged), self._pixels(made[index : index + 1]))
-            for index, (frame, shot) in enumerate(zip(frames, shots, strict=True))
+            RestoredFrame(frame, FrameTiming(old.pts, old.duration, old.damaged), self._pixels(restored[at : at + 1]))
+            for at, (frame, old) in enumerate(zip(frames, decoded, strict=True))
         ]
 
-    def _through_chain(self, image: Tensor) -> Tensor:
-        depth = self.film.footage.layout.depth
+    def _run_chain(self, image: Tensor) -> Tensor:
+        depth = self.source.footage.layout.depth
         restoration = self.engine.run_frames(image, depth=depth)
-        account = self.account
+        totals = self.totals
         for name, seconds in restoration.seconds.items():
-            account.seconds[name] = account.seconds.get(name, 0.0) + seconds
-        account.fp32_retries += restoration.fp32_retries
-        account.memory_retries += restoration.memory_retries
-        account.backends = restoration.backends
-        account.tile, account.precision, account.device = restoration.tile, restoration.precision, restoration.device
+            totals.seconds[name] = totals.seconds.get(name, 0.0) + seconds
+        totals.fp32_retries += restoration.fp32_retries
+        totals.memory_retries += restoration.memory_retries
+        totals.backends = restoration.backends
+        totals.tile, totals.precision, totals.device = restoration.tile, restoration.precision, restoration.device
         return restoration.pixels
 
     def _pixels(self, image: Tensor) -> Pixels | None:
         if not self.keep_pixels:
             return None
-        depth = self.film.footage.layout.depth
+        depth = self.source.footage.layout.depth
         return to_pixels(image, np.dtype(np.uint8 if depth == 8 else np.uint16), gray=False)
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute on one core: converting a frame is too short to wait for others that the encoder keeps busy."""
+    """Compute on one core: conversions are too short to wait for cores that the encoder keeps busy."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -112,22 +112,22 @@ def _one_thread() -> Iterator[None]:
 
 
 def batch_size(chosen: int | Literal["auto"], device: torch.device) -> int:
-    """Return how many frames are given to the device at once; the engine takes fewer if they do not fit.
+    """Return the number of frames per batch; the engine splits batches that do not fit into memory.
 
-    On a CPU a second frame only drives the first one out of the caches.
+    On a CPU it is 1: a second frame only evicts the first one from the caches.
     """
     if chosen != "auto":
         return chosen
     return 1 if device.type == "cpu" else _LARGEST_BATCH
 
 
-def batches(shots: Iterable[DecodedFrame], size: int, segment: int) -> Iterator[list[DecodedFrame]]:
-    """Group frames for the device: neighbours of one segment that are all damaged or all whole.
+def batches(frames: Iterable[DecodedFrame], size: int, segment: int) -> Iterator[list[DecodedFrame]]:
+    """Group frames into batches: neighbours in one segment that are all damaged or all intact.
 
-    Grouped anew in each segment, so that a run that goes on behind one groups them as one that never stopped. No
-    frame is asked for before its batch.
+    Grouping restarts in each segment, so that a resumed run makes the same batches as an uninterrupted one. No frame
+    is requested before its batch.
     """
-    numbered = enumerate(shots)
+    numbered = enumerate(frames)
     for _, alike in groupby(numbered, key=lambda pair: (pair[0] // segment, pair[1].damaged)):
-        while batch := [shot for _, shot in islice(alike, size)]:
+        while batch := [frame for _, frame in islice(alike, size)]:
             yield batch

@@ -1,4 +1,4 @@
-"""Frames -> one self-contained piece of encoded film, with colours and HDR told to the encoder."""
+"""Set up encoders: check the chosen options, select a pixel format, pass colour tags and HDR metadata."""
 
 from __future__ import annotations
 
@@ -15,40 +15,41 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import ConfigError
 from pipeline.video.colour import YUV
-from pipeline.video.options import FORMATS, VideoOptions
+from pipeline.video.options import CONTAINERS, VideoOptions
 from pipeline.video.planes import pix_fmt_of, shape_of
 from pipeline.video.probe import Footage
 
-# Which option of an encoder takes HDR data, and how it writes them.
+# The option of each encoder that takes HDR metadata.
 _HDR = {"libx265": "x265-params", "libx264": "x264-params", "libsvtav1": "svtav1-params"}
-# These refuse odd sides along which chroma is halved.
+# These refuse odd sides along which chroma is subsampled.
 _EVEN_ONLY = frozenset({"libx264", "libx265"})
 _GLOBAL_HEADER = 1 << 22
-os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 tells its settings for every segment
+os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 prints its settings for every segment
 
 
 def check_codec(options: VideoOptions) -> None:
-    """Raise ConfigError if there is no such encoder, or if it does not take what was chosen."""
+    """Raise ConfigError if there is no such encoder, or if it does not accept the chosen options."""
     try:
         codec = av.Codec(options.codec, "w")
     except av.codec.codec.UnknownCodecError:
-        raise ConfigError(f"--codec: got {options.codec!r}, expected an encoder of libav such as libx264") from None
+        raise ConfigError(f"codec: got {options.codec!r}, expected a libav encoder such as libx264") from None
     if codec.name != options.codec:
-        raise ConfigError(f"--codec: got {options.codec!r}, which any of several encoders writes, such as {codec.name}")
+        raise ConfigError(f"codec: got {options.codec!r}, expected one of its encoders, such as {codec.name}")
     formats = [known.name for known in codec.video_formats or ()]
     if codec.type != "video":
-        raise ConfigError(f"--codec: got {options.codec!r}, which encodes {codec.type}, expected a video encoder")
+        raise ConfigError(f"codec: got {options.codec!r}, which encodes {codec.type}, expected a video encoder")
     workable = [name for name in formats if _is_workable(name)]
     if options.pix_fmt is not None and options.pix_fmt not in workable:
-        taken = ", ".join(workable)
-        raise ConfigError(f"--pix-fmt: got {options.pix_fmt!r}, expected what {options.codec} takes: {taken}")
-    if options.container is not None and options.codec not in _held_by(options.container):
-        raise ConfigError(f"--container: {options.container} does not hold {options.codec}, expected mkv")
+        known = ", ".join(workable)
+        raise ConfigError(f"pix_fmt: got {options.pix_fmt!r}, expected one that {options.codec} supports: {known}")
+    if options.container is not None and options.codec not in _codecs_of(options.container):
+        known = ", ".join(name for name in CONTAINERS if options.codec in _codecs_of(name))
+        raise ConfigError(f"container: got {options.container!r}, expected one that supports {options.codec}: {known}")
     _check_by_opening(options, options.pix_fmt or workable[0])
 
 
 def _check_by_opening(options: VideoOptions, pix_fmt: str) -> None:
-    """Open the encoder, the only way to hear what it thinks of a preset."""
+    """Open the encoder, the only way to validate a preset."""
     context = cast(VideoCodecContext, av.CodecContext.create(options.codec, "w"))
     context.width, context.height, context.pix_fmt = 256, 144, pix_fmt
     context.time_base = Fraction(1, 25)
@@ -56,20 +57,19 @@ def _check_by_opening(options: VideoOptions, pix_fmt: str) -> None:
     try:
         context.open()
     except av.FFmpegError as error:
-        told = ", ".join(f"{key} {value}" for key, value in options.encoder_options().items())
-        raise ConfigError(f"--codec: {options.codec} does not take {told} ({error.strerror})") from error
-    if context.options:  # what it did not take of them
-        unknown = " and ".join(f"--{name}" for name in context.options)
-        raise ConfigError(f"{unknown}: {options.codec} has no such choice; leave it out")
+        given = ", ".join(f"{key} {value}" for key, value in options.encoder_options().items())
+        raise ConfigError(f"codec: {options.codec} does not accept {given} ({error.strerror})") from error
+    if unused := list(context.options):
+        raise ConfigError("\n".join(f"{name}: {options.codec} has no such option; omit it" for name in unused))
 
 
-def _held_by(container: str) -> set[str]:
-    with av.open(io.BytesIO(), "w", format=FORMATS[container]) as trial:
+def _codecs_of(container: str) -> set[str]:
+    with av.open(io.BytesIO(), "w", format=CONTAINERS[container]) as trial:
         return trial.supported_codecs
 
 
 def layout_for(footage: Footage, options: VideoOptions, scale: int) -> YUV:
-    """Return the planes of the result: what was chosen, else the source's own or the nearest the encoder takes."""
+    """Return the result's planes: as chosen, else the source's own or the nearest that the encoder supports."""
     own = footage.layout
     if options.pix_fmt is not None:
         depth, halved = shape_of(options.pix_fmt)
@@ -77,17 +77,17 @@ def layout_for(footage: Footage, options: VideoOptions, scale: int) -> YUV:
     formats = [known.name for known in av.Codec(options.codec, "w").video_formats or ()]
     shapes = [shape_of(name) for name in formats if _is_workable(name)]
     width, height = (side * scale for side in footage.size)
-    taken = [shape for shape in shapes if options.codec not in _EVEN_ONLY or _divides(shape[1], height, width)]
-    depth, halved = min(taken or shapes, key=lambda shape: _loss(own, *shape))
+    divisible = [shape for shape in shapes if options.codec not in _EVEN_ONLY or _divides(shape[1], height, width)]
+    depth, halved = min(divisible or shapes, key=lambda shape: _loss(own, *shape))
     return YUV(depth, own.matrix, own.full_range, halved)
 
 
-def add_film(
+def add_video_stream(
     container: OutputContainer, footage: Footage, layout: YUV, scale: int, options: VideoOptions
 ) -> VideoStream:
-    """Add an encoder for enlarged frames to a container. Its clock counts frames, not seconds."""
-    told = options.encoder_options() | _hdr(footage, options)
-    stream = cast(VideoStream, container.add_stream(options.codec, rate=footage.rate, options=told))
+    """Add an encoder for upscaled frames to a container. Its timestamps are frame numbers."""
+    encoder_options = options.encoder_options() | _hdr(footage, options)
+    stream = cast(VideoStream, container.add_stream(options.codec, rate=footage.rate, options=encoder_options))
     context = stream.codec_context
     context.width, context.height = (side * scale for side in footage.size)
     context.pix_fmt = pix_fmt_of(layout)
@@ -114,20 +114,20 @@ def _divides(halved: tuple[bool, bool], height: int, width: int) -> bool:
 
 
 def _loss(own: YUV, depth: int, halved: tuple[bool, bool]) -> tuple[int, int, int]:
-    """Rank a format: first what it loses of chroma, then of depth, then what it wastes."""
+    """Rank a pixel format: by loss of chroma resolution, then by loss of depth, then by wasted bits."""
     lost = sum(new and not old for new, old in zip(halved, own.halved, strict=True))
     wasted = sum(old and not new for new, old in zip(halved, own.halved, strict=True))
     return lost, max(0, own.depth - depth), wasted * 16 + max(0, depth - own.depth)
 
 
 def _hdr(footage: Footage, options: VideoOptions) -> dict[str, str]:
-    """Return the encoder's option for mastering display (SMPTE ST 2086) and content light (CTA-861.3)."""
+    """Return the encoder option with mastering display (SMPTE ST 2086) and content light level (CTA-861.3)."""
     key = _HDR.get(options.codec)
-    told = [] if key is None else [*_mastering(footage.mastering, options.codec), *_light(footage.light, options.codec)]
-    if key is None or not told:
+    if key is None:
         return {}
+    metadata = [*_mastering(footage.mastering, options.codec), *_light(footage.light, options.codec)]
     own = options.encoder_options().get(key)
-    return {key: ":".join([own, *told] if own else told)}
+    return {key: ":".join([own, *metadata] if own else metadata)} if metadata else {}
 
 
 def _mastering(data: bytes | None, codec: str) -> list[str]:

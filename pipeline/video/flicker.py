@@ -1,16 +1,16 @@
-"""How much a film flickers: the warping error, of a result and of what it is compared with.
+"""Measure temporal flicker: the warping error of a video.
 
-The motion between two frames of the source carries the film's frame before to where things are in the next; what
-then still differs is flicker. For frames V of a film, values in [0, 1]:
+The previous frame is warped along the motion between two frames of the source; the remaining difference to the next
+frame is flicker. For frames V of a video, values in [0, 1]:
 
     E(t) = sum_i M_i (V_t - warp(V_{t-1}))_i^2 / sum_i M_i,    E = mean of E(t) over t
 
-M leaves out what is hidden in one of the frames and where motion breaks off, by the consistency of the motions to
-and fro (Ruder et al., "Artistic style transfer for videos", GCPR 2016). The motion is by dense inverse search
-(Kroeger et al., ECCV 2016), enlarged bilinearly for a film larger than the source.
+The mask M excludes occlusions and motion boundaries, found by forward-backward consistency (Ruder et al., "Artistic
+style transfer for videos", GCPR 2016). The optical flow is dense inverse search (Kroeger et al., ECCV 2016), upscaled
+bilinearly for a video larger than the source.
 
-A figure means something beside others of the same source only: bicubic enlarging does not flicker, and blur lowers
-the error. With a reference, a good result comes near the reference's own error, not below.
+Errors can be compared for the same source only: bicubic upscaling does not flicker, and blur lowers the error. With a
+reference, a good result comes close to the reference's own error, not below.
 
 Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018 https://arxiv.org/abs/1808.00449
 Bonneel et al., "Blind Video Temporal Consistency", SIGGRAPH Asia 2015
@@ -28,9 +28,7 @@ from statistics import fmean
 import av
 import cv2
 import numpy as np
-from rich.table import Table
 
-from pipeline.cli.terminal import printable
 from pipeline.errors import RefusedVideo
 from pipeline.pixels import Pixels, white
 from pipeline.video.container import open_video, video_stream_of
@@ -40,19 +38,19 @@ from pipeline.video.sources import FrameFolder
 from pipeline.video.window import window_of
 
 Frame = np.ndarray
-# What dense inverse search needs.
+# The smallest side that dense inverse search supports, in pixels.
 _SMALLEST = 12
 
 
 @dataclass(frozen=True)
 class Flicker:
-    """The warping error of a film; the means of all pairs of frames.
+    """The warping error of a video, averaged over all pairs of neighbouring frames.
 
     Attributes:
         squared: Mean over pixels and channels of the squared difference of values in ``[0, 1]``, as in the paper.
-        absolute: Mean absolute difference in 8-bit grey levels.
-        seen: Share of the pixels that could be followed.
-        pairs: How many pairs of frames were compared.
+        absolute: Mean absolute difference in 8-bit gray levels.
+        seen: Fraction of the pixels inside the mask.
+        pairs: Number of pairs of frames.
     """
 
     squared: float
@@ -61,27 +59,27 @@ class Flicker:
     pairs: int
 
 
-def warping_errors(source: Iterable[Frame], films: Mapping[str, Iterable[Frame]]) -> dict[str, Flicker]:
-    """Return the warping error of the source and of films by the motion in the source.
+def warping_errors(source: Iterable[Frame], videos: Mapping[str, Iterable[Frame]]) -> dict[str, Flicker]:
+    """Return the warping errors of the source and of videos along the motion in the source.
 
     Args:
         source: Frames, ``(H, W, 3)`` RGB uint8.
-        films: By name, as many frames each, of the source's size or a whole number of times as large.
+        videos: By name, as many frames each as the source, at its size or a whole multiple of it.
 
     Returns:
-        By name; the source's own error, at its own size, is that of ``source``.
+        The errors by name; ``source`` is the source's own error at its own size.
 
     Raises:
-        RefusedVideo: for films of other lengths or sizes, or if motion cannot be followed between any two frames.
+        RefusedVideo: if lengths or sizes do not match, or if the motion between no two frames can be estimated.
     """
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     pairs = []
-    for before, after in pairwise(_side_by_side({"source": source, **films})):
+    for before, after in pairwise(_aligned({"source": source, **videos})):
         motion, seen = _motion(search, before["source"], after["source"])
         if seen.any():
             pairs.append({name: _difference(before[name], after[name], motion, seen) for name in after})
     if not pairs:
-        raise RefusedVideo("holds no two frames that motion can be followed between, expected at least one such pair")
+        raise RefusedVideo("the motion between no two frames can be estimated, expected at least one such pair")
     return {name: _mean([pair[name] for pair in pairs]) for name in pairs[0]}
 
 
@@ -91,37 +89,25 @@ def flicker_of_files(
     reference: Path | None = None,
     options: VideoOptions = VideoOptions(),  # noqa: B008  (frozen)
 ) -> dict[str, Flicker]:
-    """Return the warping errors of ``source``, ``result`` and, where it is given, ``reference``.
+    """Return the warping errors of ``source``, ``result`` and, if given, ``reference``.
 
     Each may be a folder of frames.
 
     Args:
-        source: The film that was restored.
-        result: What it became.
-        reference: What it should be.
-        options: ``start`` and ``duration`` tell which part of source and reference the result shows, and ``fps`` the
-            frames a second of folders.
+        source: The video that was restored.
+        result: The restored video.
+        reference: The ideal result.
+        options: ``start`` and ``duration`` select the part of source and reference that the result covers; ``fps`` is
+            the frame rate of folders.
 
     Raises:
         BrokenVideo: if a file cannot be read.
         RefusedVideo: as ``warping_errors``.
     """
-    films = {"result": _frames(result, VideoOptions())}
+    videos = {"result": _frames(result, VideoOptions())}
     if reference is not None:
-        films["reference"] = _frames(reference, options)
-    return warping_errors(_frames(source, options), films)
-
-
-def as_table(films: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
-    """Return the errors of films by name, each a ``Flicker`` as a dictionary, for the terminal."""
-    title = "Warping error between neighbouring frames, along the motion in the source; less is calmer."
-    table = Table("film", "", "squared", "grey levels", "followed", title=title, title_style="", title_justify="left")
-    for film, errors in films.items():
-        for name, error in errors.items():
-            numbers = f"{error['squared']:.6f}", f"{error['absolute']:.2f}", f"{error['seen']:.0%}"
-            table.add_row(printable(film), name, *numbers)
-        table.add_section()
-    return table
+        videos["reference"] = _frames(reference, options)
+    return warping_errors(_frames(source, options), videos)
 
 
 def _frames(path: Path, options: VideoOptions) -> Iterator[Frame]:
@@ -130,19 +116,19 @@ def _frames(path: Path, options: VideoOptions) -> Iterator[Frame]:
 
 def _frames_of_folder(path: Path, options: VideoOptions) -> Iterator[Frame]:
     folder, window = FrameFolder(path, options), window_of(Fraction(0), options.start, options.duration)
-    for shot in folder.shots():
-        if window.holds(shot.pts * folder.footage.time_base):
-            yield _as_8_bit(shot.frame)
+    for frame in folder.frames():
+        if window.contains(frame.pts * folder.footage.time_base):
+            yield _as_8_bit(frame.frame)
 
 
 def _frames_of_file(path: Path, options: VideoOptions) -> Iterator[Frame]:
-    matrix = probe(path).layout.matrix  # where a file does not say it, as it was restored
+    matrix = probe(path).layout.matrix  # for untagged files, the same guess as for restoring
     with open_video(path) as container:
         stream = video_stream_of(container)
         stream.thread_type = "AUTO"
         window = window_of(Fraction(container.start_time or 0, av.time_base), options.start, options.duration)
         for frame in container.decode(stream):
-            if frame.time_base is None or frame.pts is None or window.holds(frame.pts * frame.time_base):
+            if frame.time_base is None or frame.pts is None or window.contains(frame.pts * frame.time_base):
                 yield frame.reformat(format="rgb24", src_colorspace=matrix).to_ndarray()
 
 
@@ -151,13 +137,13 @@ def _as_8_bit(pixels: Pixels) -> Frame:
     return rgb if rgb.dtype == np.uint8 else np.rint(rgb / white(rgb.dtype) * 255).astype(np.uint8)
 
 
-def _side_by_side(films: Mapping[str, Iterable[Frame]]) -> Iterator[dict[str, Frame]]:
-    """Yield the frames of all films that are shown at the same time."""
-    for number, frames in enumerate(zip_longest(*films.values())):
-        together = dict(zip(films, frames, strict=True))
+def _aligned(videos: Mapping[str, Iterable[Frame]]) -> Iterator[dict[str, Frame]]:
+    """Yield the frames with the same number of all videos, by name."""
+    for number, frames in enumerate(zip_longest(*videos.values())):
+        together = dict(zip(videos, frames, strict=True))
         ended = [name for name, frame in together.items() if frame is None]
         if ended:
-            longer = ", ".join(name for name in films if name not in ended)
+            longer = ", ".join(name for name in videos if name not in ended)
             raise RefusedVideo(f"{', '.join(ended)} ends after {number} frames, expected as many as {longer}")
         height, width = together["source"].shape[:2]
         if min(height, width) < _SMALLEST:
@@ -171,16 +157,16 @@ def _side_by_side(films: Mapping[str, Iterable[Frame]]) -> Iterator[dict[str, Fr
 
 
 def _motion(search: cv2.DISOpticalFlow, before: Frame, after: Frame) -> tuple[np.ndarray, np.ndarray]:
-    """Return where each pixel was in the frame before, relative to it, ``(H, W, 2)``, and which can be followed."""
+    """Return the backward flow, ``(H, W, 2)`` in pixels as ``(x, y)``, and the mask of pixels where it is reliable."""
     old, new = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after))
-    # The stubs do not know that a motion to begin with may be absent.
+    # The stubs do not know that the initial flow may be None.
     back, forth = search.calc(new, old, None), search.calc(old, new, None)  # type: ignore[call-overload]
     returned = _warp(forth, back)
     length = _squared(back)
     hidden = _squared(back + returned) > 0.01 * (length + _squared(returned)) + 0.5
     broken = sum(_squared(slope) for slope in np.gradient(back, axis=(0, 1))) > 0.01 * length + 0.002
-    places = _places(back)
-    outside = (places < 0).any(-1) | (places > np.array(new.shape[::-1]) - 1).any(-1)
+    positions = _positions(back)
+    outside = (positions < 0).any(-1) | (positions > np.array(new.shape[::-1]) - 1).any(-1)
     return back, ~(hidden | broken | outside)
 
 
@@ -195,12 +181,12 @@ def _difference(before: Frame, after: Frame, motion: np.ndarray, seen: np.ndarra
 
 
 def _warp(image: np.ndarray, motion: np.ndarray) -> np.ndarray:
-    """Return ``image`` sampled bilinearly at each pixel's place plus its motion."""
-    columns, rows = cv2.split(_places(motion))
+    """Return ``image`` sampled bilinearly at each pixel's position plus its motion."""
+    columns, rows = cv2.split(_positions(motion))
     return cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _places(motion: np.ndarray) -> np.ndarray:
+def _positions(motion: np.ndarray) -> np.ndarray:
     height, width = motion.shape[:2]
     return motion + np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
 

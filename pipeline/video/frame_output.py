@@ -1,4 +1,4 @@
-"""Every restored frame as a picture too: in a hidden folder first, which gets its name when all are there."""
+"""Write every restored frame as PNG, into a hidden folder that is renamed once it is complete."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pyvips
 
-from pipeline.atomic import partial_folder
 from pipeline.errors import BrokenVideo, RefusedVideo
 from pipeline.images import ImageFile, write_image
 from pipeline.pixels import Pixels
-from pipeline.video.mark import is_marked, mark_anew, was_marked
+from pipeline.video.job_marker import is_marked, is_marked_for, recreate_for
+from stages.atomic import partial_folder
 
 
 class FrameOutput:
-    """A folder of PNG files, ``000001.png`` and so on, that is either whole or not there.
+    """A folder of PNG files, ``000001.png`` and so on, that is either complete or absent.
 
     Args:
-        folder: Where to.
-        job: What determines every frame: input, chain, options.
+        folder: The final place of the frames.
+        job: Identifies everything that determines the frames: input, chain, options.
     """
 
     def __init__(self, folder: Path, job: str) -> None:
@@ -30,35 +30,35 @@ class FrameOutput:
         self._partial = partial_folder(folder)
 
     def is_whole(self) -> bool:
-        """Tell whether the frames of this very job are there."""
-        return is_marked(self.folder, self._job)
+        """Return whether the folder holds the complete frames of this job."""
+        return is_marked_for(self.folder, self._job)
 
     def begin(self) -> bool:
-        """Make room for frames; tell whether those of a run that was killed are there to go on with.
+        """Prepare the hidden folder; return whether it holds frames of an interrupted run of the same job.
 
         Raises:
-            RefusedVideo: if the folder is there, and not of our making.
+            RefusedVideo: if the final folder exists and was not written by an earlier run.
         """
-        if self.folder.exists() and not was_marked(self.folder) and any(self.folder.iterdir()):
-            raise RefusedVideo(f"{self.folder} is there already, and holds no frames of an earlier run; move it away")
-        goes_on = is_marked(self._partial, self._job)
-        if not goes_on:
-            mark_anew(self._partial, self._job)
-        return goes_on
+        if self.folder.exists() and not is_marked(self.folder) and any(self.folder.iterdir()):
+            raise RefusedVideo(f"{self.folder} exists and was not written by an earlier run; move it away")
+        resumes = is_marked_for(self._partial, self._job)
+        if not resumes:
+            recreate_for(self._partial, self._job)
+        return resumes
 
     def save(self, number: int, pixels: Pixels) -> None:
-        """Write a frame; they are numbered from 0."""
+        """Write the frame with this number, counted from 0."""
         write_image(self._partial / f"{number + 1:06}.png", ImageFile(pixels))
 
     def keep(self, frames: int, size: tuple[int, int]) -> None:
-        """Give the folder its name, if so many frames of this width and height are in it.
+        """Rename the hidden folder if it holds this many frames of this width and height.
 
         Raises:
-            BrokenVideo: if not; the next run begins anew.
+            BrokenVideo: if it does not; the next run starts over.
         """
         if fault := next(self._faults(frames, size), None):
             shutil.rmtree(self._partial)
-            raise BrokenVideo(f"{self.folder} would hold {fault}; run it again")
+            raise BrokenVideo(f"{self.folder} is incomplete: {fault}; run it again")
         shutil.rmtree(self.folder, ignore_errors=True)
         self._partial.replace(self.folder)
 
@@ -68,14 +68,14 @@ class FrameOutput:
             yield f"{len(found)} frames, expected {frames}"
         expected = f"{size[0]} x {size[1]} pixels"
         for path in found:
-            if (came := _extent(path)) != expected:
-                yield f"{came} in {path.name}, expected {expected}"
+            if (actual := _extent(path)) != expected:
+                yield f"{actual} in {path.name}, expected {expected}"
 
 
 def _extent(path: Path) -> str:
-    """Return the size of a picture in words; only the head of the file is read."""
+    """Return the size of a PNG file as text; only the header is read."""
     try:
         image = pyvips.Image.pngload(os.fsencode(path))
     except pyvips.Error:
-        return "no picture"
+        return "no readable image"
     return f"{image.width} x {image.height} pixels"

@@ -1,4 +1,4 @@
-"""Segments and everything else of the source -> one file, without encoding anything again."""
+"""Mux the segments and all other streams of the source into one file, without re-encoding."""
 
 from __future__ import annotations
 
@@ -16,98 +16,106 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from pipeline.errors import BrokenVideo, needing_space
-from pipeline.video.container import OF_THE_FILE, address_of, demuxed, open_video, video_stream_of
+from pipeline.video.container import FILE_ONLY_METADATA, address_of, demuxed, open_video, video_stream_of
 from pipeline.video.options import FORMATS
 from pipeline.video.probe import Footage
 from pipeline.video.segments import Segment, decoding_times, packets_of
-from pipeline.video.timecode import timecodes_moved
+from pipeline.video.timecode import shifted_timecodes
 from pipeline.video.window import Window
 
-# Of the file that was, not of the film.
-_OF_THE_STREAM = ("BPS", "NUMBER_OF_", "_STATISTICS_", "DURATION", "encoder", "ENCODER", "alpha_mode")
+# Stream metadata that describe the source file rather than the content.
+_STREAM_ONLY_METADATA = ("BPS", "NUMBER_OF_", "_STATISTICS_", "DURATION", "encoder", "ENCODER", "alpha_mode")
 
+# Seconds of the decoding timestamp, rank among equal ones, number, packet.
 Timed = tuple[Fraction, int, int, av.Packet]
 
 
 def join(path: Path, source: Path | None, segments: Sequence[Segment], footage: Footage, window: Window) -> list[str]:
-    """Write the film into ``path`` with all that lies beside it in ``source``; None for a folder of frames.
+    """Write the video into ``path`` with all other streams, chapters and metadata of ``source``.
+
+    Args:
+        path: The result; its suffix is a key of ``FORMATS``.
+        source: The file that was restored; None for a folder of frames.
+        segments: All segments of the video, in order.
+        footage: Properties of the source.
+        window: The part of the source that was restored.
 
     Returns:
-        What the container tells less exactly.
+        A note for each kind of value that the container stores less precisely.
 
     Raises:
-        BrokenVideo: if libav cannot write it.
+        BrokenVideo: if libav cannot write the file.
         OutOfSpace: if the disk is full.
     """
     suffix = path.suffix.lower()
-    format_name = FORMATS[suffix.removeprefix(".")]
+    muxer = FORMATS[suffix.removeprefix(".")]
     try:
         with needing_space(), ExitStack() as stack:
             first = stack.enter_context(open_video(segments[0].path))
             given = None if source is None else stack.enter_context(open_video(source))
-            flags = {} if suffix == ".mkv" else {"movflags": "faststart", "movie_timescale": _timescale(footage, given)}
-            out = stack.enter_context(av.open(address_of(path), "w", format=format_name, options=flags))
-            film, copies = _add_streams(out, video_stream_of(first), given, footage)
+            flags = {} if muxer == "matroska" else _mp4_flags(footage, given)
+            out = stack.enter_context(av.open(address_of(path), "w", format=muxer, options=flags))
+            video, copies = _add_streams(out, video_stream_of(first), given, footage)
             if given is not None:
-                _copy_film_facts(out, given, window)
+                _copy_file_metadata(out, given, window)
                 if window.begin is not None:
-                    _move_timecodes(out, given, segments[0].shown[0].pts * footage.time_base)
-            sources = [_film_packets(film, segments, footage, window)]
+                    _shift_timecodes(out, given, segments[0].timings[0].pts * footage.time_base)
+            sources = [_video_packets(video, segments, footage, window)]
             if given is not None:
                 sources.append(_copied_packets(given, copies, window))
             for _, _, _, packet in heapq.merge(*sources, key=lambda timed: timed[:3]):
                 out.mux(packet)
     except av.FFmpegError as error:
-        raise BrokenVideo(f"cannot be written as {suffix}: {error.strerror}; try --container mkv") from error
-    return list(_rounded_by(suffix, segments, footage))
+        raise BrokenVideo(f"cannot be written as {suffix}: {error.strerror}; mkv may support it") from error
+    return list(_rounded_by(muxer, segments, footage))
 
 
-def _timescale(footage: Footage, given: InputContainer | None) -> str:
-    """Return ticks a second in which MP4 tells when each stream begins; whole ones for all, where that fits."""
-    clocks = [stream.time_base for stream in given.streams if stream.time_base] if given is not None else []
-    common = math.lcm(footage.time_base.denominator, *(clock.denominator for clock in clocks))
-    return str(common if common < 2**31 else footage.time_base.denominator)
+def _mp4_flags(footage: Footage, given: InputContainer | None) -> dict[str, str]:
+    """Return muxer options; the movie timescale makes edit lists exact for all streams, if it fits into 31 bits."""
+    bases = [stream.time_base for stream in given.streams if stream.time_base] if given is not None else []
+    common = math.lcm(footage.time_base.denominator, *(base.denominator for base in bases))
+    timescale = common if common < 2**31 else footage.time_base.denominator
+    return {"movflags": "faststart", "movie_timescale": str(timescale)}
 
 
-def _rounded_by(suffix: str, segments: Sequence[Segment], footage: Footage) -> Iterator[str]:
-    """Tell what a container holds less exactly than the source."""
-    if suffix != ".mkv":
+def _rounded_by(muxer: str, segments: Sequence[Segment], footage: Footage) -> Iterator[str]:
+    if muxer != "matroska":
         return
-    milliseconds = (one.pts * footage.time_base * 1000 for segment in segments for one in segment.shown)
+    milliseconds = (timing.pts * footage.time_base * 1000 for segment in segments for timing in segment.timings)
     if any(time.denominator != 1 for time in milliseconds):
-        yield "Matroska rounds times to milliseconds; --container mp4 keeps them exact"
+        yield "Matroska rounds timestamps to milliseconds; mp4 stores them exactly"
 
 
 def _add_streams(
     out: OutputContainer, encoded: VideoStream, given: InputContainer | None, footage: Footage
 ) -> tuple[VideoStream, dict[int, Stream]]:
-    """Add the film and copies of all other streams that the container holds, in the source's order."""
+    """Add the video stream and copies of all other streams that the container supports, in the source's order."""
     if given is None:
-        return _add_film(out, encoded, footage), {}
+        return _add_video(out, encoded, footage), {}
     copies: dict[int, Stream] = {}
     main = video_stream_of(given)
-    film: VideoStream | None = None
+    video: VideoStream | None = None
     for stream in given.streams:
         if stream.index == main.index:
-            film = _add_film(out, encoded, footage)
-            _describe(film, stream)
+            video = _add_video(out, encoded, footage)
+            _describe(video, stream)
         elif _is_cover(stream) and out.format.name == "matroska":
             _attach_cover(out, given, stream)
-        elif not _is_told_by_metadata(stream) and _holds(out.format.name, stream):
+        elif not _is_timecode(stream) and _supports(out.format.name, stream):
             copies[stream.index] = _add_copy(out, stream)
-    assert film is not None
-    return film, copies
+    assert video is not None
+    return video, copies
 
 
-def _add_film(out: OutputContainer, encoded: VideoStream, footage: Footage) -> VideoStream:
-    film = out.add_stream_from_template(encoded, opaque=True)
-    film.time_base = footage.time_base
+def _add_video(out: OutputContainer, encoded: VideoStream, footage: Footage) -> VideoStream:
+    video = out.add_stream_from_template(encoded, opaque=True)
+    video.time_base = footage.time_base
     if footage.aspect is not None:
-        film.codec_context.sample_aspect_ratio = footage.aspect
-    film.set_display_matrix(footage.display_matrix)
+        video.codec_context.sample_aspect_ratio = footage.aspect
+    video.set_display_matrix(footage.display_matrix)
     if encoded.codec_context.name == "hevc" and out.format.name != "matroska":
-        film.codec_context.codec_tag = "hvc1"  # the one of its two names that QuickTime plays
-    return film
+        video.codec_context.codec_tag = "hvc1"  # QuickTime does not play the other tag, hev1
+    return video
 
 
 def _add_copy(out: OutputContainer, stream: Stream) -> Stream:
@@ -117,7 +125,9 @@ def _add_copy(out: OutputContainer, stream: Stream) -> Stream:
 
 
 def _describe(copy: Stream, stream: Stream) -> None:
-    copy.metadata.update({key: text for key, text in stream.metadata.items() if not key.startswith(_OF_THE_STREAM)})
+    copy.metadata.update(
+        {key: text for key, text in stream.metadata.items() if not key.startswith(_STREAM_ONLY_METADATA)}
+    )
     copy.disposition = stream.disposition
 
 
@@ -126,23 +136,23 @@ def _is_cover(stream: Stream) -> bool:
 
 
 def _attach_cover(out: OutputContainer, given: InputContainer, stream: Stream) -> None:
-    """Add a cover as Matroska wants it, which would take the stream for a second film."""
+    """Add a cover image as an attachment: Matroska would make a second video of the stream."""
     with open_video(Path(given.name)) as again:
-        picture = next((bytes(packet) for packet in demuxed(again, [again.streams[stream.index]])), b"")
+        image = next((bytes(packet) for packet in demuxed(again, [again.streams[stream.index]])), b"")
     kind = {"mjpeg": "jpeg"}.get(stream.codec_context.name, stream.codec_context.name)
     name = stream.metadata.get("filename", f"cover.{kind}")
-    out.add_attachment(name, stream.metadata.get("mimetype", f"image/{kind}"), picture)
+    out.add_attachment(name, stream.metadata.get("mimetype", f"image/{kind}"), image)
 
 
-def _is_told_by_metadata(stream: Stream) -> bool:
-    """Tell whether it is a timecode track, which libav writes anew from the film's metadata, and not twice."""
+def _is_timecode(stream: Stream) -> bool:
+    """Return whether it is a timecode track, which libav generates from the video's metadata."""
     return stream.type == "data" and "timecode" in stream.metadata
 
 
-def _holds(format_name: str, stream: Stream) -> bool:
-    """Tell whether a container takes a stream: only writing its head shows it."""
+def _supports(muxer: str, stream: Stream) -> bool:
+    """Return whether a container supports a stream, by muxing a trial header."""
     try:
-        with av.open(io.BytesIO(), "w", format=format_name) as trial:
+        with av.open(io.BytesIO(), "w", format=muxer) as trial:
             _add_copy(trial, stream)
             trial.start_encoding()
     except (av.FFmpegError, ValueError):
@@ -150,41 +160,44 @@ def _holds(format_name: str, stream: Stream) -> bool:
     return True
 
 
-def _copy_film_facts(out: OutputContainer, given: InputContainer, window: Window) -> None:
-    out.metadata.update({key: text for key, text in given.metadata.items() if key.lower() not in OF_THE_FILE})
+def _copy_file_metadata(out: OutputContainer, given: InputContainer, window: Window) -> None:
+    out.metadata.update({key: text for key, text in given.metadata.items() if key.lower() not in FILE_ONLY_METADATA})
     if chapters := list(window.chapters(given)):
         out.set_chapters(chapters)
 
 
-def _move_timecodes(out: OutputContainer, given: InputContainer, begin: Fraction) -> None:
-    for told in (out, *out.streams):
-        told.metadata.update(timecodes_moved(told.metadata, video_stream_of(given), begin))
+def _shift_timecodes(out: OutputContainer, given: InputContainer, begin: Fraction) -> None:
+    for part in (out, *out.streams):
+        part.metadata.update(shifted_timecodes(part.metadata, video_stream_of(given), begin))
 
 
-def _film_packets(film: VideoStream, segments: Sequence[Segment], footage: Footage, window: Window) -> Iterator[Timed]:
+def _video_packets(
+    video: VideoStream, segments: Sequence[Segment], footage: Footage, window: Window
+) -> Iterator[Timed]:
     step = max(1, round(1 / footage.rate / footage.time_base))
     dts = iter(decoding_times(segments, step))
-    shown = [one for segment in segments for one in segment.shown]
+    timings = [timing for segment in segments for timing in segment.timings]
     done = 0
     for segment in segments:
         for packet, place in zip(packets_of(segment), segment.order, strict=True):
             at = done + place
-            following = shown[at + 1].pts if at + 1 < len(shown) else shown[at].pts + step
-            packet.pts, packet.dts = (window.moved(ticks, footage.time_base) for ticks in (shown[at].pts, next(dts)))
-            packet.duration = shown[at].duration or following - shown[at].pts
-            packet.time_base, packet.stream = footage.time_base, film
+            timing = timings[at]
+            following = timings[at + 1].pts if at + 1 < len(timings) else timing.pts + step
+            packet.pts, packet.dts = (window.shifted(ticks, footage.time_base) for ticks in (timing.pts, next(dts)))
+            packet.duration = timing.duration or following - timing.pts
+            packet.time_base, packet.stream = footage.time_base, video
             yield packet.dts * footage.time_base, 0, done, packet
-        done += len(segment.shown)
+        done += len(segment.timings)
 
 
 def _copied_packets(given: InputContainer, copies: dict[int, Stream], window: Window) -> Iterator[Timed]:
-    """Yield the packets of the other streams as they are, in the order of the file."""
+    """Yield the packets of the other streams, in the order of the file."""
     wanted = [stream for stream in given.streams if stream.index in copies and stream.type != "attachment"]
     if not wanted:
         return
     latest = Fraction(-(10**9))
     for number, packet in enumerate(demuxed(given, wanted)):
-        if packet.size and _is_cover(packet.stream):  # it has no time
+        if packet.size and _is_cover(packet.stream):  # it has no timestamp
             packet.pts = packet.dts = 0
             packet.stream = copies[packet.stream.index]
             yield latest, 1, number, packet
@@ -193,11 +206,11 @@ def _copied_packets(given: InputContainer, copies: dict[int, Stream], window: Wi
         if at is None:
             continue
         seconds = at * packet.time_base
-        if not window.holds(seconds):
+        if not window.contains(seconds):
             continue
         base = packet.time_base
-        packet.pts = None if packet.pts is None else window.moved(packet.pts, base)
-        packet.dts = None if packet.dts is None else window.moved(packet.dts, base)
+        packet.pts = None if packet.pts is None else window.shifted(packet.pts, base)
+        packet.dts = None if packet.dts is None else window.shifted(packet.dts, base)
         packet.stream = copies[packet.stream.index]
         latest = max(latest, seconds - window.shift)
         yield latest, 1, number, packet

@@ -1,11 +1,11 @@
-"""What a user may choose about videos, with the only defaults."""
+"""Options for reading and writing videos, with the only defaults, and the table of containers."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -16,11 +16,12 @@ READABLE = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut"}
     | {".ogv", ".ts", ".vob", ".webm", ".wmv"}
 )
-# Suffixes and libav's names for them.
-FORMATS = {"mp4": "mp4", "m4v": "mp4", "mkv": "matroska", "mov": "mov"}
-CONTAINERS = ("mp4", "mkv", "mov")
+# The containers to choose from: suffix and libav's muxer.
+CONTAINERS: Mapping[str, str] = MappingProxyType({"mp4": "mp4", "mkv": "matroska", "mov": "mov"})
+# All suffixes that are written, and their muxers.
+FORMATS: Mapping[str, str] = MappingProxyType({**CONTAINERS, "m4v": "mp4"})
 
-# Visually lossless. FFV1 is lossless; every frame alone, with a checksum, as archives ask for.
+# Visually lossless. FFV1 is lossless; intra-only with checksums, as archives require.
 _ENCODERS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "libx264": {"crf": "16", "preset": "slow"},
@@ -30,6 +31,8 @@ _ENCODERS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "ffv1": {"level": "3", "g": "1", "slicecrc": "1"},
     }
 )
+# Options that change no frame of a result; ``codec``, ``crf`` and ``preset`` count as the encoder's options.
+_NOT_IN_FINGERPRINT = frozenset({"codec", "crf", "preset", "container", "frames_out", "batch", "strict"})
 
 
 @dataclass(frozen=True)
@@ -38,20 +41,20 @@ class VideoOptions:
 
     Attributes:
         codec: Name of a libav encoder.
-        crf: Quality, in the encoder's own scale; None for its default here.
-        preset: Of the encoder; None for its default here.
-        pix_fmt: libav's name of the output's planes; None for the source's own, or the nearest the encoder takes.
-        container: Suffix of the result without its dot; None for the source's own where it is one of
-            ``CONTAINERS``.
-        start: Seconds of the film to leave out.
-        duration: Seconds of the film to restore; None for all.
-        frames_out: Where every frame is also written as PNG, in a folder for each film.
-        fps: Frames a second of folders of frames, as a fraction; None where folders hold photos.
-        batch: Frames on the device at once.
-        deinterlace: Make frames of fields instead of refusing them.
-        strict: Fail at damage instead of passing it through.
-        segment: Frames that are encoded together and kept when a run is killed; libx264's own distance of key
-            frames, so that cutting costs no bits.
+        crf: Quality in the encoder's own scale; None for the default of this project.
+        preset: Speed preset of the encoder; None for the default of this project.
+        pix_fmt: libav's name of the result's pixel format; None for the source's own, or the nearest that the encoder
+            supports.
+        container: Suffix of the result without its dot; None for the source's own if it is one of ``FORMATS``.
+        start: Seconds to skip at the beginning.
+        duration: Seconds to restore; None for everything after ``start``.
+        frames_out: Folder in which every frame is also written as PNG, in a folder for each video.
+        fps: Frames per second of folders of frames, as a fraction; None if folders contain photos.
+        batch: Number of frames restored on the device at once.
+        deinterlace: Deinterlace interlaced videos instead of refusing them.
+        strict: Abort on corrupt frames instead of passing them through.
+        segment: Frames that are encoded together and kept if a run is killed; equal to libx264's default
+            keyframe interval, so that segmenting costs no bits.
     """
 
     codec: str = "libx264"
@@ -70,31 +73,31 @@ class VideoOptions:
 
     def __post_init__(self) -> None:
         if self.container is not None and self.container not in CONTAINERS:
-            raise ConfigError(f"--container: got {self.container!r}, expected one of {', '.join(CONTAINERS)}")
+            raise ConfigError(f"container: got {self.container!r}, expected one of {', '.join(CONTAINERS)}")
         if not 0 <= self.start < math.inf:
-            raise ConfigError(f"--start: got {self.start:g}, expected seconds from the beginning")
+            raise ConfigError(f"start: got {self.start:g}, expected seconds from the beginning")
         if self.duration is not None and not 0 < self.duration < math.inf:
-            raise ConfigError(f"--duration: got {self.duration:g}, expected seconds above 0")
+            raise ConfigError(f"duration: got {self.duration:g}, expected seconds above 0")
         if self.batch != "auto" and self.batch < 1:
-            raise ConfigError(f"--batch: got {self.batch}, expected a number of frames, or auto")
+            raise ConfigError(f"batch: got {self.batch}, expected a number of frames, or auto")
 
     def encoder_options(self) -> dict[str, str]:
-        """Return what the encoder is opened with."""
+        """Return the options that the encoder is opened with."""
         defaults = dict(_ENCODERS.get(self.codec, {}))
         chosen = {"crf": self.crf, "preset": self.preset}
         return defaults | {key: str(value) for key, value in chosen.items() if value is not None}
 
     @property
     def part(self) -> str:
-        """Put behind a preview's name, so that it replaces neither the whole film nor what is there of it."""
+        """Suffix for the name of a preview, so that it replaces neither the whole result nor partial output of it."""
         begin = f"_from_{self.start:.10g}s" if self.start else ""
         return begin if self.duration is None else f"{begin}_for_{self.duration:.10g}s"
 
     def suffix_for(self, source: Path) -> str:
-        """Return the suffix of what becomes of a file or a folder of frames.
+        """Return the suffix of the result for a file or a folder of frames.
 
-        MP4 is the default, because its clock holds every source's times; Matroska's counts whole milliseconds,
-        as those of WebM do. Ogg's sound, Vorbis, is refused by MP4.
+        MP4 is the default, because its time base represents every source's timestamps; those of Matroska are whole
+        milliseconds, as are those of WebM. MP4 cannot store Vorbis, the usual audio codec in Ogg.
         """
         if self.container is not None:
             return f".{self.container}"
@@ -104,6 +107,7 @@ class VideoOptions:
         return ".mkv" if own in (".webm", ".ogv") or self.codec == "ffv1" else ".mp4"
 
     def fingerprint(self) -> str:
-        """Return a hash of all that changes the result."""
-        chosen = (self.codec, sorted(self.encoder_options().items()), self.pix_fmt, self.start, self.duration)
-        return hashlib.sha256(repr((*chosen, self.fps, self.deinterlace, self.segment)).encode()).hexdigest()
+        """Return a hash of all options that change the result."""
+        names = [field.name for field in fields(self) if field.name not in _NOT_IN_FINGERPRINT]
+        values = (self.codec, sorted(self.encoder_options().items()), *(getattr(self, name) for name in names))
+        return hashlib.sha256(repr(values).encode()).hexdigest()

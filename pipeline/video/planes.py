@@ -1,4 +1,4 @@
-"""libav's frames <-> planes as tensors, in the few formats that are worked in: planar YUV of 8 to 16 bit."""
+"""libav frames <-> planes as tensors, in the working formats: planar YUV of 8 to 16 bits."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _SUBSAMPLINGS = {(False, False): "444", (False, True): "422", (True, True): "420
 
 
 def pix_fmt_of(layout: YUV) -> str:
-    """Return libav's name of a layout."""
+    """Return libav's name of the pixel format."""
     depth = "" if layout.depth == 8 else f"{layout.depth}le"
     return f"yuv{_SUBSAMPLINGS[layout.halved]}p{depth}"
 
 
 def shape_of(pix_fmt: str) -> tuple[int, tuple[bool, bool]]:
-    """Return depth and halving of the planes that frames of any format are worked in.
+    """Return bit depth and chroma subsampling of the working format for any pixel format.
 
-    That is themselves for planar YUV; the nearest that loses nothing for others, two bits more for RGB.
+    Planar YUV is its own working format; others get the nearest lossless one, RGB two more bits.
     """
     name = pix_fmt.replace("yuvj", "yuv")
     known = av.VideoFormat(name)
@@ -38,13 +38,13 @@ def shape_of(pix_fmt: str) -> tuple[int, tuple[bool, bool]]:
 
 
 def to_planes(frames: Sequence[av.VideoFrame], layout: YUV) -> Planes:
-    """Return the planes of frames that share a layout; without a copy where there is one frame only."""
+    """Return the planes of frames that share a layout; a single frame is not copied."""
     planes = zip(*(map(torch.from_numpy, _arrays(frame, layout)) for frame in frames), strict=True)
     return Planes(*(torch.stack(plane) if len(plane) > 1 else plane[0][None] for plane in planes))
 
 
 def to_frames(planes: Planes, layout: YUV) -> list[av.VideoFrame]:
-    """Return frames with the numbers of planes, one for each of the batch."""
+    """Return one frame for each item of the batch."""
     batch, height, width = planes.luma.shape
     frames = [av.VideoFrame(width, height, pix_fmt_of(layout)) for _ in range(batch)]
     for index, frame in enumerate(frames):
@@ -58,7 +58,7 @@ def _copy(plane: Tensor, target: np.ndarray) -> None:
 
 
 def _arrays(frame: av.VideoFrame, layout: YUV) -> list[np.ndarray]:
-    """Return views of a frame's planes; of more than 8 bits as int16, which torch can take."""
+    """Return views of a frame's planes; as int16 above 8 bits, because torch lacks uint16 arithmetic."""
     dtype = np.dtype(np.uint8 if layout.depth == 8 else np.int16)
     arrays = []
     for plane in frame.planes:

@@ -1,4 +1,4 @@
-"""What a video file is: its planes and their meaning, its clock, its shape on the screen, and what is odd about it."""
+"""Probe a video file: pixel format, colour tags, frame rate, time base, geometry, HDR metadata."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from pipeline.video.planes import pix_fmt_of, shape_of
 UNTAGGED = 2
 _LIMITED, _FULL = 1, 2
 _PROGRESSIVE = (0, 1)
-ALPHA_LEFT_BEHIND = "its transparency (alpha) is left behind: films are restored as if they had none"
-_FASTEST = 480  # frames a second
+ALPHA_DROPPED = "the alpha channel is dropped: videos are restored as opaque"
+_HIGHEST_RATE = 480  # frames per second
 
 
 @dataclass(frozen=True)
 class Colours:
-    """Colour tags by libav's numbers (ISO/IEC 23091-2); ``UNTAGGED`` where nothing is said."""
+    """Colour tags by libav's numbers (ISO/IEC 23091-2); ``UNTAGGED`` if not stated."""
 
     matrix: int
     primaries: int
@@ -38,22 +38,22 @@ class Colours:
 
 @dataclass(frozen=True)
 class Footage:
-    """The film in a file, as it is read.
+    """Properties of a video stream that decoding, restoring and encoding it depend on.
 
     Attributes:
         size: Width and height in pixels, as stored.
-        layout: The planes that frames are worked in.
-        colours: The result's tags: the source's own, and the guess where it has none.
-        rate: Frames a second, on average; the times of the frames themselves say more.
-        time_base: Seconds of the clock's tick.
-        begin: Seconds on that clock at which the film begins.
-        duration: Seconds; None where nobody knows.
-        aspect: Width of a pixel by its height; None where nothing is said.
-        display_matrix: libav's nine numbers that turn the picture upright.
+        layout: Working format of the planes.
+        colours: The result's tags: the source's own, with guesses for those it lacks.
+        rate: Average frames per second; frames may be unevenly spaced.
+        time_base: Seconds per tick of the timestamps.
+        begin: Timestamp in seconds at which the file begins.
+        duration: Seconds; None if unknown.
+        aspect: Pixel aspect ratio, width by height; None if not stated.
+        display_matrix: Rotation for display, as libav's nine integers.
         mastering: HDR: libav's AVMasteringDisplayMetadata, as bytes.
         light: HDR: libav's AVContentLightMetadata, as bytes.
-        interlaced: The frames hold fields of two moments.
-        notes: What was guessed or is left behind.
+        interlaced: Each frame holds two fields.
+        notes: Properties that were guessed or are dropped, one line each.
     """
 
     size: tuple[int, int]
@@ -77,7 +77,7 @@ class Footage:
 
 
 def probe(path: Path) -> Footage:
-    """Read a video's head and its first frame.
+    """Read a video's header and its first frame.
 
     Raises:
         BrokenVideo: if it cannot be read.
@@ -90,9 +90,9 @@ def probe(path: Path) -> Footage:
         depth, halved = shape_of(frame.format.name)
         layout = YUV(depth, colours.matrix, colours.range == _FULL, halved)
         if _has_alpha(frame, stream):
-            notes.append(ALPHA_LEFT_BEHIND)
+            notes.append(ALPHA_DROPPED)
         if re.sub("^yuv[aj]", "yuv", frame.format.name) != pix_fmt_of(layout):
-            notes.append(f"{frame.format.name} is worked in {pix_fmt_of(layout)}")
+            notes.append(f"{frame.format.name} is converted to {pix_fmt_of(layout)}")
         side = {data.type: bytes(data) for data in cast(Any, frame.side_data)}
         matrix = side.get(SideData.DISPLAYMATRIX)
         assert stream.time_base is not None
@@ -114,7 +114,7 @@ def probe(path: Path) -> Footage:
 
 
 def _has_alpha(frame: av.VideoFrame, stream: VideoStream) -> bool:
-    """Tell whether there is an alpha channel; that of VP8 and VP9 is a film of its own, told by the stream."""
+    """Return whether there is an alpha channel; VP8 and VP9 store it separately and flag it in the metadata."""
     return any(component.is_alpha for component in frame.format.components) or stream.metadata.get("alpha_mode") == "1"
 
 
@@ -129,9 +129,9 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFram
 
 
 def rate_of(stream: VideoStream) -> Fraction:
-    """Return the average rate, or what libav guesses; some files state that of their clock."""
-    told = (stream.average_rate, stream.guessed_rate, stream.base_rate)
-    return next((rate for rate in told if rate is not None and 0 < rate <= _FASTEST), Fraction(25))
+    """Return the average rate, else libav's guess; some files state the rate of their time base instead."""
+    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    return next((rate for rate in rates if rate is not None and 0 < rate <= _HIGHEST_RATE), Fraction(25))
 
 
 def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
@@ -141,10 +141,10 @@ def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None
 
 
 def _colours(frame: av.VideoFrame) -> tuple[Colours, list[str]]:
-    """Return the frame's tags, and a matrix and a range guessed where it has none.
+    """Return the frame's colour tags, with a guess for a missing matrix or range, and notes on guesses.
 
-    Untagged video is BT.709 from 1280 columns or 577 rows on, BT.601 below, as players take it. The result
-    is tagged with the guess, because it may be large enough to be taken for the other.
+    Untagged video is BT.709 from 1280 columns or 577 rows on, BT.601 below, as players assume. The result
+    is tagged with the guess, because at its size players may assume the other.
     """
     notes = []
     full = frame.color_range == _FULL or frame.format.name.startswith("yuvj")
@@ -153,8 +153,8 @@ def _colours(frame: av.VideoFrame) -> tuple[Colours, list[str]]:
         matrix, full = 1, False
     elif matrix in (UNTAGGED, 3):
         matrix = 1 if frame.width >= 1280 or frame.height > 576 else 6
-        notes.append(f"colours without a tag are taken for {MATRICES[matrix][0]}, and the result is tagged so")
+        notes.append(f"untagged colours are read as {MATRICES[matrix][0]}, and the result is tagged accordingly")
     if matrix not in MATRICES:
-        known = f"expected one of {sorted(MATRICES)}; convert the film to BT.709 (1) first"
-        raise RefusedVideo(f"has colours by matrix {matrix} of ISO/IEC 23091-2, {known}")
+        known = f"expected one of {sorted(MATRICES)}; convert the video to BT.709 (1) first"
+        raise RefusedVideo(f"uses colour matrix {matrix} of ISO/IEC 23091-2, {known}")
     return Colours(matrix, frame.color_primaries, frame.color_trc, _FULL if full else _LIMITED), notes

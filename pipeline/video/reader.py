@@ -1,4 +1,4 @@
-"""Frames of a file with their times, to the very last one; damage is told, not hidden."""
+"""Decode all frames of a file with increasing timestamps, and report corrupt ones."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from pipeline.video.probe import Footage
 
 @dataclass(frozen=True)
 class DecodedFrame:
-    """One frame.
+    """One decoded frame.
 
     Attributes:
-        frame: libav's, in the footage's planes; or the pixels of a picture.
-        pts: When it is shown, in ticks of the footage's clock; always later than the one before.
-        duration: In ticks, until the next one is shown; of the last one what the file says, 0 where it does not.
-        damaged: The decoder had to make up a part of it.
+        frame: libav's frame in the working pixel format, or the pixels of an image file.
+        pts: Presentation timestamp in ticks of the footage's time base; strictly increasing.
+        duration: Ticks to the next frame; of the last frame as stated by the file, 0 if it is not.
+        damaged: The decoder concealed errors in it.
     """
 
     frame: Any
@@ -36,61 +36,63 @@ class DecodedFrame:
 
 
 def read_frames_in_order(
-    path: Path, footage: Footage, *, since: int | None = None, deinterlace: bool = False, tell: Callable[[str], None]
+    path: Path, footage: Footage, *, since: int | None = None, deinterlace: bool = False, warn: Callable[[str], None]
 ) -> Iterator[DecodedFrame]:
-    """Yield the frames of a video in the order in which they are shown.
+    """Yield the frames of a video in display order.
 
     Args:
         path: The file.
-        footage: What ``probe`` said of it.
-        since: Leave out what is shown before this tick.
-        deinterlace: Make one frame of each two fields.
-        tell: Called with each stretch that cannot be decoded.
+        footage: The result of ``probe``.
+        since: Skip frames before this timestamp in ticks.
+        deinterlace: Deinterlace frames that hold two fields (bwdif), one frame out per frame in.
+        warn: Called with a line for each place that cannot be decoded.
 
     Raises:
         BrokenVideo: if the file cannot be opened.
-        RefusedVideo: for frames that change their size, or hold fields although ``deinterlace`` is not given.
+        RefusedVideo: if the frame size changes, or for interlaced frames without ``deinterlace``.
     """
     with open_video(path) as container:
         stream = video_stream_of(container)
-        # On several frames at once, libav's H.264 decoder may mark damage after it has handed the frame out.
+        # With frame threads, libav's H.264 decoder may flag a frame as corrupt after it has returned it.
         stream.thread_type = "SLICE" if stream.codec_context.name == "h264" else "AUTO"
-        frames = _decoded(container, stream, tell)
+        frames = _decoded(container, stream, warn)
         if since is not None and not _seek(container, stream, since):
             container.seek(0)
         if deinterlace:
             frames = _deinterlaced(frames, stream)
-        shots = _in_order(frames, footage, deinterlace, tell)
-        yield from _until_the_next(shot for shot in shots if since is None or shot.pts >= since)
+        ordered = _in_order(frames, footage, deinterlace, warn)
+        yield from _with_durations(frame for frame in ordered if since is None or frame.pts >= since)
 
 
 def _in_order(
-    frames: Iterable[av.VideoFrame], footage: Footage, deinterlaced: bool, tell: Callable[[str], None]
+    frames: Iterable[av.VideoFrame], footage: Footage, deinterlaced: bool, warn: Callable[[str], None]
 ) -> Iterator[DecodedFrame]:
-    """Give every frame a time behind the one before it."""
-    shown = -(2**62)
+    """Make timestamps strictly increasing."""
+    previous = -(2**62)
     for frame in frames:
         pts = frame.pts if frame.pts is not None else frame.dts
-        pts = shown + 1 if pts is None else pts
-        if pts <= shown:
-            tell(f"a frame that is shown before the one before it, at {_clock(pts, footage)}, is moved behind it")
-            pts = shown + 1
-        shown = pts
+        pts = previous + 1 if pts is None else pts
+        if pts <= previous:
+            warn(
+                f"non-monotonic timestamp at {_clock(pts, footage)}, the frame is delayed by {previous + 1 - pts} ticks"
+            )
+            pts = previous + 1
+        previous = pts
         _check_size(frame, pts, footage)
         yield DecodedFrame(_fitted(frame, footage, deinterlaced), pts, frame.duration or 0, frame.is_corrupt)
 
 
-def _until_the_next(shots: Iterable[DecodedFrame]) -> Iterator[DecodedFrame]:
-    """Let every shot but the last end where the next begins: a file may tell the time to the next one stored."""
-    for shot, following in pairwise(chain(shots, (None,))):
-        assert shot is not None
-        yield shot if following is None else replace(shot, duration=following.pts - shot.pts)
+def _with_durations(frames: Iterable[DecodedFrame]) -> Iterator[DecodedFrame]:
+    """Set every duration but the last from the next timestamp: stated durations may refer to decoding order."""
+    for frame, following in pairwise(chain(frames, (None,))):
+        assert frame is not None
+        yield frame if following is None else replace(frame, duration=following.pts - frame.pts)
 
 
 def _seek(container: InputContainer, stream: VideoStream, since: int) -> bool:
-    """Go to a key frame before a tick; tell whether the first frame after it is one that is early enough.
+    """Seek to a keyframe before a timestamp; return whether decoding starts early enough.
 
-    One key frame earlier than need be, so that the frames from there on have all that they refer to.
+    One keyframe earlier than necessary, so that all references of the frames from there on are decoded.
     """
     try:
         container.seek(since - 1, stream=stream)
@@ -101,8 +103,8 @@ def _seek(container: InputContainer, stream: VideoStream, since: int) -> bool:
     return first is not None and first.pts is not None and first.pts < since
 
 
-def _decoded(container: InputContainer, stream: VideoStream, tell: Callable[[str], None]) -> Iterator[av.VideoFrame]:
-    """Yield all frames, those that the decoder still holds at the end too."""
+def _decoded(container: InputContainer, stream: VideoStream, warn: Callable[[str], None]) -> Iterator[av.VideoFrame]:
+    """Yield all frames, including those that are still in the decoder at the end of the file."""
     packets = container.demux(stream)
     while True:
         packet = None
@@ -111,14 +113,14 @@ def _decoded(container: InputContainer, stream: VideoStream, tell: Callable[[str
             if packet is None:
                 return
             if packet.is_corrupt:
-                tell(f"the file is cut off or damaged {_where(packet)}")
+                warn(f"the file is truncated or corrupt {_where(packet)}")
             yield from packet.decode()
         except av.error.InvalidDataError as error:
             if packet is None:
-                tell(f"the file is cut off or damaged: {error.strerror}")
+                warn(f"the file is truncated or corrupt: {error.strerror}")
                 yield from stream.decode(None)
                 return
-            tell(f"what is damaged {_where(packet)} cannot be decoded")
+            warn(f"corrupt data {_where(packet)} cannot be decoded")
 
 
 def _where(packet: av.Packet) -> str:
@@ -127,7 +129,7 @@ def _where(packet: av.Packet) -> str:
 
 
 def _deinterlaced(frames: Iterable[av.VideoFrame], stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """Replace frames that hold two fields by one frame each (bwdif); others pass."""
+    """Deinterlace frames that hold two fields (bwdif), one frame out per frame in; others pass unchanged."""
     graph = av.filter.Graph()
     source, sink = graph.add_buffer(template=stream), graph.add("buffersink")
     graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), sink).configure()
@@ -152,12 +154,12 @@ def _check_size(frame: av.VideoFrame, pts: int, footage: Footage) -> None:
     if (frame.width, frame.height) != footage.size:
         before, after = (f"{width} x {height}" for width, height in (footage.size, (frame.width, frame.height)))
         change = f"changes its size from {before} to {after} at {_clock(pts, footage)}"
-        raise RefusedVideo(f"{change}, expected one size in a film; cut it there, and restore its parts")
+        raise RefusedVideo(f"{change}, expected one size in a video; cut it there, and restore its parts")
 
 
 def _fitted(frame: av.VideoFrame, footage: Footage, deinterlaced: bool) -> av.VideoFrame:
     if frame.interlaced_frame and not deinterlaced:
-        raise RefusedVideo("is interlaced; restore it with --deinterlace")
+        raise RefusedVideo("is interlaced, expected progressive frames or the option deinterlace")
     wanted = pix_fmt_of(footage.layout)
     if frame.format.name.replace("yuvj", "yuv") == wanted:
         return frame

@@ -1,10 +1,10 @@
-"""A film in pieces that are each whole on the disk, so that a killed run loses one of them at most.
+"""Encode a video in segments that are each complete on disk, so that a killed run loses one of them at most.
 
     FOLDER/00000.mkv, 00000.json, 00001.mkv, ...
 
-A piece is encoded by an encoder of its own and begins with a key frame, so what it holds depends on its frames only.
-Its clock counts frames; the times at which they are shown stand beside it, exact in the source's ticks. A piece is
-there when its JSON is: that is written last, after the film was read back.
+Each segment has an encoder of its own and starts with a keyframe, so its bytes depend on its frames only. Its
+timestamps are frame numbers; the JSON file holds the presentation timestamps, exact in the source's time base. A
+segment is complete once its JSON file exists: that is written last, after the video was read back.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from pipeline.errors import BrokenVideo, needing_space
 from pipeline.hashing import sha256_of
 from pipeline.video.colour import YUV
 from pipeline.video.container import address_of, open_video, video_stream_of
-from pipeline.video.encoder import add_film
+from pipeline.video.encoder import add_video_stream
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import pix_fmt_of
 from pipeline.video.probe import Footage
 
 
 @dataclass(frozen=True)
-class Shown:
-    """When a frame is shown, in ticks of the source's clock, and whether the source was damaged there."""
+class FrameTiming:
+    """Presentation timestamp and duration of a frame in ticks of the source; ``damaged`` if it was corrupt there."""
 
     pts: int
     duration: int
@@ -40,18 +40,18 @@ class Shown:
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of encoded film.
+    """A segment of encoded video.
 
     Attributes:
         path: The Matroska file.
-        shown: Each frame's time, in the order of showing.
-        order: For each packet as encoded, which of ``shown`` it is.
-        notes: What was told of the source until its end.
+        timings: One per frame, in display order.
+        order: For each packet in coded order, its index in ``timings``.
+        notes: Notes about the source up to the segment's end.
         sha256: Of the file.
     """
 
     path: Path
-    shown: tuple[Shown, ...]
+    timings: tuple[FrameTiming, ...]
     order: tuple[int, ...]
     notes: tuple[str, ...]
     sha256: str
@@ -59,44 +59,44 @@ class Segment:
 
 def write_segment(
     path: Path,
-    frames: Iterable[tuple[av.VideoFrame, Shown]],
+    frames: Iterable[tuple[av.VideoFrame, FrameTiming]],
     footage: Footage,
     layout: YUV,
     scale: int,
     options: VideoOptions,
-) -> tuple[tuple[Shown, ...], tuple[int, ...]]:
-    """Encode frames into a file; return when they are shown, and in which order they were encoded.
+) -> tuple[tuple[FrameTiming, ...], tuple[int, ...]]:
+    """Encode frames into a file; return their timings, and the coded order as indices into the timings.
 
     Raises:
-        BrokenVideo: if what is read back is not what was written.
+        BrokenVideo: if the encoder fails, or if reading back finds another number of frames.
         OutOfSpace: if the disk is full.
     """
-    shown: list[Shown] = []
+    timings: list[FrameTiming] = []
     try:
         with needing_space(), av.open(address_of(path), "w", format="matroska") as container:
-            stream = add_film(container, footage, layout, scale, options)
-            for frame, when in frames:
-                frame.pts, frame.time_base = len(shown), 1 / footage.rate
-                shown.append(when)
+            stream = add_video_stream(container, footage, layout, scale, options)
+            for frame, timing in frames:
+                frame.pts, frame.time_base = len(timings), 1 / footage.rate
+                timings.append(timing)
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
     except av.FFmpegError as error:
         width, height = (side * scale for side in footage.size)
         what = f"cannot be encoded by {options.codec} with {width} x {height} pixels in {pix_fmt_of(layout)}"
-        raise BrokenVideo(f"{what}: {error.strerror}; another --codec or --pix-fmt may take them") from error
+        raise BrokenVideo(f"{what}: {error.strerror}; another codec or pix_fmt may support them") from error
     order = tuple(_coded_order(path))
-    if sorted(order) != list(range(len(shown))):
-        raise BrokenVideo(f"{options.codec} made {len(order)} frames of {len(shown)}")
-    return tuple(shown), order
+    if sorted(order) != list(range(len(timings))):
+        raise BrokenVideo(f"{options.codec} wrote {len(order)} frames, expected {len(timings)}")
+    return tuple(timings), order
 
 
-def commit(path: Path, shown: tuple[Shown, ...], order: tuple[int, ...], notes: Iterable[str]) -> Segment:
-    """Bring a segment safely to the disk, and its JSON last.
+def commit(path: Path, timings: tuple[FrameTiming, ...], order: tuple[int, ...], notes: Iterable[str]) -> Segment:
+    """Flush a segment to disk, then write its JSON file.
 
     Raises:
         OutOfSpace: if the disk is full.
     """
-    segment = Segment(path, shown, order, tuple(notes), sha256_of(path))
+    segment = Segment(path, timings, order, tuple(notes), sha256_of(path))
     temporary = path.with_suffix(".writing")
     with needing_space():
         with path.open("rb+") as file:
@@ -110,24 +110,24 @@ def commit(path: Path, shown: tuple[Shown, ...], order: tuple[int, ...], notes: 
 
 
 def segment_path(folder: Path, index: int) -> Path:
-    """Return where a piece of film goes."""
+    """Return the file of a segment."""
     return folder / f"{index:05}.mkv"
 
 
 def whole_segments(folder: Path) -> Iterator[Segment]:
-    """Yield the pieces that are there and whole, up to the first that is not."""
+    """Yield the complete segments up to the first that is missing, damaged, or recorded with other fields."""
     index = 0
     while (path := segment_path(folder, index)).exists() and path.with_suffix(".json").exists():
         fields = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        if fields["sha256"] != sha256_of(path):
+        if "timings" not in fields or fields["sha256"] != sha256_of(path):
             return
-        shown = tuple(Shown(**one) for one in fields["shown"])
-        yield Segment(path, shown, tuple(fields["order"]), tuple(fields["notes"]), fields["sha256"])
+        timings = tuple(FrameTiming(**one) for one in fields["timings"])
+        yield Segment(path, timings, tuple(fields["order"]), tuple(fields["notes"]), fields["sha256"])
         index += 1
 
 
 def packets_of(segment: Segment) -> Iterator[av.Packet]:
-    """Yield the packets of a segment as encoded, without their times."""
+    """Yield the packets of a segment in coded order; their timestamps are frame numbers."""
     with open_video(segment.path) as container:
         for packet in container.demux(video_stream_of(container)):
             if packet.size:
@@ -135,37 +135,37 @@ def packets_of(segment: Segment) -> Iterator[av.Packet]:
 
 
 def _coded_order(path: Path) -> list[int]:
-    """Return the place in the order of showing of each packet."""
+    """Return each packet's position in display order."""
     with open_video(path) as container:
-        times = [packet.pts for packet in container.demux(video_stream_of(container)) if packet.size]
-    places = {pts: place for place, pts in enumerate(sorted(pts for pts in times if pts is not None))}
-    return [-1 if pts is None else places[pts] for pts in times]
+        stored = [packet.pts for packet in container.demux(video_stream_of(container)) if packet.size]
+    places = {pts: place for place, pts in enumerate(sorted(pts for pts in stored if pts is not None))}
+    return [-1 if pts is None else places[pts] for pts in stored]
 
 
 def decoding_times(segments: Iterable[Segment], first_gap: int) -> list[int]:
-    """Return a time to decode for each packet of the film, so that none is shown before it.
+    """Return a decoding timestamp for each packet, none later than its presentation timestamp.
 
-    The times of showing in order, shifted by as many frames as the encoder exchanges; the first ones lie
-    before the film, ``first_gap`` ticks apart.
+    These are the presentation timestamps in order, delayed by the encoder's reordering depth; the first ones lie before
+    the video's start, ``first_gap`` ticks apart.
     """
-    shown: list[int] = []
+    presented: list[int] = []
     delay = 0
     for segment in segments:
         delay = max([delay, *(coded - place for coded, place in enumerate(segment.order))])
-        shown += [one.pts for one in segment.shown]
-    before = [shown[0] - first_gap * early for early in range(delay, 0, -1)]
-    return (before + shown)[: len(shown)]
+        presented += [timing.pts for timing in segment.timings]
+    before = [presented[0] - first_gap * early for early in range(delay, 0, -1)]
+    return (before + presented)[: len(presented)]
 
 
-def damaged_stretches(segments: Iterable[Segment], footage: Footage) -> Iterator[str]:
-    """Tell where frames were damaged, as stretches."""
+def notes_on_damage(segments: Iterable[Segment], footage: Footage) -> Iterator[str]:
+    """Yield a note for each run of corrupt frames."""
     began: Fraction | None = None
-    for one in [one for segment in segments for one in segment.shown] + [Shown(0, 0)]:
+    for one in [one for segment in segments for one in segment.timings] + [FrameTiming(0, 0)]:
         seconds = one.pts * footage.time_base - footage.begin
         if one.damaged and began is None:
             began = seconds
         if one.damaged:
             ended = seconds
         elif began is not None:
-            yield f"damaged from {float(began):.3f} s to {float(ended):.3f} s, passed through enlarged bicubically"
+            yield f"corrupt from {float(began):.3f} s to {float(ended):.3f} s, upscaled bicubically"
             began = None

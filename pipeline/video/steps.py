@@ -1,4 +1,4 @@
-"""Steps that run side by side, each in a thread of its own, with a bounded queue between two of them."""
+"""Run the steps of a pipeline in threads, with a bounded queue between two of them, and time them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Item = TypeVar("Item")
 
 
 @dataclass
-class Load:
+class StepLoad:
     """How a step spent its time.
 
     Attributes:
-        busy: Seconds of work on its own.
-        starved: Seconds of waiting for what it works on.
-        blocked: Seconds of waiting until somebody takes what it made.
+        busy: Seconds of work.
+        starved: Seconds of waiting for input.
+        blocked: Seconds of waiting for space in the output queue.
     """
 
     busy: float = 0.0
@@ -28,15 +28,15 @@ class Load:
 
     @property
     def waiting(self) -> float:
-        """Return the share of its time in which it waited."""
+        """Share of the time in which the step waited."""
         total = self.busy + self.starved + self.blocked
         return (self.starved + self.blocked) / total if total else 0.0
 
 
-class Waiting(Generic[Item]):
-    """Iterates over what another step makes, and counts how long that takes."""
+class TimedIterator(Generic[Item]):
+    """Iterates over the output of another step, and adds the waiting time to a load as ``starved``."""
 
-    def __init__(self, items: Iterable[Item], load: Load) -> None:
+    def __init__(self, items: Iterable[Item], load: StepLoad) -> None:
         self._items = iter(items)
         self._load = load
 
@@ -51,27 +51,27 @@ class Waiting(Generic[Item]):
             self._load.starved += time.perf_counter() - started
 
 
-class _End:
-    """What stands in the queue behind the last item."""
+class _EndOfItems:
+    """The last entry of a queue; ``error`` ended the items early."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
 
-def side_by_side(items: Iterable[Item], ahead: int, load: Load) -> Generator[Item, None, None]:
-    """Take items in another thread, up to ``ahead`` of them before they are asked for.
+def in_background(items: Iterable[Item], ahead: int, load: StepLoad) -> Generator[Item, None, None]:
+    """Iterate over ``items`` in a background thread, up to ``ahead`` of them before they are requested.
 
-    An error there is raised here. When this is left early, the thread ends with what it is at.
+    An error in the thread is raised here. If this generator is closed early, the thread ends after its current item.
 
     Args:
-        items: Whatever it takes to make one is done in the thread.
+        items: Consumed in the thread, including all work to produce them.
         ahead: Size of the queue.
-        load: Of the step in the thread; what it is ``starved`` of, ``items`` has to count itself (``Waiting``).
+        load: Receives the times of the step in the thread; ``starved`` is left to ``items`` (``TimedIterator``).
     """
-    ready: queue.Queue[Item | _End] = queue.Queue(ahead)
+    ready: queue.Queue[Item | _EndOfItems] = queue.Queue(ahead)
     stopped = threading.Event()
 
-    def put(item: Item | _End) -> bool:
+    def put(item: Item | _EndOfItems) -> bool:
         started = time.perf_counter()
         try:
             while not stopped.is_set():
@@ -96,9 +96,9 @@ def side_by_side(items: Iterable[Item], ahead: int, load: Load) -> Generator[Ite
                 if not put(item):
                     break
         except StopIteration:
-            put(_End(None))
+            put(_EndOfItems(None))
         except BaseException as error:
-            put(_End(error))
+            put(_EndOfItems(error))
         finally:
             if hasattr(iterator, "close"):
                 iterator.close()
@@ -106,7 +106,7 @@ def side_by_side(items: Iterable[Item], ahead: int, load: Load) -> Generator[Ite
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
-        while not isinstance(item := ready.get(), _End):
+        while not isinstance(item := ready.get(), _EndOfItems):
             yield item
         if item.error is not None:
             raise item.error

@@ -1,4 +1,4 @@
-"""The part of a film that a preview shows, and how its times are told from its own beginning."""
+"""The time range that a preview covers, and the shift of its timestamps to its own beginning."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from av.container import InputContainer
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of time on the source's clock, in seconds; by default all of it.
+    """A time range of the source in seconds; by default all of it.
 
     Attributes:
-        begin: What is before is left out; None for nothing.
-        stop: What is not before it is left out; None for nothing.
-        shift: By how much all that is left is moved forward.
+        begin: Start of the range; None for the beginning of the source.
+        stop: End of the range (exclusive); None for the end of the source.
+        shift: Subtracted from all timestamps in the range.
     """
 
     begin: Fraction | None = None
     stop: Fraction | None = None
     shift: Fraction = Fraction(0)
 
-    def holds(self, seconds: Fraction) -> bool:
-        """Tell whether a moment lies in it."""
+    def contains(self, seconds: Fraction) -> bool:
+        """Return whether a time lies in the range."""
         return self.reached(seconds) and not self.passed(seconds)
 
     def reached(self, seconds: Fraction) -> bool:
-        """Tell whether a moment is not before it."""
+        """Return whether a time is not before the range."""
         return self.begin is None or seconds >= self.begin
 
     def passed(self, seconds: Fraction) -> bool:
-        """Tell whether a moment is behind it."""
+        """Return whether a time is behind the range."""
         return self.stop is not None and seconds >= self.stop
 
-    def moved(self, ticks: int, tick: Fraction) -> int:
-        """Return a time as the preview tells it, in ticks of so many seconds."""
-        return ticks - round(self.shift / tick)
+    def shifted(self, ticks: int, time_base: Fraction) -> int:
+        """Return a timestamp of the source as a timestamp of the preview, in the same time base."""
+        return ticks - round(self.shift / time_base)
 
     def chapters(self, container: InputContainer) -> Iterator[Any]:
-        """Yield what of each chapter lies in it, as PyAV tells chapters."""
+        """Yield the part of each chapter that lies in the range, as PyAV represents chapters."""
         for chapter in container.chapters():
             base = chapter["time_base"] or Fraction(1, av.time_base)
             start, end = chapter["start"] * base, chapter["end"] * base
@@ -52,15 +52,15 @@ class Window:
                 yield chapter | {"start": round(first / base), "end": round((last - self.shift) / base)}
 
 
-def window_of(film_begin: Fraction, start: float, duration: float | None) -> Window:
-    """Return a window in a film.
+def window_of(video_begin: Fraction, start: float, duration: float | None) -> Window:
+    """Return the time range of a preview.
 
     Args:
-        film_begin: Seconds on its clock at which the film begins.
-        start: Seconds of it to leave out.
-        duration: Seconds to show; None for all that is left.
+        video_begin: Timestamp in seconds at which the source begins.
+        start: Seconds to skip.
+        duration: Seconds to keep; None for everything after ``start``.
     """
-    # By their decimals: the binary 0.2 lies behind a frame shown at 1/5.
+    # From the decimal text: the binary float 0.2 lies behind a frame at exactly 1/5 s.
     shift = Fraction(str(start))
-    begin = film_begin + shift
+    begin = video_begin + shift
     return Window(begin if start else None, None if duration is None else begin + Fraction(str(duration)), shift)

@@ -1,4 +1,4 @@
-"""Alpha keeps its dtype and range and is enlarged as the colours are."""
+"""Alpha keeps its dtype and range and is upscaled like the colours."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from pipeline.images import ImageFile
 from stages.layers import bicubic_upscale
 
 
-def picture(dtype: Any, alpha: float | None) -> ImageFile:
+def flat_image(dtype: Any, alpha: float | None) -> ImageFile:
     pixels = np.zeros((4, 6, 3), dtype)
     return ImageFile(pixels, None if alpha is None else np.full((4, 6), alpha, dtype), notes=("a note",))
 
@@ -20,7 +20,7 @@ def picture(dtype: Any, alpha: float | None) -> ImageFile:
 @pytest.mark.parametrize(("dtype", "alpha"), [(np.uint8, 200), (np.uint16, 65535), (np.float32, 0.25)])
 @pytest.mark.parametrize("scale", [1, 3])
 def test_even_alpha_stays_even(dtype: Any, alpha: float, scale: int) -> None:
-    restored = restored_like(picture(dtype, alpha), np.zeros((4 * scale, 6 * scale, 3), dtype))
+    restored = restored_like(flat_image(dtype, alpha), np.zeros((4 * scale, 6 * scale, 3), dtype))
     assert restored.alpha is not None
     assert restored.alpha.dtype == dtype
     assert restored.alpha.shape == (4 * scale, 6 * scale)
@@ -29,18 +29,18 @@ def test_even_alpha_stays_even(dtype: Any, alpha: float, scale: int) -> None:
 
 
 def test_a_hard_edge_does_not_overshoot() -> None:
-    original = picture(np.uint8, 0)
+    original = flat_image(np.uint8, 0)
     assert original.alpha is not None
     original.alpha[:, 3:] = 255
-    enlarged = restored_like(original, np.zeros((8, 12, 3), np.uint8)).alpha
-    assert enlarged is not None
-    assert (enlarged[:, :4] == 0).all()
-    assert (enlarged[:, 8:] == 255).all()
-    assert (np.diff(enlarged[0].astype(int)) >= 0).all()
+    upscaled = restored_like(original, np.zeros((8, 12, 3), np.uint8)).alpha
+    assert upscaled is not None
+    assert (upscaled[:, :4] == 0).all()
+    assert (upscaled[:, 8:] == 255).all()
+    assert (np.diff(upscaled[0].astype(int)) >= 0).all()
 
 
-def test_an_opaque_picture_stays_without() -> None:
-    assert restored_like(picture(np.uint8, None), np.zeros((8, 12, 3), np.uint8)).alpha is None
+def test_an_opaque_image_stays_without() -> None:
+    assert restored_like(flat_image(np.uint8, None), np.zeros((8, 12, 3), np.uint8)).alpha is None
 
 
 def disc(background: int) -> ImageFile:
@@ -72,6 +72,6 @@ def test_hidden_colours_that_differ_are_restored_as_they_are() -> None:
 
 @pytest.mark.parametrize("alpha", [None, 0.0, 0.5])
 def test_without_an_edge_pixels_are_given_as_they_are(alpha: float | None) -> None:
-    original = picture(np.float32, alpha)
+    original = flat_image(np.float32, alpha)
     assert visible_pixels(original) is original.pixels
     assert (restored_like(original, original.pixels).pixels == original.pixels).all()

@@ -2,6 +2,7 @@
 
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,59 +12,63 @@ from pipeline.backends.compiled import WithoutHost
 from pipeline.backends.half import with_half_weights
 from pipeline.device.computing import computing
 from pipeline.tiling import Footprint, needed_regions, split
-from stages.clahe import CLAHEConfig
-from stages.concat_unet import ConcatUNetConfig
-from stages.deblurnet import DeblurNetConfig
-from stages.dncnn import DnCNNConfig
-from stages.edsr import EDSRConfig
-from stages.encoder_unet import EncoderUNetConfig
 from stages.foreign import SpandrelConfig
-from stages.nafnet import NAFNetConfig
-from stages.nlm import NonLocalMeansConfig
 from stages.registry import STAGES, config_from, load_stage
-from stages.residual_unet import ResidualUNetConfig
-from stages.richardson_lucy import RichardsonLucyConfig
-from stages.stage import Stage, StageConfig
-from stages.uformer import UformerConfig
-from stages.unet import UNetConfig
-from stages.unsharp_mask import UnsharpMaskConfig
-from stages.upscale import BicubicConfig, LanczosConfig
+from stages.stage import LearnedStageConfig, Stage, StageConfig
 from stages.weights import Card, read_card, save_weights
 
-SMALL_CONFIGS: dict[str, StageConfig] = {
-    "dncnn": DnCNNConfig(depth=4, width=6),
-    "dncnn-gray": DnCNNConfig(depth=4, width=6, channels=1, batch_norm=False),
-    "dncnn-half-skips": DnCNNConfig(depth=6, width=6, unshuffle=2, skips=True, batch_norm=False),
-    "edsr-x2": EDSRConfig(depth=2, width=6),
-    "edsr-x3": EDSRConfig(depth=1, width=6, scale=3),
-    "edsr-x4": EDSRConfig(depth=1, width=6, scale=4, res_scale=0.1),
-    "edsr-direct": EDSRConfig(depth=1, width=6, upsampler="direct", bicubic_skip=True),
-    "nafnet": NAFNetConfig(width=4, encoder_blocks=[1, 1], decoder_blocks=[1, 1]),
-    "nafnet-local": NAFNetConfig(width=4, encoder_blocks=[1, 1], decoder_blocks=[1, 1], local_size=12),
-    "uformer": UformerConfig(width=4, depths=[1, 2, 2], window=4),
-    "uformer-plain": UformerConfig(width=4, depths=[2, 2, 1], window=2, modulator=False, middle_shift=False),
-    "unet": UNetConfig(width=4, levels=3),
-    "unet-half-residual": UNetConfig(width=4, levels=2, unshuffle=2, residual=True),
-    # Not validated, because that imports spandrel, and slowly, wherever tests are collected.
-    "spandrel": SpandrelConfig.model_construct(weights=Path(__file__).parent / "data" / "compact_x2.safetensors"),
-    "bicubic": BicubicConfig(scale=3),
-    "lanczos": LanczosConfig(scale=2),
-    "nlm": NonLocalMeansConfig(patch=3, search=7),
-    "richardson_lucy": RichardsonLucyConfig(sigma=0.6, iterations=3),
-    "clahe": CLAHEConfig(grid=2),
-    "concat_unet": ConcatUNetConfig(width=1),
-    "concat_unet-reduced-se": ConcatUNetConfig(width=2, reduced_channels=True, squeeze_excitation=True),
-    "residual_unet": ResidualUNetConfig(width=4, levels=3, dropout=0.5),
-    "residual_unet-deep": ResidualUNetConfig(width=4, levels=2, blocks=2),
-    "encoder_unet": EncoderUNetConfig(encoder="efficientnet-b4", width=1),
-    "deblurnet": DeblurNetConfig(width=2),
-    "unsharp_mask": UnsharpMaskConfig(sigma=1.2, amount=0.7),
-    "unsharp_mask-threshold": UnsharpMaskConfig(sigma=1.2, amount=0.7, threshold=3.0),
+# Small networks by name: a stage's tag, and what is special about this one of its kind.
+SMALL_OPTIONS: dict[str, dict[str, Any]] = {
+    "dncnn": {"depth": 4, "width": 6},
+    "dncnn-gray": {"depth": 4, "width": 6, "channels": 1, "batch_norm": False},
+    "dncnn-half-skips": {"depth": 6, "width": 6, "unshuffle": 2, "skips": True, "batch_norm": False},
+    "edsr-x2": {"depth": 2, "width": 6},
+    "edsr-x3": {"depth": 1, "width": 6, "scale": 3},
+    "edsr-x4": {"depth": 1, "width": 6, "scale": 4, "res_scale": 0.1},
+    "edsr-direct": {"depth": 1, "width": 6, "upsampler": "direct", "bicubic_skip": True},
+    "nafnet": {"width": 4, "encoder_blocks": [1, 1], "decoder_blocks": [1, 1]},
+    "nafnet-local": {"width": 4, "encoder_blocks": [1, 1], "decoder_blocks": [1, 1], "local_size": 12},
+    "uformer": {"width": 4, "depths": [1, 2, 2], "window": 4},
+    "uformer-plain": {"width": 4, "depths": [2, 2, 1], "window": 2, "modulator": False, "middle_shift": False},
+    "unet": {"width": 4, "levels": 3},
+    "unet-half-residual": {"width": 4, "levels": 2, "unshuffle": 2, "residual": True},
+    "spandrel": {"weights": Path(__file__).parent / "data" / "compact_x2.safetensors"},
+    "bicubic": {"scale": 3},
+    "lanczos": {"scale": 2},
+    "nlm": {"patch": 3, "search": 7},
+    "richardson_lucy": {"sigma": 0.6, "iterations": 3},
+    "clahe": {"grid": 2},
+    "concat_unet-reduced-se": {"width": 2, "reduced_channels": True, "squeeze_excitation": True},
+    "concat_unet": {"width": 1},
+    "residual_unet": {"width": 4, "levels": 3, "dropout": 0.5},
+    "residual_unet-deep": {"width": 4, "levels": 2, "blocks": 2},
+    "encoder_unet": {"encoder": "efficientnet-b4", "width": 1},
+    "deblurnet": {"width": 2},
+    "unsharp_mask": {"sigma": 1.2, "amount": 0.7},
+    "unsharp_mask-threshold": {"sigma": 1.2, "amount": 0.7, "threshold": 3.0},
 }
+# DeblurNet's sigmoid and the ImageNet encoder's own normalization leave no room for another.
+WITHOUT_NORMALIZE = {"deblurnet", "encoder_unet"}
+
+
+def small_configs() -> dict[str, StageConfig]:
+    """Return every small network, and the last of each learned stage with ImageNet's normalization, too."""
+    configs: dict[str, StageConfig] = {}
+    for name, options in SMALL_OPTIONS.items():
+        tag = name.partition("-")[0]
+        configs[name] = STAGES[tag](**options)
+        if issubclass(STAGES[tag], LearnedStageConfig) and tag not in WITHOUT_NORMALIZE:
+            configs[f"{tag}-imagenet"] = STAGES[tag](**options, normalize="imagenet")
+    return configs
+
+
+SMALL_CONFIGS = small_configs()
 
 
 def has_halo(config: StageConfig) -> bool:
-    if isinstance(config, SpandrelConfig):  # a compact network; building it here would import spandrel for any test
+    if isinstance(
+        config, SpandrelConfig
+    ):  # a compact network; building it imports spandrel, slowly, wherever tests are collected
         return True
     with torch.device("meta"):
         return config.build().halo is not None
@@ -234,6 +239,12 @@ def test_weights_file_gives_the_stage_back(stage: Stage, config: StageConfig, tm
     image = torch.rand(1, 3, side_of(stage), side_of(stage))
     loaded = load_stage(tmp_path / "w.safetensors")
     torch.testing.assert_close(loaded(image), stage(image), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("tag", sorted(WITHOUT_NORMALIZE))
+def test_a_stage_that_cannot_be_normalized_refuses_it(tag: str) -> None:
+    with pytest.raises(ValueError, match="normalize"):
+        STAGES[tag](normalize="imagenet")
 
 
 def test_config_is_frozen_and_knows_no_other_keys(config: StageConfig) -> None:

@@ -46,16 +46,16 @@ def test_published_gray_model_reaches_its_published_psnr(shared_data) -> None:
     stage = DnCNNConfig(channels=1, depth=17, batch_norm=False).build().eval()
     published = shared_data / "published" / "dncnn_gray_sigma25_kair.pth"
     load_state(stage, read_published(published), str(published))
-    figures = []
+    scores = []
     for path in sorted((shared_data / "test" / "CBSD68").glob("*.jpg")):
         clean = matlab_gray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB))
         noisy = clean / 255 + np.random.default_rng(0).normal(0, 25 / 255, clean.shape)
         with torch.inference_mode():
             restored = stage(torch.from_numpy(noisy).float()[None, None])[0, 0]
         rounded = restored.clamp(0, 1).mul(255).round().numpy().astype(np.uint8)
-        figures.append(peak_signal_noise_ratio(clean, rounded))
-    assert len(figures) == 68
-    assert np.mean(figures) == pytest.approx(29.23, abs=0.03)
+        scores.append(peak_signal_noise_ratio(clean, rounded))
+    assert len(scores) == 68
+    assert np.mean(scores) == pytest.approx(29.23, abs=0.03)
 
 
 def matlab_gray(rgb: np.ndarray) -> np.ndarray:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from stages.dncnn import DnCNNConfig
+from stages.errors import WeightsError
 from stages.foreign import SpandrelConfig
 from stages.profile import count_macs, count_parameters
 
@@ -33,7 +33,7 @@ def tiny_esrgan(**options: Any) -> dict[str, Tensor]:
     return ESRGAN(num_filters=4, num_blocks=1, **options).state_dict()
 
 
-def test_the_file_tells_what_the_network_is() -> None:
+def test_scale_and_halo_come_from_the_file() -> None:
     stage = SpandrelConfig(weights=COMPACT).build()
     assert (stage.scale, stage.multiple_of, stage.halo) == (2, 1, 4)
 
@@ -86,7 +86,7 @@ def test_work_is_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ({"foo.weight": torch.ones(2)}, "of no architecture that spandrel knows"),
         (tiny_dncnn(1).build().state_dict(), "is DnCNN from 1 to 1 channels, expected one from RGB to RGB"),
@@ -96,33 +96,45 @@ def test_work_is_counted() -> None:
     ],
     ids=["unknown", "gray", "damaged", "tensor", "object"],
 )
-def test_what_cannot_be_a_stage_is_told(tmp_path: Path, content: Any, told: str) -> None:
+def test_what_cannot_be_a_stage_is_refused(tmp_path: Path, content: Any, message: str) -> None:
     torch.save(content, tmp_path / "x.pth")
-    with pytest.raises(ValidationError, match=told):
-        SpandrelConfig(weights=tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match=message):
+        SpandrelConfig(weights=tmp_path / "x.pth").build()
 
 
 @pytest.mark.parametrize("name", ["x.safetensors", "x.pt", "x.ckpt", "x.onnx"])
-def test_nonsense_is_told(tmp_path: Path, name: str) -> None:
+def test_nonsense_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"nonsense")
-    with pytest.raises(ValidationError, match="not a file of plain tensors"):
-        SpandrelConfig(weights=tmp_path / name)
+    with pytest.raises(WeightsError, match="not a file of plain tensors"):
+        SpandrelConfig(weights=tmp_path / name).build()
 
 
-@pytest.mark.parametrize(("purpose", "told"), [("Inpainting", "fills in masked holes"), ("FaceSR", "cropped faces")])
-def test_networks_for_other_purposes_are_told(monkeypatch: pytest.MonkeyPatch, purpose: str, told: str) -> None:
+@pytest.mark.parametrize(("purpose", "message"), [("Inpainting", "fills in masked holes"), ("FaceSR", "cropped faces")])
+def test_networks_for_other_purposes_are_refused(monkeypatch: pytest.MonkeyPatch, purpose: str, message: str) -> None:
     import spandrel
 
     descriptor = SimpleNamespace(purpose=purpose, architecture=SimpleNamespace(name="Net"))
     monkeypatch.setattr(spandrel.MAIN_REGISTRY, "load", lambda tensors: descriptor)
-    with pytest.raises(ValidationError, match=f"is Net, which .*{told}"):
-        SpandrelConfig(weights=COMPACT)
+    with pytest.raises(WeightsError, match=f"is Net, which .*{message}"):
+        SpandrelConfig(weights=COMPACT).build()
+
+
+def test_validating_reads_nothing_and_building_reads_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    import stages.foreign
+
+    reads = []
+    original = stages.foreign.read_tensors
+    monkeypatch.setattr(stages.foreign, "read_tensors", lambda path: reads.append(path) or original(path))
+    config = SpandrelConfig(weights=COMPACT)
+    assert not reads
+    config.build()
+    assert reads == [COMPACT]
 
 
 def test_without_spandrel_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "spandrel", None)
-    with pytest.raises(ValidationError, match=r'pip install "restorechain\[zoo\]"'):
-        SpandrelConfig(weights=COMPACT)
+    with pytest.raises(WeightsError, match=r'pip install "restorechain\[zoo\]"'):
+        SpandrelConfig(weights=COMPACT).build()
 
 
 def test_a_published_file(shared_data: Path) -> None:

@@ -17,7 +17,7 @@ def test_bicubic_equals_pillow(scale: int) -> None:
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_a_part_enlarges_to_a_part_of_the_whole(scale: int) -> None:
+def test_a_part_upscales_to_a_part_of_the_whole(scale: int) -> None:
     image = torch.rand(1, 3, 8, 3000)
     whole = bicubic_upscale(image, scale)
     part = bicubic_upscale(image[..., 2900:], scale)

@@ -58,12 +58,12 @@ def test_local_statistics_are_the_image_s_up_to_their_size(size: int, alike: boo
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"decoder_blocks": [1, 1, 1]}, "got 4 and 3 levels, expected the same number"),
         ({"local_size": 100}, "got 100, expected a multiple of 16 for 4 levels"),
     ],
 )
-def test_what_does_not_fit_is_told(wrong: dict[str, object], told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+def test_options_that_do_not_fit_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         NAFNetConfig(**wrong)

@@ -9,6 +9,7 @@ from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
 from skimage.restoration import richardson_lucy
 
+from stages.errors import WeightsError
 from stages.richardson_lucy import RichardsonLucyConfig, read_kernel
 
 LOPSIDED = np.array([[0, 1, 2, 4, 2], [3, 2, 6, 3, 1], [1, 0, 1, 1, 0]], dtype=np.float64)
@@ -41,13 +42,13 @@ def test_undoes_a_gaussian_blur(photo: np.ndarray) -> None:
     assert after >= before + 2
 
 
-def test_a_picture_of_the_kernel_serves_as_well(tmp_path: Path) -> None:
+def test_a_kernel_may_be_an_image_file(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "kernel.png"), (LOPSIDED * 40).astype(np.uint8))
     np.testing.assert_allclose(read_kernel(tmp_path / "kernel.png"), LOPSIDED / LOPSIDED.sum(), atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("k.npy", np.zeros((3, 3)), "is no blur kernel: expected finite weights"),
         ("k.npy", np.array([[1.0, -0.5]]), "none negative"),
@@ -58,11 +59,11 @@ def test_a_picture_of_the_kernel_serves_as_well(tmp_path: Path) -> None:
         ("k.png", b"nonsense", "is neither an image nor .npy"),
     ],
 )
-def test_what_is_no_kernel_is_told(tmp_path: Path, name: str, content: np.ndarray | bytes, told: str) -> None:
+def test_what_is_no_kernel_is_refused(tmp_path: Path, name: str, content: np.ndarray | bytes, message: str) -> None:
     path = tmp_path / name
     path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content)
-    with pytest.raises(ValidationError, match=told):
-        RichardsonLucyConfig(kernel=path)
+    with pytest.raises(WeightsError, match=message):
+        RichardsonLucyConfig(kernel=path).build()
 
 
 def test_one_kernel_is_enough(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_equals_pillow(config: type, filter_: Image.Resampling, support: int, sc
     np.testing.assert_allclose(result[inner, inner], np.asarray(expected)[inner, inner], atol=1e-5)
 
 
-def test_a_part_enlarges_to_a_part_of_the_whole() -> None:
+def test_a_part_upscales_to_a_part_of_the_whole() -> None:
     image = torch.rand(1, 3, 8, 3000)
     stage = LanczosConfig(scale=3).build()
     torch.testing.assert_close(stage(image[..., 2900:])[..., 9:], stage(image)[..., 2903 * 3 :], atol=1e-6, rtol=0)

@@ -89,7 +89,7 @@ def test_published_wrappers_are_opened(tmp_path: Path, wrapper: str | None) -> N
 
 
 @pytest.mark.parametrize("name", shipped_weights())
-def test_shipped_weights_load_and_tell_their_figures(name: str) -> None:
+def test_shipped_weights_load_and_hold_their_scores(name: str) -> None:
     path = shipped_weights()[name]
     stage = load_stage(path)
     assert all(parameter.isfinite().all() for parameter in stage.parameters())

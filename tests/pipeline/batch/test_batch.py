@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.batch.batch import Batch
+from pipeline.batch.image_jobs import ImageJobs
 from pipeline.batch.plan import plan
 from pipeline.batch.record import Record
 from pipeline.batch.run_log import RunLog
@@ -62,10 +63,9 @@ def restore(
         folder / "out",
         report,
         engine or (lambda: make_engine(config, precision)),
+        {"image": ImageJobs(config.names if save_stages else ()), **({"video": films} if films else {})},
         precision=precision,
         overwrite=overwrite,
-        save_stages=save_stages,
-        films=films,
     )
     told: list[Record] = []
     try:
@@ -189,7 +189,7 @@ def test_a_full_disk_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     paint(tmp_path / "in/a.png")
     paint(tmp_path / "in/b.png")
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.images.writer.os.fsync", fail)
+        patch.setattr("stages.atomic.os.fsync", fail)
         with pytest.raises(OutOfSpace, match="no space left on the disk"):
             restore(tmp_path)
     assert files(tmp_path / "out") == []
@@ -300,7 +300,7 @@ def test_a_named_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("notes")
     jobs = plan([str(tmp_path / "notes.txt")], tmp_path / "out")
     told: list[Record] = []
-    Batch(MASK, tmp_path / "out", RunLog(tmp_path / "r"), no_engine).run(jobs, told.append)
+    Batch(MASK, tmp_path / "out", RunLog(tmp_path / "r"), no_engine, {}).run(jobs, told.append)
     assert [(record.status, record.error) for record in told] == [
         ("refused", "'.txt' is not the suffix of an image or video that can be read; convert it to PNG or TIFF first")
     ]
@@ -360,18 +360,9 @@ def test_killed_before_the_result_got_its_name(tmp_path: Path) -> None:
     paint(tmp_path / "in/a.png")
     restore(tmp_path)
     expected = (tmp_path / "out/a.png").read_bytes()
-    (tmp_path / "out/.a.png.partial").mkdir()
-    (tmp_path / "out/a.png").rename(tmp_path / "out/.a.png.partial/a.png")  # recorded, not moved
+    (tmp_path / "out/a.png").rename(tmp_path / "out/.a.png.writing.png")  # recorded, not renamed
     assert statuses(restore(tmp_path)) == {"a.png": "done"}
     assert (tmp_path / "out/a.png").read_bytes() == expected
-    assert files(tmp_path / "out") == ["a.png", "restoration.jsonl"]
-
-
-def test_killed_just_after_the_result_got_its_name(tmp_path: Path) -> None:
-    paint(tmp_path / "in/a.png")
-    restore(tmp_path)
-    (tmp_path / "out/.a.png.partial").mkdir()
-    assert statuses(restore(tmp_path, engine=no_engine)) == {"a.png": "skipped"}
     assert files(tmp_path / "out") == ["a.png", "restoration.jsonl"]
 
 

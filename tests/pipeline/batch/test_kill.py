@@ -1,4 +1,4 @@
-"""A film whose run was killed, and that was gone on with, is the one of a run that was not."""
+"""A video that was resumed after its run was killed equals that of an uninterrupted run."""
 
 import os
 import random
@@ -20,19 +20,19 @@ FRAMES = 600
 
 
 def start(folder: Path, output: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(ROOT / "run_pipeline.py"), "film.mkv", "-o", output, "-c", "chain.yaml"]
+    command = [sys.executable, str(ROOT / "run_pipeline.py"), "clip.mkv", "-o", output, "-c", "chain.yaml"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen([*command, "--codec", "ffv1", "--quiet"], cwd=folder, env=environment, text=True)
 
 
 def frames_of(path: Path) -> list[tuple[int | None, bytes]]:
-    """Return the time and the bytes of each frame as they are stored; of FFV1 every frame stands alone."""
+    """Return timestamp and bytes of each packet; FFV1 is intra-only, so a packet is a frame."""
     with av.open(str(path)) as container:
         return [(packet.pts, bytes(packet)) for packet in container.demux(video=0) if packet.size]
 
 
-def write_film(path: Path) -> None:
-    """Write a film of uneven times, with sound."""
+def write_video(path: Path) -> None:
+    """Write a video with uneven timestamps and audio."""
     times = [40 * number + 7 * (number % 3) for number in range(FRAMES)]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
@@ -52,9 +52,9 @@ def write_film(path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_killed_at_three_moments_and_run_again_gives_the_same_frames(tmp_path: Path) -> None:
+def test_a_run_killed_three_times_gives_the_same_frames(tmp_path: Path) -> None:
     (tmp_path / "chain.yaml").write_text("stages:\n  - {stage: unsharp_mask}\n  - {stage: bicubic, scale: 2}\n")
-    write_film(tmp_path / "film.mkv")
+    write_video(tmp_path / "clip.mkv")
     began = time.monotonic()
     assert start(tmp_path, "whole").wait() == 0
     seconds = time.monotonic() - began
@@ -65,13 +65,13 @@ def test_killed_at_three_moments_and_run_again_gives_the_same_frames(tmp_path: P
         time.sleep(moment * seconds)
         running.send_signal(signal.SIGKILL)
         running.wait()
-        if (tmp_path / "killed/film.mkv").exists():
+        if (tmp_path / "killed/clip.mkv").exists():
             break
-        kept = max(kept, len(list((tmp_path / "killed/.film.mkv.partial").glob("*.json"))) - 1)
+        kept = max(kept, len(list((tmp_path / "killed/.clip.mkv.partial").glob("*.json"))) - 1)
     assert start(tmp_path, "killed").wait() == 0
 
     print(f"killed with up to {kept} segments kept")
-    whole = frames_of(tmp_path / "whole/film.mkv")
+    whole = frames_of(tmp_path / "whole/clip.mkv")
     assert len(whole) == FRAMES
-    assert frames_of(tmp_path / "killed/film.mkv") == whole
-    assert {path.name for path in (tmp_path / "killed").iterdir()} == {"film.mkv", "restoration.jsonl"}
+    assert frames_of(tmp_path / "killed/clip.mkv") == whole
+    assert {path.name for path in (tmp_path / "killed").iterdir()} == {"clip.mkv", "restoration.jsonl"}

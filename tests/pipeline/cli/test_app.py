@@ -208,7 +208,7 @@ def test_check_reports_the_errors_of_all_chains(run: Run) -> None:
         ((*RESTORE, "--precision", "fp8"), "fp8"),
         ((*RESTORE, "--report", "photos"), "--report: photos is a folder, expected a file"),
         ((*RESTORE, "--report", "a.html", "--report", "b.htm"), "--report: got a.html and b.htm, expected at most one"),
-        ((*RESTORE, "--reference", "no"), "--reference: no is not a folder, expected one with the inputs' tree"),
+        ((*RESTORE, "--reference", "no"), "--reference: got no, which is not a folder, expected one with the tree"),
         (("profile", "--size", "64", "chain.yaml"), "--size: got the size '64', expected WIDTHxHEIGHT"),
         (("attention", "unet", *RESTORE), "the chain has no stage 'unet'"),
         ((*RESTORE, "--codec", "ffv1"), "--codec: is for videos, and no input is a video; leave it out"),

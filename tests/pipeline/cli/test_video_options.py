@@ -1,4 +1,4 @@
-"""Films on the command line: what is told of them, and the exit code."""
+"""Videos on the command line: output, messages and exit codes."""
 
 import dataclasses
 import json
@@ -41,49 +41,51 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 RESTORE = ("-o", "out", "-c", "chain.yaml", "--device", "cpu", "--preset", "ultrafast")
 
 
-def test_a_film_is_restored_and_verified(run: Run) -> None:
-    clips.two_languages(Path("film"))
-    code, out, err = run("film.mkv", *RESTORE, "--container", "mp4", "--flicker")
+def test_a_video_is_restored_and_verified(run: Run) -> None:
+    clips.two_languages(Path("clip"))
+    code, out, err = run("clip.mkv", *RESTORE, "--container", "mp4", "--flicker")
     assert (code, err) == (0, "")
-    assert "note: film.mkv: stream 3 (subtitle subrip): missing, expected there; this container cannot hold it" in out
+    assert (
+        "note: clip.mkv: stream 3 (subtitle subrip): missing, expected present; not supported by this container" in out
+    )
     assert "Warping error" in out
     record = json.loads(Path("out/restoration.jsonl").read_text())
     assert record["differs"] == []
     assert record["flicker"].keys() == {"source", "result"}
-    code, out, err = run("verify", "film.mkv", "out/film.mp4")
+    code, out, err = run("verify", "clip.mkv", "out/clip.mp4")
     assert (code, err) == (0, "")
-    assert "not held" in out
+    assert "not supported" in out
     assert "DIFFERS" not in out
 
 
 def test_frames_are_verified(run: Run) -> None:
-    clips.wide_pixels(Path("film"))
-    assert run("film.mp4", *RESTORE, "--frames-out", "frames")[0] == 0
+    clips.wide_pixels(Path("clip"))
+    assert run("clip.mp4", *RESTORE, "--frames-out", "frames")[0] == 0
     assert run("frames", "-o", "again", *RESTORE[2:], "--fps", "25")[0] == 0
-    code, out, err = run("verify", "film.mp4", "frames/film")
+    code, out, err = run("verify", "clip.mp4", "frames/clip")
     assert (code, err, "DIFFERS" in out) == (0, "", False)
-    assert run("verify", "frames/film", "again/film.mp4", "--fps", "25", "--flicker")[0] == 0
-    code, _, err = run("verify", "frames/film", "again/film.mp4")
+    assert run("verify", "frames/clip", "again/clip.mp4", "--fps", "25", "--flicker")[0] == 0
+    code, _, err = run("verify", "frames/clip", "again/clip.mp4")
     assert (code, err) == (
         2,
-        "--verify: frames/film is a folder of frames, expected also --fps, as for restoring it\n",
+        "--fps: got none, expected the frame rate of frames/clip, a folder of frames\n",
     )
-    Path("frames/film/000003.png").unlink()
-    code, out, _ = run("verify", "film.mp4", "frames/film")
+    Path("frames/clip/000003.png").unlink()
+    code, out, _ = run("verify", "clip.mp4", "frames/clip")
     assert (code, "DIFFERS" in out) == (1, True)
 
 
-def test_another_film_is_told(run: Run) -> None:
-    clips.wide_pixels(Path("film"))
+def test_another_video_is_reported(run: Run) -> None:
+    clips.wide_pixels(Path("clip"))
     clips.variable_rate(Path("other"))
-    code, out, _ = run("verify", "film.mp4", "other.mp4")
+    code, out, _ = run("verify", "clip.mp4", "other.mp4")
     assert code == 1
     assert "DIFFERS" in out
-    assert run("verify", "film.mp4", "film.mp4", "--duration", "0.2")[0] == 1
+    assert run("verify", "clip.mp4", "clip.mp4", "--duration", "0.2")[0] == 1
 
 
 def test_what_differs_makes_the_exit_code_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    clips.rotated(Path("film"))
+    clips.rotated(Path("clip"))
     joined = pipeline.video.restore.join
     monkeypatch.setattr(
         "pipeline.video.restore.join",
@@ -91,49 +93,52 @@ def test_what_differs_makes_the_exit_code_1(run: Run, monkeypatch: pytest.Monkey
             path, source, segments, dataclasses.replace(footage, display_matrix=None), window
         ),
     )
-    code, _, err = run("film.mp4", *RESTORE)
+    code, _, err = run("clip.mp4", *RESTORE)
     assert code == 1
-    assert "differs from its source: film.mp4: rotation: 0 degrees, expected -90 degrees" in err
+    assert "differs from its source: clip.mp4: rotation: 0 degrees, expected -90 degrees" in err
 
 
-def test_verifying_wants_two_files_that_are_films(run: Run) -> None:
-    clips.sound_only(Path("sound"))
-    assert run("verify", "sound.m4a")[0::2] == (2, "Missing argument 'result'; see `run_pipeline.py verify --help`\n")
-    code, _, err = run("verify", "sound.m4a", "sound.m4a")
-    assert (code, err) == (1, "the source sound.m4a holds no film that can be decoded, only audio\n")
+def test_verifying_wants_two_files_that_are_videos(run: Run) -> None:
+    clips.audio_only(Path("audio"))
+    assert run("verify", "audio.m4a")[0::2] == (2, "Missing argument 'result'; see `run_pipeline.py verify --help`\n")
+    code, _, err = run("verify", "audio.m4a", "audio.m4a")
+    assert (code, err) == (1, "the source audio.m4a holds no video stream that can be decoded, only audio\n")
 
 
-def test_options_for_pictures_are_told_to_do_nothing_to_films(run: Run) -> None:
-    clips.one_frame(Path("film"))
-    code, out, err = run("film.mp4", *RESTORE, "--ext", "png", "--save-stages")
+def test_options_for_images_have_no_effect_on_videos(run: Run) -> None:
+    clips.one_frame(Path("clip"))
+    code, out, err = run("clip.mp4", *RESTORE, "--ext", "png", "--save-stages")
     assert (code, out) == (2, "")
-    assert "--ext: names the file type of pictures; what films become is told by --container. All inputs" in err
-    assert "--save-stages: writes what pictures are after each stage; of films there is only the result. All" in err
+    assert (
+        "--ext: applies to images only; --container selects the file type of videos. All inputs are videos, so omit it"
+        in err
+    )
+    assert "--save-stages: applies to images only; of videos only the result is written. All" in err
     assert not Path("out").exists()
     cv2.imwrite("photo.png", np.zeros((8, 8, 3), np.uint8))
-    code, out, err = run("film.mp4", "photo.png", *RESTORE, "--save-stages")
+    code, out, err = run("clip.mp4", "photo.png", *RESTORE, "--save-stages")
     assert (code, err) == (0, "")
-    assert out.startswith("note: --save-stages: writes what pictures are")
+    assert out.startswith("note: --save-stages: applies to images only")
     assert Path("out/photo.png.stages").is_dir()
-    assert run("film.mp4", "photo.png", *RESTORE, "--save-stages", "--quiet") == (0, "", "")
+    assert run("clip.mp4", "photo.png", *RESTORE, "--save-stages", "--quiet") == (0, "", "")
 
 
-def test_the_page_does_not_take_films_for_broken_pictures(run: Run) -> None:
-    clips.one_frame(Path("film"))
-    assert run("film.mp4", *RESTORE, "--report", "page.html")[0::2] == (0, "")
+def test_the_page_does_not_take_videos_for_broken_images(run: Run) -> None:
+    clips.one_frame(Path("clip"))
+    assert run("clip.mp4", *RESTORE, "--report", "page.html")[0::2] == (0, "")
     page = Path("page.html").read_text()
-    assert "No pictures: of films, only time and work are shown" in page
+    assert "only time and work are shown" in page
     assert "not an image" not in page
 
 
-def test_attention_is_for_pictures(run: Run) -> None:
-    clips.one_frame(Path("film"))
+def test_attention_is_for_images(run: Run) -> None:
+    clips.one_frame(Path("clip"))
     save_weights(Path("tiny.safetensors"), (stage := DnCNNConfig(depth=3, width=4)).build(), Card(config=vars(stage)))
     Path("chain.yaml").write_text("stages:\n  - {stage: dncnn, weights: tiny.safetensors}\n")
     look = ("-o", "out", "-c", "chain.yaml", "--device", "cpu")
-    refused = "refused: film.mp4: is no image; attention draws images only\n"
-    assert run("attention", "dncnn", "film.mp4", *look) == (1, "", refused)
-    code, _, err = run("attention", "dncnn", "film.mp4", *look, "--reference", "clean")
+    refused = "refused: clip.mp4: is no image; attention draws images only\n"
+    assert run("attention", "dncnn", "clip.mp4", *look) == (1, "", refused)
+    code, _, err = run("attention", "dncnn", "clip.mp4", *look, "--reference", "clean")
     assert (code, err[:27]) == (2, "No such option: --reference")
 
 
@@ -156,5 +161,5 @@ for _ in range(20):
 print((time.process_time() - start) / 20)
 """
     environment = {key: text for key, text in os.environ.items() if key != "OMP_WAIT_POLICY"} | {"OMP_NUM_THREADS": "2"}
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
-    assert float(told.stdout.splitlines()[-1]) < 0.003, "seconds of all cores: 0.0003 of work, or 0.01 of spinning"
+    timed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert float(timed.stdout.splitlines()[-1]) < 0.003, "seconds of all cores: 0.0003 of work, or 0.01 of spinning"

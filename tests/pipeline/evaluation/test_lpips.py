@@ -1,4 +1,4 @@
-"""LPIPS: told beside the other figures, needs references, and its network's weights."""
+"""LPIPS is one more metric on request; it needs references and the weights of its network."""
 
 import csv
 from pathlib import Path
@@ -20,7 +20,7 @@ CHAIN = "stages:\n  - {stage: unsharp_mask, sigma: 2.0, amount: 0.8}\n"
 
 @pytest.fixture
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in for the download: a backbone that has learnt nothing, the same each time."""
+    """Replace the download by a backbone with random weights, the same each time."""
     build = models.alexnet
 
     def alexnet(weights: object) -> torch.nn.Module:
@@ -51,18 +51,18 @@ def run(folder: Path, *more: str) -> int:
 
 
 @pytest.mark.usefixtures("untrained")
-def test_it_is_told_where_asked_for_and_what_lacks_it_is_judged_again(tmp_path: Path) -> None:
+def test_it_is_added_on_request_and_results_without_it_are_compared_again(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     cv2.imwrite(str(tmp_path / "in/a.png"), np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8))
 
-    def figures() -> list[dict[str, str]]:
+    def rows() -> list[dict[str, str]]:
         with (tmp_path / "out/metrics.csv").open(newline="") as file:
             return list(csv.DictReader(file))
 
     assert run(tmp_path) == 0
-    assert "lpips" not in figures()[0]
+    assert "lpips" not in rows()[0]
     assert run(tmp_path, "--lpips", "--report", str(tmp_path / "page.html")) == 0
-    assert {row["picture"]: float(row["lpips"]) > 0 for row in figures()} == {
+    assert {row["variant"]: float(row["lpips"]) > 0 for row in rows()} == {
         "bicubic": False,  # the input alone, which is the reference here
         "after unsharp_mask": True,
         "without unsharp_mask": False,
@@ -70,7 +70,7 @@ def test_it_is_told_where_asked_for_and_what_lacks_it_is_judged_again(tmp_path: 
     assert "LPIPS" in (tmp_path / "page.html").read_text()
 
 
-def test_weights_that_are_nowhere_are_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_is_an_error_that_names_the_file_and_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(weights: object) -> None:
         raise URLError("no network")
 

@@ -1,4 +1,4 @@
-"""The figures agree with their formulas and with the code that the field takes them from."""
+"""The metrics agree with their formulas and with the reference code of the field."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
-from pipeline.evaluation.metrics import luma, psnr_rgb, psnr_y, ssim_y
+from pipeline.evaluation.metrics import luma, psnr, psnr_rgb, psnr_y, ssim_y
 
 
 def noisy(clean: torch.Tensor) -> torch.Tensor:
@@ -27,7 +27,21 @@ def test_psnr_is_that_of_scikit_image() -> None:
     assert psnr_rgb(restored, clean) == pytest.approx(expected, abs=1e-4)
 
 
-def test_equal_images_have_finite_figures() -> None:
+def test_a_batch_scores_the_mean_of_its_images() -> None:
+    clean = torch.rand(3, 3, 16, 16)
+    restored = torch.cat([clean[:1] + 0.1, noisy(clean[1:])])
+    singles = [(restored[n : n + 1], clean[n : n + 1]) for n in range(3)]
+    assert psnr(restored, clean).tolist() == pytest.approx([psnr_rgb(*single) for single in singles])
+    assert psnr_rgb(restored, clean) == pytest.approx(np.mean([psnr_rgb(*single) for single in singles]))
+    assert psnr_y(restored, clean, 1) == pytest.approx(np.mean([psnr_y(*single, 1) for single in singles]))
+    assert ssim_y(restored, clean, 1) == pytest.approx(np.mean([ssim_y(*single, 1) for single in singles]))
+
+
+def test_nan_is_not_a_perfect_score() -> None:
+    assert np.isnan(psnr_rgb(torch.full((1, 3, 4, 4), torch.nan), torch.zeros(1, 3, 4, 4)))
+
+
+def test_equal_images_have_finite_scores() -> None:
     clean = torch.rand(1, 3, 12, 12)
     assert psnr_rgb(clean, clean) == psnr_y(clean, clean, border=0) == 100
     assert ssim_y(clean, clean, border=0) == pytest.approx(1)
@@ -63,7 +77,7 @@ def test_ssim_is_the_formula_of_the_paper() -> None:
     assert ssim_y(restored, clean, border=0) == pytest.approx(expected, abs=1e-6)
 
 
-def test_too_small_for_ssim_is_told() -> None:
+def test_an_image_too_small_for_ssim_is_an_error() -> None:
     image = torch.rand(1, 3, 20, 12)
     with pytest.raises(ValueError, match="SSIM needs 11x11 pixels or more, got 10x18 without the border"):
         ssim_y(image, image, border=1)

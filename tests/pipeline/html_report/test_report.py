@@ -1,4 +1,4 @@
-"""The page holds every input and all it shows, runs nothing that came with a file's name, and stays bounded."""
+"""The report holds every input and all it shows, runs nothing that came with a file name, and stays bounded."""
 
 import base64
 import hashlib
@@ -13,20 +13,23 @@ import pytest
 
 import pipeline.html_report.report
 from pipeline.batch.batch import Batch
+from pipeline.batch.image_jobs import ImageJobs
 from pipeline.batch.plan import plan
 from pipeline.batch.run_log import RunLog
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
+from pipeline.chain.costs import chain_costs
 from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError
 from pipeline.evaluation.comparison import ReferenceComparison
 from pipeline.html_report import HtmlReport
 from pipeline.html_report.previews import DETAIL, ERROR_SPAN, LONGEST, draw, error_levels, most_changed
-from pipeline.html_report.summary import after_lines, gmacs_by_stage, without_lines
+from pipeline.html_report.summary import WorkCounter, after_lines, without_lines
 from pipeline.images import ImageFile
 from pipeline.images.metadata import Metadata
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
+from stages.profile import total
 from stages.unsharp_mask import UnsharpMaskConfig
 
 TWICE = ChainConfig(stages=(UnsharpMaskConfig(amount=0.3), EDSRConfig(width=2, depth=1)))
@@ -34,7 +37,7 @@ HOSTILE = '<script>alert("1")<\\script> & \' \u202e.png'
 
 
 class Document(HTMLParser):
-    """What is in a page: its elements with their attributes, and its text outside of style and script."""
+    """The content of an HTML file: its elements with their attributes, and its text outside of style and script."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -64,24 +67,25 @@ def paint(path: Path, height: int = 16, width: int = 24, *, seed: int = 0) -> No
     path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
 
 
-def restore(folder: Path, *, judged: bool = True, planned: int | None = None, engine: Any = None) -> Document:
-    """Restore ``folder/in`` to ``folder/out``, with the page ``folder/page.html``."""
-    ledger, output = folder / "out/restoration.jsonl", folder / "out"
-    report, page = RunLog(ledger), HtmlReport(folder / "page.html", TWICE, output, ledger)
-    judge = ReferenceComparison(folder / "clean") if judged else None
+def restore(folder: Path, *, compared: bool = True, planned: int | None = None, engine: Any = None) -> Document:
+    """Restore ``folder/in`` to ``folder/out``, with the report ``folder/report.html``."""
+    log_path, output = folder / "out/restoration.jsonl", folder / "out"
+    run_log, report = RunLog(log_path), HtmlReport(folder / "report.html", TWICE, output, log_path)
+    comparison = ReferenceComparison(folder / "clean") if compared else None
     make_engine = engine or (lambda: Engine(Chain.build(TWICE), device="cpu"))
     jobs = plan([str(folder / "in")], output)
-    Batch(TWICE, output, report, make_engine, judge=judge, page=page).run(jobs, lambda record: None)
+    kinds = {"image": ImageJobs((), comparison, lambda: report.has_room)}
+    Batch(TWICE, output, run_log, make_engine, kinds, listener=report).run(jobs, lambda record: None)
+    run_log.close()
+    report.write(planned=planned or len(jobs), seconds=1.5, waiting=0.25)
     report.close()
-    page.write(planned=planned or len(jobs), seconds=1.5, waiting=0.25)
-    page.close()
-    return Document(folder / "page.html")
+    return Document(folder / "report.html")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two images with references, one of a hostile name without, a broken one and a text."""
-    folder = tmp_path_factory.mktemp("page")
+    folder = tmp_path_factory.mktemp("run")
     for seed, name in enumerate(("a.png", "deep/b.jpg")):
         paint(folder / "in" / name, seed=seed)
         paint(folder / "clean" / name, 32, 48, seed=seed + 100)
@@ -94,7 +98,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def document(folder: Path) -> Document:
-    return Document(folder / "page.html")
+    return Document(folder / "report.html")
 
 
 def test_nothing_is_loaded_from_elsewhere(folder: Path, document: Document) -> None:
@@ -102,26 +106,26 @@ def test_nothing_is_loaded_from_elsewhere(folder: Path, document: Document) -> N
     assert all(link["href"].startswith("#") for link in document.all("a"))
     assert not {"link", "iframe", "object", "embed", "base", "video", "source"} & {tag for tag, _ in document.elements}
     assert not [script for script in document.all("script") if script]
-    page = (folder / "page.html").read_text()
-    assert "://" not in page
-    assert "url(" not in page
-    assert "@import" not in page
+    html = (folder / "report.html").read_text()
+    assert "://" not in html
+    assert "url(" not in html
+    assert "@import" not in html
 
 
-def test_pictures_are_whole_webp_files(document: Document) -> None:
+def test_images_are_complete_webp_files(document: Document) -> None:
     for image in document.all("img"):
         content = base64.b64decode(image["src"].partition(",")[2], validate=True)
         assert cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) is not None
 
 
-def test_every_input_appears_with_its_fate(document: Document) -> None:
+def test_every_input_appears_with_its_status(document: Document) -> None:
     for name in ("a.png", "deep/b.jpg", HOSTILE, "broken.png", "notes.txt"):
         assert f"in/{name}" in document.text
-    assert "is not an image of a known kind" in document.text
+    assert "is not an image of a known format" in document.text
     assert "no reference, expected" in document.text
 
 
-def test_every_stage_is_a_view_and_has_its_figures_time_and_work(document: Document) -> None:
+def test_every_stage_is_a_view_and_has_its_scores_time_and_work(document: Document) -> None:
     names = {radio["data-name"] for radio in document.all("input") if radio["type"] == "radio"}
     assert names == {"after unsharp_mask", "after edsr", "reference", "error of the input", "error of the result"}
     assert "without unsharp_mask" in document.text
@@ -129,11 +133,11 @@ def test_every_stage_is_a_view_and_has_its_figures_time_and_work(document: Docum
     assert re.search(r"edsr\s+\d+\.\d\d GMACs", document.text)
 
 
-def test_the_share_of_waiting_is_told(document: Document) -> None:
+def test_the_share_of_waiting_is_shown(document: Document) -> None:
     assert re.search(r"waited for files\s*25 %", document.text)
 
 
-def test_the_scale_of_errors_and_the_reduction_of_previews_are_told(document: Document) -> None:
+def test_the_scale_of_errors_and_the_reduction_of_previews_are_stated(document: Document) -> None:
     assert f"{ERROR_SPAN} or more of 255" in document.text
     assert f"reduced to {LONGEST} px" in document.text
 
@@ -143,15 +147,15 @@ def test_names_are_text_and_never_markup(document: Document) -> None:
     assert any(HOSTILE in image["alt"] for image in document.all("img"))
 
 
-def test_only_the_pages_own_script_may_run(folder: Path, document: Document) -> None:
+def test_only_the_reports_own_script_may_run(folder: Path, document: Document) -> None:
     policy = next(meta["content"] for meta in document.all("meta") if "http-equiv" in meta)
-    script = re.search(r"<script>(.*)</script>", (folder / "page.html").read_text(), re.DOTALL)
+    script = re.search(r"<script>(.*)</script>", (folder / "report.html").read_text(), re.DOTALL)
     assert script is not None
     sha256 = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
     assert policy == f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{sha256}'"
 
 
-def test_pictures_and_sliders_are_described(document: Document) -> None:
+def test_images_and_sliders_are_described(document: Document) -> None:
     images = document.all("img")
     assert all("alt" in image for image in images)
     described = [image["alt"] for image in images if image["alt"]]  # the thumbnails' labels say the same
@@ -166,37 +170,37 @@ def test_links_lead_to_sections(document: Document) -> None:
     assert [link["href"][1:] for link in document.all("a")] == [section["id"] for section in document.all("section")]
 
 
-def test_nothing_but_the_page_is_left(folder: Path) -> None:
-    assert sorted(path.name for path in folder.iterdir()) == ["clean", "in", "out", "page.html"]
+def test_nothing_but_the_report_is_left(folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == ["clean", "in", "out", "report.html"]
 
 
 def test_what_was_finished_before_is_shown_with_what_is_missing(tmp_path: Path) -> None:
     paint(tmp_path / "in/a.png")
-    restore(tmp_path, judged=False)
-    document = restore(tmp_path, judged=False, engine=lambda: pytest.fail("nothing is to be computed"))
+    restore(tmp_path, compared=False)
+    document = restore(tmp_path, compared=False, engine=lambda: pytest.fail("nothing is to be computed"))
     names = [radio["data-name"] for radio in document.all("input") if radio["type"] == "radio"]
     assert names == ["after edsr"]
-    assert "did not leave its stages' pictures" in document.text
+    assert "did not keep the outputs of its stages" in document.text
     assert re.search(r"24 . 16 → 48 . 32, \d+\.\d\d s on cpu in fp32", document.text)
     assert re.search(r"edsr\s+\d+\.\d\d s\s", document.text)
 
 
 def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
     paint(tmp_path / "in/a.png")
-    assert "Interrupted after 1 of 7 inputs" in restore(tmp_path, judged=False, planned=7).text
+    assert "Interrupted after 1 of 7 inputs" in restore(tmp_path, compared=False, planned=7).text
 
 
-def test_pictures_end_at_a_limit_and_the_table_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_previews_end_at_a_limit_and_the_table_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline.html_report.report, "SHOWN_IN_FULL", 2)
     for number in range(4):
         paint(tmp_path / f"in/{number}.png")
-    document = restore(tmp_path, judged=False)
+    document = restore(tmp_path, compared=False)
     assert len(document.all("section")) == 2
-    assert "Pictures of the first 2 finished inputs" in document.text
+    assert "Images of the first 2 finished inputs" in document.text
     assert all(f"in/{number}.png" in document.text for number in range(4))
 
 
-def test_pictures_that_cannot_be_drawn_are_told_and_stop_nothing(
+def test_previews_that_cannot_be_drawn_are_reported_and_stop_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*arguments: Any) -> None:
@@ -204,18 +208,18 @@ def test_pictures_that_cannot_be_drawn_are_told_and_stop_nothing(
 
     monkeypatch.setattr(pipeline.html_report.previews, "draw", broken)
     paint(tmp_path / "in/a.png")
-    assert "No pictures: ZeroDivisionError: oops" in restore(tmp_path, judged=False).text
+    assert "No images: ZeroDivisionError: oops" in restore(tmp_path, compared=False).text
     assert (tmp_path / "out/a.png").exists()
 
 
-def test_a_page_may_have_the_longest_name(tmp_path: Path) -> None:
+def test_a_report_may_have_the_longest_name(tmp_path: Path) -> None:
     path = tmp_path / f"{'a' * 250}.html"
     HtmlReport(path, TWICE, tmp_path, tmp_path / "r.jsonl").write(planned=0, seconds=0.0, waiting=0.0)
     assert path.read_text().startswith("<!DOCTYPE html>")
 
 
-def test_a_folder_is_no_page(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is a folder, expected a file"):
+def test_a_folder_is_not_replaced_by_a_report(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"report: .* is a folder, expected a file"):
         HtmlReport(tmp_path, TWICE, tmp_path, tmp_path / "r.jsonl")
 
 
@@ -229,14 +233,14 @@ def test_the_detail_is_where_the_change_is() -> None:
     assert after[rows, columns].sum() == after.sum()
 
 
-def test_errors_are_amplified_as_told_and_sizes_fitted() -> None:
+def test_errors_are_amplified_as_stated_and_sizes_fitted() -> None:
     reference = np.full((4, 6, 3), 100, np.uint8)
     for error, expected in ((0, 0), (ERROR_SPAN // 2, 128), (ERROR_SPAN, 255), (2 * ERROR_SPAN, 255)):
         assert (error_levels(np.full((2, 3), 100 + error, np.uint8), reference) == expected).all()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_previews_are_small_whatever_the_picture(tmp_path: Path, dtype: type) -> None:
+def test_previews_are_small_whatever_the_image(tmp_path: Path, dtype: type) -> None:
     top = 1 if dtype is np.float32 else np.iinfo(dtype).max
     pixels = np.full((8, LONGEST + 100), top, dtype)
     alpha = np.zeros_like(pixels)
@@ -252,14 +256,14 @@ def test_previews_are_small_whatever_the_picture(tmp_path: Path, dtype: type) ->
     assert np.abs(whole.astype(int) - 128).max() <= 2  # all of it is transparent: gray
 
 
-def test_changes_and_gains_follow_from_the_figures() -> None:
-    def figures(psnr: float) -> dict[str, float]:
+def test_changes_and_gains_follow_from_the_scores() -> None:
+    def scored(psnr: float) -> dict[str, float]:
         return {"psnr_rgb": psnr}
 
-    judged = {"bicubic": 20.0, "after a": 23.0, "after b": 22.0, "without a": 18.0, "without b": 23.0}
-    all_figures = {name: figures(psnr) for name, psnr in judged.items()}
-    assert [line.change for line in after_lines(all_figures)] == [None, figures(3.0), figures(-1.0)]
-    assert [line.change for line in without_lines(all_figures)] == [figures(4.0), figures(-1.0)]
+    psnrs = {"bicubic": 20.0, "after a": 23.0, "after b": 22.0, "without a": 18.0, "without b": 23.0}
+    scores = {name: scored(psnr) for name, psnr in psnrs.items()}
+    assert [line.change for line in after_lines(scores)] == [None, scored(3.0), scored(-1.0)]
+    assert [line.change for line in without_lines(scores)] == [scored(4.0), scored(-1.0)]
 
 
 def test_work_counts_at_each_stages_own_size() -> None:
@@ -267,6 +271,23 @@ def test_work_counts_at_each_stages_own_size() -> None:
         dncnn = DnCNNConfig(width=4, depth=3, strength=strengths[1])
         return ChainConfig(stages=(EDSRConfig(width=2, depth=1, strength=strengths[0]), dncnn))
 
-    alone = gmacs_by_stage(ChainConfig(stages=(DnCNNConfig(width=4, depth=3),)), 32, 16)["dncnn"]
-    assert gmacs_by_stage(chain(1, 1), 16, 8)["dncnn"] == pytest.approx(alone)
-    assert gmacs_by_stage(chain(0, 1), 16, 8)["edsr"] == 0
+    alone = WorkCounter(ChainConfig(stages=(DnCNNConfig(width=4, depth=3),))).gmacs(32, 16)["dncnn"]
+    assert WorkCounter(chain(1, 1)).gmacs(16, 8)["dncnn"] == pytest.approx(alone)
+    assert WorkCounter(chain(0, 1)).gmacs(16, 8)["edsr"] == 0
+
+
+def test_work_is_that_of_the_profile_and_builds_each_network_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    build = EDSRConfig.build
+
+    def counted(config: EDSRConfig) -> Any:
+        built.append(config.stage)
+        return build(config)
+
+    monkeypatch.setattr(EDSRConfig, "build", counted)
+    counter = WorkCounter(TWICE)
+    work = {size: counter.gmacs(*size) for size in ((24, 16), (50, 33), (24, 16))}
+    assert built == ["edsr"]
+    for (width, height), gmacs in work.items():
+        layers = chain_costs(TWICE, height, width)
+        assert gmacs == {name: total(costs).macs / 1e9 for name, costs in layers.items()}

@@ -30,9 +30,9 @@ def inspect(target: str, folder: Path, pixels: np.ndarray = PHOTO) -> list[str]:
     return Inspector(CHAIN, target, device="cpu").inspect(pixels, folder)
 
 
-def test_every_level_gets_a_picture_of_the_images_size(tmp_path: Path) -> None:
-    (told,) = inspect("unet", tmp_path)
-    assert told == f"5 levels of unet: {tmp_path / 'unet.png'}"
+def test_every_level_gets_an_overlay_of_the_images_size(tmp_path: Path) -> None:
+    (line,) = inspect("unet", tmp_path)
+    assert line == f"5 levels of unet: {tmp_path / 'unet.png'}"
     levels = ["01_encoder.0", "02_encoder.1", "03_up.0", "04_decoder.0", "05_tail"]
     assert {path.name for path in tmp_path.iterdir()} == {
         *("unet.png", "unet_receptive_field.png"),
@@ -48,7 +48,7 @@ def test_one_level_and_modules_inside_it(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("unet_01_encoder.1*.png"))) == 2
 
 
-def test_a_stage_after_an_enlargement_sees_the_larger_image(tmp_path: Path) -> None:
+def test_a_stage_after_upscaling_sees_the_larger_image(tmp_path: Path) -> None:
     inspect("dncnn", tmp_path)
     assert read_image(next(tmp_path.glob("dncnn_01_*.png"))).pixels.shape == (42, 74, 3)
 
@@ -77,11 +77,11 @@ def test_little_memory_shows_the_middle(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("unett", r"--attention: the chain has no stage 'unett'; did you mean 'unet'\?"),
-        ("unsharp_mask", "unsharp_mask has no layers that were trained"),
+        ("unett", r"stage: the chain has no stage 'unett'; did you mean 'unet'\?"),
+        ("unsharp_mask", "unsharp_mask has no trained layers"),
         ("unet:encoder.7", r"no layer 'encoder.7' .*Its levels: all, encoder.0, encoder.1, up.0, decoder.0, tail"),
     ],
 )
-def test_wrong_names_are_told_with_the_right_ones(target: str, message: str) -> None:
+def test_wrong_names_are_refused_with_the_valid_ones(target: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Inspector(CHAIN, target, device="cpu")

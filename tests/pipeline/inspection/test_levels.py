@@ -30,7 +30,7 @@ def test_levels_are_the_blocks_as_they_are_computed(stage: Stage, levels: Sequen
 
 
 class Foreign(Stage):
-    """One network inside, whose encoder puts out a list, and whose gate puts out no map."""
+    """One network inside, whose encoder returns a list, and whose gate returns no map."""
 
     multiple_of = 16
 
@@ -65,7 +65,7 @@ def test_modules_without_maps_are_opened() -> None:
     assert set(levels) < set(find_maps(Foreign()))
 
 
-def test_maps_are_told_from_other_tensors() -> None:
+def test_maps_are_distinguished_from_other_tensors() -> None:
     tokens = torch.arange(2 * 4 * 3.0).view(1, 8, 3)
     assert as_map(torch.rand(3, 5, 4, 8), 16, 32).shape == (15, 4, 8)
     torch.testing.assert_close(as_map(tokens, 16, 32), tokens.view(2, 4, 3).permute(2, 0, 1))

@@ -1,19 +1,20 @@
-"""Small odd videos, written by PyAV; every frame carries its number in its pixels.
+"""Small unusual videos, written by PyAV; every frame encodes its number in its pixels.
 
     | 128 | 64 | 32 | 16 | 8 | 4 | 2 | 1 |     upper half: a column is white where the number has this bit
-    | 128 | 64 | 32 | 16 | 8 | 4 | 2 | 1 |     lower half: the opposite
+    | 128 | 64 | 32 | 16 | 8 | 4 | 2 | 1 |     lower half: the inverse
 
-Sizes do not matter to ``numbers_of``, so that dropped, doubled and exchanged frames are seen in enlarged results, too.
+``numbers_of`` reads them at any size, so that dropped, doubled and reordered frames are found in upscaled results, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from av.container import OutputContainer
 
@@ -28,12 +29,12 @@ HDR10 = {"x265-params": f"{QUICK['libx265']['x265-params']}:hdr10=1:{_LIGHT}"}
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a film is encoded.
+class ClipSpec:
+    """Encoder settings and frames of a clip.
 
     Attributes:
         colours: Matrix, primaries, transfer and range by libav's numbers.
-        times: When each frame is shown, in ticks; the frames' numbers count from 0.
+        times: Presentation timestamp of each frame in ticks; frame numbers count from 0.
     """
 
     codec: str = "libx264"
@@ -50,30 +51,32 @@ class Look:
 
 
 def variable_rate(path: Path) -> Path:
-    """No two frames are the same time apart."""
+    """Variable frame rate: all frame durations differ."""
     ticks = (0, 1001, 4004, 4500, 12345, 12999, 30001, 45000)
-    return _write(path.with_suffix(".mp4"), Look(times=ticks, time_base=Fraction(1, 30000)))
+    return _write(path.with_suffix(".mp4"), ClipSpec(times=ticks, time_base=Fraction(1, 30000)))
 
 
 def b_frames(path: Path) -> Path:
-    """Frames are stored in another order than shown; two are still in the decoder at the end of the file."""
+    """Coded order differs from display order; two frames are still in the decoder at the end of the file."""
     options = {"preset": "veryfast", "bf": "2", "x264-params": "b-adapt=0:scenecut=0"}
-    return _write(path.with_suffix(".mp4"), Look(times=range(12), options=options))
+    return _write(path.with_suffix(".mp4"), ClipSpec(times=range(12), options=options))
 
 
 def hdr10(path: Path) -> Path:
-    """10 bit HEVC in BT.2020 with PQ, a mastering display, and content light levels."""
-    look = Look("libx265", pix_fmt="yuv420p10le", times=range(4), colours=(9, 9, 16, 1), options=HDR10)
-    return _write(path.with_suffix(".mp4"), look)
+    """10-bit HEVC in BT.2020 with PQ, mastering display and content light level."""
+    spec = ClipSpec("libx265", pix_fmt="yuv420p10le", times=range(4), colours=(9, 9, 16, 1), options=HDR10)
+    return _write(path.with_suffix(".mp4"), spec)
 
 
 def two_languages(path: Path) -> Path:
     """Two audio tracks, subtitles, a font, chapters and tags, in Matroska."""
     path = path.with_suffix(".mkv")
     with av.open(str(path), "w") as container:
-        film = _Film(container, Look(times=tuple(number * 40 for number in range(8)), time_base=Fraction(1, 1000)))
-        film.stream.metadata.update({"language": "eng", "title": "Main"})
-        english, german = _Sound(container, "aac"), _Sound(container, "flac", pitch=880)
+        video = _VideoWriter(
+            container, ClipSpec(times=tuple(number * 40 for number in range(8)), time_base=Fraction(1, 1000))
+        )
+        video.stream.metadata.update({"language": "eng", "title": "Main"})
+        english, german = _AudioWriter(container, "aac"), _AudioWriter(container, "flac", pitch=880)
         english.stream.metadata.update({"language": "eng", "title": "Stereo"})
         german.stream.metadata.update({"language": "ger", "title": "Kommentar"})
         german.stream.disposition = av.stream.Disposition.comment
@@ -83,7 +86,7 @@ def two_languages(path: Path) -> Path:
         container.add_attachment("letters.ttf", "font/ttf", bytes(range(256)))
         container.metadata.update({"title": "Two languages", "comment": "made up", "DIRECTOR": "nobody"})
         container.set_chapters([_chapter(1, 0, 120, "One"), _chapter(2, 120, 320, "Two")])
-        film.write()
+        video.write()
         english.write(0.32)
         german.write(0.32)
         for start, text in ((0, b"Bonjour"), (160, b"Au revoir")):
@@ -95,113 +98,113 @@ def two_languages(path: Path) -> Path:
 
 
 def rotated(path: Path) -> Path:
-    """A telephone held upright: stored lying, with a display matrix."""
+    """A phone video in portrait: stored in landscape, with a display matrix."""
     upright = (0, 65536, 0, -65536, 0, 0, 48 * 65536, 0, 1 << 30)
-    return _write(path.with_suffix(".mp4"), Look(display_matrix=upright), sound="aac")
+    return _write(path.with_suffix(".mp4"), ClipSpec(display_matrix=upright), audio="aac")
 
 
-def late_film(path: Path) -> Path:
-    """The film begins 0.48 s after its sound."""
-    return _write(path.with_suffix(".mp4"), Look(times=range(12, 20)), sound="aac")
+def late_video(path: Path) -> Path:
+    """The video starts 0.48 s after its audio."""
+    return _write(path.with_suffix(".mp4"), ClipSpec(times=range(12, 20)), audio="aac")
 
 
 def late_start(path: Path) -> Path:
-    """Film and sound begin long after 0, as in a piece of a recording."""
-    look = Look(times=tuple(range(900000, 900000 + 8 * 3600, 3600)), time_base=Fraction(1, 90000))
-    return _write(path.with_suffix(".ts"), look, sound="mp2", sound_start=Fraction(10) - Fraction(1, 10))
+    """Video and audio start long after 0, as in a part of a recording."""
+    spec = ClipSpec(times=tuple(range(900000, 900000 + 8 * 3600, 3600)), time_base=Fraction(1, 90000))
+    return _write(path.with_suffix(".ts"), spec, audio="mp2", audio_start=Fraction(10) - Fraction(1, 10))
 
 
 def edit_list(path: Path) -> Path:
     """The first three frames lie before 0, so an edit list leaves them out."""
-    return _write(path.with_suffix(".mp4"), Look(times=range(-3, 8)), sound="aac")
+    return _write(path.with_suffix(".mp4"), ClipSpec(times=range(-3, 8)), audio="aac")
 
 
 def odd_size(path: Path) -> Path:
-    """No side is even, and so chroma is more than half as large."""
-    return _write(path.with_suffix(".mkv"), Look("ffv1", size=(321, 179), times=range(3)))
+    """Both sides are odd, so subsampled chroma is rounded up."""
+    return _write(path.with_suffix(".mkv"), ClipSpec("ffv1", size=(321, 179), times=range(3)))
 
 
 def wide_pixels(path: Path) -> Path:
     """Anamorphic PAL."""
-    return _write(path.with_suffix(".mp4"), Look(aspect=Fraction(64, 45)))
+    return _write(path.with_suffix(".mp4"), ClipSpec(aspect=Fraction(64, 45)))
 
 
 def interlaced(path: Path) -> Path:
     """Every frame is two fields, the upper one first."""
-    return _write(path.with_suffix(".mp4"), Look(fields=True, options={"x264-params": "tff=1"}))
+    return _write(path.with_suffix(".mp4"), ClipSpec(fields=True, options={"x264-params": "tff=1"}))
 
 
 def one_frame(path: Path) -> Path:
-    """A film that is over at once."""
-    return _write(path.with_suffix(".mp4"), Look(times=(0,)))
+    """A video of a single frame."""
+    return _write(path.with_suffix(".mp4"), ClipSpec(times=(0,)))
 
 
 def no_frames(path: Path) -> Path:
-    """A film that is announced beside the sound, but has no frames."""
-    return _write(path.with_suffix(".mkv"), Look(times=()), sound="aac")
+    """A video stream without frames, next to audio."""
+    return _write(path.with_suffix(".mkv"), ClipSpec(times=()), audio="aac")
 
 
 def truncated(path: Path) -> Path:
-    """Cut off in the middle of a frame, as by a download that broke."""
-    whole = _write(path.with_suffix(".mp4"), Look(times=range(16)), options={"movflags": "faststart"})
+    """Truncated in the middle of a frame, as by an aborted download."""
+    whole = _write(path.with_suffix(".mp4"), ClipSpec(times=range(16)), options={"movflags": "faststart"})
     data = whole.read_bytes()
     whole.write_bytes(data[: len(data) * 7 // 10])
     return whole
 
 
-def sound_only(path: Path) -> Path:
-    """No film at all."""
+def audio_only(path: Path) -> Path:
+    """Audio without a video stream."""
     path = path.with_suffix(".m4a")
     with av.open(str(path), "w") as container:
-        _Sound(container, "aac").write(0.3)
+        _AudioWriter(container, "aac").write(0.3)
     return path
 
 
 def full_range(path: Path) -> Path:
     """Black is 0 and white 255 (yuvj420p)."""
-    return _write(path.with_suffix(".mp4"), Look(pix_fmt="yuvj420p", colours=(6, 6, 6, 2)))
+    return _write(path.with_suffix(".mp4"), ClipSpec(pix_fmt="yuvj420p", colours=(6, 6, 6, 2)))
 
 
 def vp9(path: Path) -> Path:
-    """The web's own."""
-    return _write(path.with_suffix(".webm"), Look("libvpx-vp9"), sound="libopus")
+    """VP9 and Opus in WebM."""
+    return _write(path.with_suffix(".webm"), ClipSpec("libvpx-vp9"), audio="libopus")
 
 
 def timecode(path: Path) -> Path:
-    """A camera's: the time of day at which it began stands in a track of its own."""
-    return _write(path.with_suffix(".mov"), Look(metadata={"timecode": "01:02:03:04"}), sound="aac")
+    """A camera recording with a timecode track."""
+    return _write(path.with_suffix(".mov"), ClipSpec(metadata={"timecode": "01:02:03:04"}), audio="aac")
 
 
 def cover(path: Path) -> Path:
-    """A shop's: a poster beside film and sound, as MP4 keeps it."""
+    """A video with a cover image, as MP4 stores it."""
     path = path.with_suffix(".mp4")
     with av.open(str(path), "w") as container:
-        film, sound = _Film(container, Look()), _Sound(container, "aac")
+        video, audio = _VideoWriter(container, ClipSpec()), _AudioWriter(container, "aac")
         poster = container.add_stream("mjpeg", rate=25)
         poster.width, poster.height, poster.pix_fmt = 16, 16, "yuvj420p"
         poster.disposition = av.stream.Disposition.attached_pic
         container.mux(poster.encode(numbered_frame(1, (16, 16), "yuvj420p")))
-        film.write()
-        sound.write(0.32)
+        video.write()
+        audio.write(0.32)
     return path
 
 
 def cover_attached(path: Path) -> Path:
-    """The same poster as Matroska keeps it, behind a font."""
+    """The same cover as a Matroska attachment, after a font."""
     with av.open(str(cover(path))) as given:
-        picture = next(bytes(packet) for packet in given.demux(video=1) if packet.size)
+        image = next(bytes(packet) for packet in given.demux(video=1) if packet.size)
     path = path.with_suffix(".mkv")
     with av.open(str(path), "w") as container:
-        film = _Film(container, Look(times=tuple(range(0, 320, 40)), time_base=Fraction(1, 1000)))
+        video = _VideoWriter(container, ClipSpec(times=tuple(range(0, 320, 40)), time_base=Fraction(1, 1000)))
         container.add_attachment("letters.ttf", "font/ttf", bytes(range(256)))
-        container.add_attachment("cover.jpg", "image/jpeg", picture)
-        film.write()
+        container.add_attachment("cover.jpg", "image/jpeg", image)
+        video.write()
     return path
 
 
 def transparent(path: Path) -> Path:
     """With an alpha channel."""
-    return _write(path.with_suffix(".mov"), Look("prores_ks", pix_fmt="yuva444p10le", options={"profile": "4444"}))
+    return _write(path.with_suffix(".mov"), ClipSpec("prores_ks", pix_fmt="yuva444p10le", options={"profile": "4444"}))
 
 
 WITH_FRAMES: tuple[Callable[[Path], Path], ...] = (
@@ -210,7 +213,7 @@ WITH_FRAMES: tuple[Callable[[Path], Path], ...] = (
     hdr10,
     two_languages,
     rotated,
-    late_film,
+    late_video,
     late_start,
     edit_list,
     odd_size,
@@ -221,11 +224,11 @@ WITH_FRAMES: tuple[Callable[[Path], Path], ...] = (
     full_range,
     vp9,
 )
-WITHOUT_FRAMES: tuple[Callable[[Path], Path], ...] = (no_frames, sound_only)
+WITHOUT_FRAMES: tuple[Callable[[Path], Path], ...] = (no_frames, audio_only)
 
 
 def numbers_of(path: Path) -> list[int]:
-    """Return the numbers in the frames of a video, in the order of showing.
+    """Return the numbers in the frames of a video, in display order.
 
     Raises:
         ValueError: for a frame without a number.
@@ -235,7 +238,7 @@ def numbers_of(path: Path) -> list[int]:
 
 
 def times_of(path: Path) -> list[Fraction]:
-    """Return the seconds at which the frames of a video are shown."""
+    """Return the presentation timestamps of a video in seconds."""
     with av.open(str(path)) as container:
         return [frame.pts * frame.time_base for frame in container.decode(video=0)]
 
@@ -262,43 +265,57 @@ def numbered_frame(number: int, size: tuple[int, int], pix_fmt: str) -> av.Video
     for index, plane in enumerate(frame.planes):
         rows, columns = np.arange(plane.height)[:, None], np.arange(plane.width)[None]
         if index == 0:
-            grey = np.where(bits[columns * 8 // plane.width] ^ (rows * 2 >= plane.height), 200, 50)
+            values = np.where(bits[columns * 8 // plane.width] ^ (rows * 2 >= plane.height), 200, 50)
         else:
-            grey = 96 + 64 * (rows if index == 1 else columns) // max(plane.height, plane.width) + 0 * (rows + columns)
+            values = (
+                96 + 64 * (rows if index == 1 else columns) // max(plane.height, plane.width) + 0 * (rows + columns)
+            )
         dtype = np.dtype(np.uint8 if unit == 1 else "<u2")
         padded = np.zeros((plane.height, plane.line_size // dtype.itemsize), dtype)
-        padded[:, : plane.width] = grey * unit
+        padded[:, : plane.width] = values * unit
         plane.update(padded)
     return frame
 
 
-class _Film:
-    """A film in a file that is written."""
+def write_frames(folder: Path, numbers: Iterable[int], size: tuple[int, int] = (64, 48)) -> Path:
+    folder.mkdir()
+    for number in numbers:
+        luma = numbered_frame(number, size, "yuv420p").reformat(format="gray").to_ndarray()
+        cv2.imwrite(str(folder / f"{number:06}.png"), luma)
+    return folder
 
-    def __init__(self, container: OutputContainer, look: Look) -> None:
-        self._container, self._look = container, look
-        rate = round(1 / look.time_base) if look.time_base > Fraction(1, 100) else 25
-        self.stream = container.add_stream(look.codec, rate=rate, options=QUICK.get(look.codec, {}) | look.options)
+
+class _VideoWriter:
+    """The video stream of a clip."""
+
+    def __init__(self, container: OutputContainer, spec: ClipSpec) -> None:
+        self._container, self._spec = container, spec
+        rate = round(1 / spec.time_base) if spec.time_base > Fraction(1, 100) else 25
+        self.stream = container.add_stream(spec.codec, rate=rate, options=QUICK.get(spec.codec, {}) | spec.options)
         context = self.stream.codec_context
-        context.width, context.height = look.size
-        context.pix_fmt, context.time_base, context.sample_aspect_ratio = look.pix_fmt, look.time_base, look.aspect
-        context.colorspace, context.color_primaries, context.color_trc, context.color_range = look.colours
-        self.stream.metadata.update(look.metadata)
-        if look.fields:
+        context.width, context.height = spec.size
+        context.pix_fmt, context.time_base, context.sample_aspect_ratio = (
+            spec.pix_fmt,
+            spec.time_base,
+            spec.aspect,
+        )
+        context.colorspace, context.color_primaries, context.color_trc, context.color_range = spec.colours
+        self.stream.metadata.update(spec.metadata)
+        if spec.fields:
             context.flags |= (1 << 18) | (1 << 29)  # AV_CODEC_FLAG_INTERLACED_DCT and _ME
-        if look.display_matrix is not None:
-            self.stream.set_display_matrix(look.display_matrix)
+        if spec.display_matrix is not None:
+            self.stream.set_display_matrix(spec.display_matrix)
 
     def write(self) -> None:
-        for number, ticks in enumerate(self._look.times):
-            frame = numbered_frame(number, self._look.size, self._look.pix_fmt)
-            frame.pts, frame.time_base = ticks, self._look.time_base
+        for number, ticks in enumerate(self._spec.times):
+            frame = numbered_frame(number, self._spec.size, self._spec.pix_fmt)
+            frame.pts, frame.time_base = ticks, self._spec.time_base
             self._container.mux(self.stream.encode(frame))
         self._container.mux(self.stream.encode(None))
 
 
-class _Sound:
-    """A tone in a file that is written."""
+class _AudioWriter:
+    """An audio stream of a clip: a sine tone."""
 
     def __init__(self, container: OutputContainer, codec: str, pitch: int = 440) -> None:
         self._container, self._pitch = container, pitch
@@ -318,19 +335,19 @@ class _Sound:
 
 def _write(
     path: Path,
-    look: Look,
+    spec: ClipSpec,
     *,
-    sound: str | None = None,
-    sound_start: Fraction = Fraction(0),
+    audio: str | None = None,
+    audio_start: Fraction = Fraction(0),
     options: dict[str, str] | None = None,
 ) -> Path:
     with av.open(str(path), "w", options=options or {}) as container:
-        film = _Film(container, look)
-        track = None if sound is None else _Sound(container, sound)
+        video = _VideoWriter(container, spec)
+        track = None if audio is None else _AudioWriter(container, audio)
         container.start_encoding()
-        film.write()
+        video.write()
         if track is not None:
-            track.write(0.4, sound_start)
+            track.write(0.4, audio_start)
     return path
 
 

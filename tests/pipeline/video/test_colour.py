@@ -1,4 +1,4 @@
-"""YUV -> RGB -> YUV: the very numbers return, and what libswscale makes of them is what we make of them."""
+"""YUV -> RGB -> YUV is the identity, and the colours are those of libswscale."""
 
 import itertools
 
@@ -32,15 +32,15 @@ def unsigned(plane: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("halved", SUBSAMPLINGS.values(), ids=SUBSAMPLINGS)
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_every_number_returns(depth, halved):
+def test_every_value_is_restored_exactly(depth, halved):
     for matrix, full_range, size in itertools.product(MATRICES, (False, True), ((22, 34), (21, 33), (1, 1), (2, 3))):
         layout = YUV(depth, matrix, full_range, halved)
         planes = noise(layout, *size)
         image, excess = layout.to_rgb(planes)
         assert image.min() >= 0
         assert image.max() <= 1
-        for came, expected in zip(layout.from_rgb(image + excess), planes, strict=True):
-            assert (came.int() == unsigned(expected)).all()
+        for actual, expected in zip(layout.from_rgb(image + excess), planes, strict=True):
+            assert (actual.int() == unsigned(expected)).all()
 
 
 @pytest.mark.parametrize("full_range", [False, True])
@@ -56,8 +56,8 @@ def test_the_colours_are_those_of_libswscale(matrix, name, full_range):
         dst_color_range="JPEG",
     ).to_ndarray()
     image, _ = layout.to_rgb(planes)
-    came = image[0].permute(1, 2, 0).numpy()
-    assert np.abs(came - expected / 65535).max() < 0.005
+    actual = image[0].permute(1, 2, 0).numpy()
+    assert np.abs(actual - expected / 65535).max() < 0.005
 
 
 def test_gray_is_gray_whatever_the_matrix():

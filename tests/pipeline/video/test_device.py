@@ -1,4 +1,4 @@
-"""How frames are grouped for the device."""
+"""Batches of frames for the device."""
 
 from collections.abc import Iterator
 
@@ -9,12 +9,12 @@ from pipeline.video.reader import DecodedFrame
 def test_batches_end_with_segments_and_damage_and_ask_for_no_frame_early():
     asked = []
 
-    def shots() -> Iterator[DecodedFrame]:
+    def frames() -> Iterator[DecodedFrame]:
         for number in range(10):
             asked.append(number)
             yield DecodedFrame(None, number, 1, damaged=number in (4, 5))
 
-    grouped = ([shot.pts for shot in batch] for batch in batches(shots(), size=2, segment=3))
+    grouped = ([frame.pts for frame in batch] for batch in batches(frames(), size=2, segment=3))
     assert next(grouped) == [0, 1]
     assert asked == [0, 1]
     assert list(grouped) == [[2], [3], [4, 5], [6, 7], [8], [9]]

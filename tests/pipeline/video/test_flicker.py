@@ -1,4 +1,4 @@
-"""The warping error is what motion does not explain."""
+"""The warping error is the difference that motion does not explain."""
 
 from pathlib import Path
 
@@ -23,18 +23,18 @@ def flickering(frames: list[Frame], sigma: float) -> list[Frame]:
     return [(frame + random.normal(0, sigma, frame.shape)).round().astype(np.uint8) for frame in frames]
 
 
-def enlarged(frames: list[Frame], scale: int) -> list[Frame]:
+def upscaled(frames: list[Frame], scale: int) -> list[Frame]:
     return [cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC) for frame in frames]
 
 
-def test_a_still_film_does_not_flicker() -> None:
+def test_a_static_video_does_not_flicker() -> None:
     still = moving(0)
-    result = warping_errors(still, {"result": enlarged(still, 2)})["result"]
+    result = warping_errors(still, {"result": upscaled(still, 2)})["result"]
     assert (result.squared, result.absolute, result.seen, result.pairs) == (0, 0, 1, 2)
 
 
 @pytest.mark.parametrize("sigma", [2, 4, 8])
-def test_noise_over_a_still_film_counts_with_its_variance(sigma: float) -> None:
+def test_noise_over_a_static_video_counts_with_its_variance(sigma: float) -> None:
     still = moving(0)
     result = warping_errors(still, {"result": flickering(still, sigma)})["result"]
     # The difference of two independent normal values, both rounded.
@@ -45,44 +45,44 @@ def test_noise_over_a_still_film_counts_with_its_variance(sigma: float) -> None:
 
 @pytest.mark.parametrize("scale", [1, 2, 3])
 def test_motion_is_not_flicker(scale: int) -> None:
-    film = moving(3)
-    result = warping_errors(film, {"result": enlarged(film, scale)})["result"]
-    stuck = warping_errors(moving(0), {"result": enlarged(film, scale)})["result"]
+    video = moving(3)
+    result = warping_errors(video, {"result": upscaled(video, scale)})["result"]
+    stuck = warping_errors(moving(0), {"result": upscaled(video, scale)})["result"]
     assert result.absolute < 0.2
     assert stuck.absolute > 20 * result.absolute
     assert 0.8 < result.seen < 1
 
 
-def test_flicker_shows_through_motion() -> None:
-    film = moving(3)
-    errors = warping_errors(film, {"calm": flickering(film, 1), "restless": flickering(film, 6)})
+def test_flicker_is_measured_under_motion() -> None:
+    video = moving(3)
+    errors = warping_errors(video, {"calm": flickering(video, 1), "restless": flickering(video, 6)})
     assert errors["source"].squared < errors["calm"].squared < errors["restless"].squared / 10
 
 
-def test_what_comes_from_behind_does_not_count() -> None:
+def test_occluded_pixels_do_not_count() -> None:
     ground, thing = moving(0)[0], 255 - moving(0)[0][20:60, 20:60]
-    film = []
+    video = []
     for at in range(3):
-        film.append(ground.copy())
-        film[-1][20:60, 20 + 6 * at : 60 + 6 * at] = thing
-    result = warping_errors(film, {"result": film})["result"]
+        video.append(ground.copy())
+        video[-1][20:60, 20 + 6 * at : 60 + 6 * at] = thing
+    result = warping_errors(video, {"result": video})["result"]
     assert result.absolute < 1
     assert result.seen < 0.99
 
 
 @pytest.mark.parametrize(
-    ("source", "film", "message"),
+    ("source", "video", "message"),
     [
-        (moving(0), moving(0, 2), "film ends after 2 frames, expected as many as source"),
-        (moving(0, 2), moving(0), "source ends after 2 frames, expected as many as film"),
-        (moving(0), [frame[:90] for frame in moving(0)], "film is 128x90, expected 128x96 of the source times"),
+        (moving(0), moving(0, 2), "video ends after 2 frames, expected as many as source"),
+        (moving(0, 2), moving(0), "source ends after 2 frames, expected as many as video"),
+        (moving(0), [frame[:90] for frame in moving(0)], "video is 128x90, expected 128x96 of the source times"),
         ([frame[:8] for frame in moving(0)], moving(0), "source is 128x8, expected sides of at least 12 pixels"),
-        (moving(0, 1), moving(0, 1), "no two frames that motion can be followed between"),
+        (moving(0, 1), moving(0, 1), "the motion between no two frames can be estimated"),
     ],
 )
-def test_what_cannot_be_compared_is_told(source: list[Frame], film: list[Frame], message: str) -> None:
+def test_what_cannot_be_compared_is_reported(source: list[Frame], video: list[Frame], message: str) -> None:
     with pytest.raises(RefusedVideo, match=message):
-        warping_errors(source, {"film": film})
+        warping_errors(source, {"video": video})
 
 
 def test_files_are_compared_with_their_reference(tmp_path: Path) -> None:
@@ -94,8 +94,8 @@ def test_files_are_compared_with_their_reference(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535)])
-def test_a_folder_of_frames_is_measured_like_a_film(tmp_path: Path, dtype: type, white: int) -> None:
-    film = flickering(moving(0), 4)
-    for number, frame in enumerate(film):
+def test_a_folder_of_frames_is_measured_like_a_video(tmp_path: Path, dtype: type, white: int) -> None:
+    video = flickering(moving(0), 4)
+    for number, frame in enumerate(video):
         cv2.imwrite(str(tmp_path / f"{number}.png"), frame[..., ::-1].astype(dtype) * (white // 255))
-    assert flicker_of_files(tmp_path, tmp_path)["result"] == warping_errors(film, {"result": film})["result"]
+    assert flicker_of_files(tmp_path, tmp_path)["result"] == warping_errors(video, {"result": video})["result"]

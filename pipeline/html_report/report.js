@@ -1,5 +1,5 @@
 "use strict";
-// Without this script the page shows the input beside the result; with it, one over the other, and every stage.
+// Without this script the report shows the input beside the result; with it, one over the other, and every stage.
 document.documentElement.classList.add("scripted");
 
 document.addEventListener("input", ({ target }) => {
@@ -8,7 +8,7 @@ document.addEventListener("input", ({ target }) => {
 });
 
 document.querySelectorAll(".compare input[type=range]").forEach(cut);
-document.querySelectorAll(".views input:checked").forEach(show); // a reloaded page keeps its choices
+document.querySelectorAll(".views input:checked").forEach(show); // a reloaded report keeps its choices
 
 function cut(range) {
   range.parentElement.style.setProperty("--cut", `${range.value}%`);

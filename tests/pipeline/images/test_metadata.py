@@ -1,0 +1,103 @@
+"""Metadata are carried from file to file, apart from what new pixels make wrong."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+
+from pipeline.images import ImageFile, read_image, write_image
+from tests.pipeline.images.samples import BLOB, INT, IPTC, TEXT, photo, saved
+
+ICC = pyvips.Operation.call("profile_load", "p3")
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+
+def tag(path: Path, name: str) -> str | None:
+    """Return the value of an EXIF tag as libvips prints it."""
+    image = pyvips.Image.new_from_file(str(path))
+    return image.get(name).partition(" (")[0] if image.get_typeof(name) else None
+
+
+def test_orientation_that_only_xmp_holds(tmp_path: Path) -> None:
+    source = saved(tmp_path / "a.png", photo(4, 9, 3), {"xmp-data": (BLOB, XMP)}, keep="xmp")
+    image = read_image(source)
+    np.testing.assert_array_equal(image.pixels, np.rot90(photo(4, 9, 3), -1))
+    write_image(tmp_path / "b.png", image)
+    assert read_image(tmp_path / "b.png").pixels.shape == (9, 4, 3)
+
+
+@pytest.mark.parametrize("target", [".jpg", ".png", ".webp", ".tif", ".avif"])
+@pytest.mark.parametrize("source", [".jpg", ".tif"])
+def test_metadata_travels(tmp_path: Path, source: str, target: str) -> None:
+    fields: dict[str, tuple[int, object]] = {
+        "icc-profile-data": (BLOB, ICC),
+        "xmp-data": (BLOB, XMP),
+        "exif-ifd0-ImageWidth": (TEXT, "20"),
+        "exif-ifd0-Artist": (TEXT, "Kaethe"),
+        "exif-ifd2-DateTimeOriginal": (TEXT, "2020:01:02 03:04:05"),
+        "exif-ifd2-ExposureTime": (TEXT, "1/250"),
+        "exif-ifd3-GPSLatitude": (TEXT, "47/1 22/1 27/2"),
+        "orientation": (INT, 1),
+    }
+    camera = saved(tmp_path / "a.jpg", photo(10, 20, 3), fields)
+    camera.write_bytes(camera.read_bytes().replace(b"Kaethe", "Käthe".encode()))  # libvips writes ASCII only
+    image = read_image(camera)
+    image = replace(image, metadata=replace(image.metadata, iptc=IPTC))
+    first, second = tmp_path / f"b{source}", tmp_path / f"c{target}"
+    write_image(first, image)
+    upscaled = replace(read_image(first), pixels=photo(20, 40, 3))
+    notes = write_image(second, upscaled)
+
+    written = pyvips.Image.new_from_file(str(second))
+    assert written.get("icc-profile-data") == ICC
+    assert written.get("xmp-data") == XMP.replace(b'"6"', b'"1"')
+    iptc = read_image(second).metadata.iptc
+    assert iptc == IPTC if target in (".jpg", ".tif") else notes == (f"IPTC is not carried into {_name(target)} files",)
+    write_image(tmp_path / "d.jpg", read_image(second))  # libvips itself reads no EXIF of a TIFF
+    assert tag(tmp_path / "d.jpg", "exif-ifd0-Artist") == "Käthe"
+    assert tag(tmp_path / "d.jpg", "exif-ifd2-DateTimeOriginal") == "2020:01:02 03:04:05"
+    assert tag(tmp_path / "d.jpg", "exif-ifd2-ExposureTime") == "1/250"
+    assert tag(tmp_path / "d.jpg", "exif-ifd3-GPSLatitude") == "47/1 22/1 27/2"
+    assert tag(tmp_path / "d.jpg", "exif-ifd2-PixelXDimension") == "40"
+    assert tag(tmp_path / "d.jpg", "exif-ifd0-ImageWidth") in ("40", None)
+
+
+def _name(suffix: str) -> str:
+    return {".png": "PNG", ".webp": "WebP", ".avif": "AVIF"}[suffix]
+
+
+def test_thumbnail_of_the_original_is_dropped(tmp_path: Path) -> None:
+    thumbnail = saved(tmp_path / "t.jpg", photo(8, 8, 3), keep="none").read_bytes()
+    fields = {"jpeg-thumbnail-data": (BLOB, thumbnail), "orientation": (INT, 1)}
+    source = saved(tmp_path / "a.jpg", photo(20, 20, 3), fields)
+    assert thumbnail in source.read_bytes()
+    write_image(tmp_path / "b.jpg", read_image(source))
+    assert thumbnail not in (tmp_path / "b.jpg").read_bytes()
+
+
+def test_resolution_and_png_texts_survive(tmp_path: Path) -> None:
+    source = pyvips.Image.new_from_array(photo(4, 4)).copy(xres=11.811, yres=11.811)
+    source.set_type(TEXT, "png-comment-0-Title", "a title")
+    source.pngsave(str(tmp_path / "a.png"))
+    image = read_image(tmp_path / "a.png")
+    write_image(tmp_path / "b.png", image)
+    again = pyvips.Image.new_from_file(str(tmp_path / "b.png"))
+    assert again.get("png-comment-0-Title") == "a title"
+    assert again.xres == pytest.approx(11.811, rel=1e-3)
+    assert write_image(tmp_path / "b.jpg", image) == ("PNG text is not carried into JPEG files",)
+
+
+def test_no_metadata_is_made_up(tmp_path: Path) -> None:
+    for suffix in (".jpg", ".png", ".webp", ".tif", ".avif"):
+        write_image(tmp_path / f"a{suffix}", ImageFile(photo(20, 20, 3)))
+        metadata = read_image(tmp_path / f"a{suffix}").metadata
+        assert [metadata.icc, metadata.exif, metadata.xmp, metadata.iptc, metadata.png_texts] == [None] * 4 + [{}]
+
+
+def test_long_png_texts_are_left_behind(tmp_path: Path) -> None:
+    source = saved(tmp_path / "a.png", photo(4, 4), {"png-comment-0-big": (TEXT, "0" * 100_000)}, keep="other")
+    image = read_image(source)
+    assert image.notes == ("a PNG text of 100000 characters is not carried",)
+    assert image.metadata.png_texts == {}

@@ -1,0 +1,92 @@
+"""Muxing: all other streams, chapters and metadata are copied."""
+
+from fractions import Fraction
+
+import av
+import pytest
+
+from pipeline.video.conformance import compare_videos
+from tests.pipeline.batch.video_batch import restore_batch
+from tests.pipeline.video import clips
+from tests.pipeline.video.restoring import TWICE, restore
+
+
+def test_other_streams_and_metadata_are_copied(write_video, tmp_path):
+    def describe(stream):
+        stream.metadata["language"] = "deu"
+        stream.set_display_rotation(90)
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        stream.codec_context.colorspace, stream.codec_context.color_range = 9, 1
+        stream.codec_context.color_primaries, stream.codec_context.color_trc = 9, 16
+
+    source, target = write_video("in.mp4", audio=2, prepare=describe), tmp_path / "out.mp4"
+    restore(source, target, TWICE)
+    with av.open(str(source)) as first, av.open(str(target)) as second:
+        assert [stream.type for stream in second.streams] == ["video", "audio", "audio"]
+        for track in (1, 2):
+            packets = [
+                [(p.pts, bytes(p)) for p in file.demux(file.streams[track]) if p.size] for file in (first, second)
+            ]
+            assert packets[0] == packets[1]
+    with av.open(str(target)) as container:
+        stream = container.streams.video[0]
+        frame = next(container.decode(video=0))
+        assert (frame.rotation, stream.sample_aspect_ratio, stream.metadata["language"]) == (90, Fraction(4, 3), "deu")
+        assert (frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc) == (9, 1, 9, 16)
+
+
+def test_subtitles_that_a_container_does_not_support_are_reported(write_video, tmp_path):
+    source = tmp_path / "in.mkv"
+    with av.open(str(write_video())) as clip, av.open(str(source), "w") as container:
+        video = container.add_stream_from_template(clip.streams.video[0])
+        words = container.add_mux_stream("subrip")
+        for packet in clip.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                container.mux(packet)
+        line = av.Packet(b"Hello")
+        line.pts = line.dts = 100
+        line.duration, line.time_base, line.stream = 200, Fraction(1, 1000), words
+        container.mux(line)
+        container.set_chapters(
+            [{"id": 1, "start": 0, "end": 240, "time_base": Fraction(1, 1000), "metadata": {"title": "One"}}]
+        )
+    assert not restore(source, tmp_path / "out.mkv").notes[1:]
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert [bytes(packet) for packet in container.demux(subtitles=0) if packet.size] == [b"Hello"]
+        assert [chapter["metadata"]["title"] for chapter in container.chapters()] == ["One"]
+    restore(source, tmp_path / "out.mp4")
+    lost = [str(comparison) for comparison in compare_videos(source, tmp_path / "out.mp4") if not comparison.agrees]
+    assert lost == [
+        "stream 1 (subtitle subrip): missing, expected present; not supported by this container; mkv may store it"
+    ]
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("libx264", ".mkv"), ("libx264", ".mp4"), ("ffv1", ".mp4")])
+def test_the_pixel_aspect_is_kept(tmp_path, codec, suffix):
+    source, target = clips.wide_pixels(tmp_path / "in"), tmp_path / f"out{suffix}"
+    restore(source, target, codec=codec)
+    with av.open(str(target)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(64, 45)
+
+
+@pytest.mark.parametrize("clip", [clips.cover, clips.cover_attached])
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_covers_are_kept(tmp_path, clip, container):
+    source = clip(tmp_path / "clip")
+    (record,) = restore_batch(tmp_path, source.name, preset="ultrafast", container=container)
+    assert (record.status, record.differs) == ("done", ())
+    with av.open(str(source)) as given, av.open(str(tmp_path / f"out/clip.{container}")) as made:
+        first, second = ([bytes(packet) for packet in file.demux(video=1)] for file in (given, made))
+        assert first == second
+        assert made.streams.video[1].disposition & av.stream.Disposition.attached_pic
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "mov"])
+def test_a_timecode_is_kept(tmp_path, container):
+    clips.timecode(tmp_path / "clip")
+    (record,) = restore_batch(tmp_path, "clip.mov", preset="ultrafast", container=container)
+    assert (record.status, record.differs) == ("done", ())
+    with av.open(str(tmp_path / f"out/clip.{container}")) as made:
+        metadata = {key.lower(): text for key, text in made.streams.video[0].metadata.items()}
+    assert metadata["timecode"] == "01:02:03:04"
