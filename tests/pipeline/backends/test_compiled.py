@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.backends.compiled import MOST_SHAPES, CompiledStage, HostNeededError, Run, WithoutHost
+from pipeline.backends.compiled import MOST_SHAPES, CompiledStage
+from pipeline.backends.cuda_graph import HostNeededError, Run, WithoutHost
 from pipeline.backends.half import with_half_weights
 from pipeline.backends.preparation import forget_compiled
 from pipeline.chain.chain import Chain
