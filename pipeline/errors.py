@@ -1,4 +1,4 @@
-"""The errors that are shown to a user as a text, without a traceback.
+"""Exceptions whose text is shown to users, without a traceback.
 
 RestorationError
 ├── ConfigError          a YAML file or an option is wrong; nothing was started   (exit code 2)
@@ -39,7 +39,7 @@ __all__ = [
 
 
 class ConfigError(RestorationError):
-    """A YAML file or an option is wrong; the text holds one line per mistake."""
+    """A YAML file or an option is wrong; the text holds one line per error."""
 
 
 class ConversionError(RestorationError):
@@ -71,7 +71,7 @@ class OutOfMemory(RestorationError):  # noqa: N818
 
 
 class OutOfSpace(RestorationError):  # noqa: N818
-    """The disk is full: whatever else would be computed could not be kept."""
+    """The disk is full: no further result could be written."""
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def needing_space() -> Iterator[None]:
 
 
 def one_line(error: Exception) -> str:
-    """Return an error as one line for a user; an unforeseen one is preceded by its type."""
+    """Return an error as one line for a user; an unexpected one is preceded by its type."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = " ".join(str(error).split())

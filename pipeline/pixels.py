@@ -1,4 +1,4 @@
-"""Pixels in NumPy arrays: what all of the pipeline calls so, and what is white in them."""
+"""The type of pixels in NumPy arrays, and their white level."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-"""Tiles without seams, by arithmetic on whole pixels.
+"""Seam-free tiling: which region of the input each stage of a chain needs for a tile of the output.
 
-A chain is worked backwards: to make an output tile, the last stage needs the tile's pixels at its own input
-size and ``halo`` pixels around them; that is what the stage before it must make; and so on to the image. So only
-the first stage runs on the tile and everything that ever reaches it, the last on little more than the tile.
+The chain is traversed backwards: for an output tile, the last stage needs the same pixels of its input and ``halo``
+pixels around them; the stage before it has to make those; and so on to the image. So only the first stage runs on the
+tile with the whole halo of the chain, the last one on little more than the tile.
 
     image     [........................]     given to stage 1
     stage 1        [..............]          made by it, the rest cropped; given to stage 2
@@ -23,7 +23,7 @@ TILE_STEP = 32
 
 
 class Footprint(NamedTuple):
-    """What a stage asks of its input: see ``stages.stage.Stage`` for the three words."""
+    """Scale, size constraint and halo of a stage; ``stages.stage.Stage`` defines them."""
 
     scale: int
     multiple_of: int
@@ -81,17 +81,17 @@ def total_scale(footprints: Sequence[Footprint]) -> int:
 
 
 def scales_before(footprints: Sequence[Footprint]) -> list[int]:
-    """Return how much larger than the image each stage's input is."""
+    """Return the scale of each stage's input relative to the image."""
     return [total_scale(footprints[:index]) for index in range(len(footprints))]
 
 
 def scales_after(footprints: Sequence[Footprint]) -> list[int]:
-    """Return how much larger than the image each stage's output is."""
+    """Return the scale of each stage's output relative to the image."""
     return [total_scale(footprints[: index + 1]) for index in range(len(footprints))]
 
 
 def total_multiple_of(footprints: Sequence[Footprint]) -> int:
-    """Return what the image's sides must be multiples of, so that every stage gets the multiples it asks for."""
+    """Return what the image's sides must be multiples of to satisfy ``multiple_of`` of every stage."""
     return math.lcm(
         *(
             footprint.multiple_of // math.gcd(footprint.multiple_of, scale)
@@ -114,7 +114,7 @@ def total_halo(footprints: Sequence[Footprint]) -> int | None:
 
 
 def padded_size(length: int, footprints: Sequence[Footprint]) -> int:
-    """Return an image's height or width as the chain is given it."""
+    """Return an image's height or width after padding for the chain."""
     return round_up(length, total_multiple_of(footprints))
 
 
@@ -136,7 +136,7 @@ def equal_part(length: int, tile: int) -> int:
 
 
 def needed_regions(tile: Region, footprints: Sequence[Footprint], height: int, width: int) -> list[Region]:
-    """Work a chain backwards from a tile.
+    """Compute the regions that a chain needs for a tile, from its last stage to its first.
 
     Args:
         tile: The part of the image that is to be restored, in pixels of the image.

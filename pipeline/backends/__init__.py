@@ -1,1 +1,1 @@
-"""Back ends: what runs a stage's network, torch or another engine."""
+"""Back ends that run the networks: torch, ncnn or OpenVINO."""

@@ -1,4 +1,4 @@
-"""Which back end runs the networks: torch, or an engine that stages are converted for. Imports nothing heavy."""
+"""Choose the back end that runs the networks: torch, ncnn or OpenVINO; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMPILE = ("auto", "on", "off")
 
 
 class _Requirements(NamedTuple):
-    """What an engine needs, and the precisions that it computes in."""
+    """Packages that an engine needs, and precisions that it supports."""
 
     packages: tuple[str, ...]
     precisions: tuple[str, ...]
@@ -39,7 +39,7 @@ def choose_backend(name: str, device: torch.device, precision: str) -> str:
     share was 0.83 to 0.97, and 0.64 to 0.76. On an Intel Xeon ncnn took 1.2 to 2 times as long as OpenVINO.
 
     Raises:
-        ConfigError: for a name that there is not, or where the backend, device and precision do not go together.
+        ConfigError: for an unknown name, or where the backend does not support the device or precision.
     """
     if name not in BACKENDS:
         raise ConfigError(f"backend: got {name!r}, expected one of {', '.join(BACKENDS)}")
@@ -56,20 +56,20 @@ def choose_backend(name: str, device: torch.device, precision: str) -> str:
 
 
 def made_by_intel() -> bool:
-    """Tell whether this computer's processor is one of Intel's; a Mac's is taken for another."""
+    """Return whether this computer's processor is made by Intel; on a Mac always False."""
     cpuinfo = Path("/proc/cpuinfo")
-    told = cpuinfo.read_text(encoding="utf-8") if cpuinfo.is_file() else platform.processor()
-    return "GenuineIntel" in told
+    vendor = cpuinfo.read_text(encoding="utf-8") if cpuinfo.is_file() else platform.processor()
+    return "GenuineIntel" in vendor
 
 
 def why_fastest() -> str:
-    """Return why ``auto`` takes the engine that it takes on a CPU."""
+    """Return the reason for what ``auto`` chooses on a CPU, for users."""
     maker = "an Intel processor" if made_by_intel() else "a processor not made by Intel"
     return f"the fastest installed engine, as measured on {maker}"
 
 
 def obstacles(device: torch.device, precision: str) -> dict[str, str]:
-    """Return by engine why it cannot be used here; an empty text if it can."""
+    """Return for each engine why it cannot be used here; an empty text if it can."""
     return {engine: _obstacle(engine, device, precision) for engine in _ENGINES}
 
 

@@ -1,11 +1,7 @@
-"""Stages compiled for a GPU and captured as CUDA graphs, for the shapes that come often enough.
+"""Compile stages for a GPU and capture them as CUDA graphs, for frequent shapes.
 
-    compile    inductor makes few kernels of all that stands between the convolutions
-    capture    the stage's kernels, with the convolutions that cuDNN finds fastest, are launched as one
-
-torch.compile's mode ``reduce-overhead`` would capture too, but its graphs belong to the thread that made them
-(https://github.com/pytorch/pytorch/issues/123177), and every film is computed in a thread of its own. Here one thread,
-which never ends, captures for all: cuDNN's plans of convolutions belong to a thread as well, and are lost with it.
+Compiling by inductor fuses what stands between the convolutions into few kernels; the captured graph launches these
+and cuDNN's fastest convolutions at once.
 """
 
 from __future__ import annotations
@@ -13,42 +9,30 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import lru_cache
-from typing import Any
-from weakref import WeakValueDictionary
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from pipeline.backends.cuda_graph import Captured, Run, WithoutHost, in_capturing_thread
 from pipeline.backends.wrapper import StageWrapper
-from pipeline.device.computing import cudnn_flags
 from pipeline.device.memory import is_out_of_memory
 from stages.layers import polyphase_filters
 from stages.stage import Stage
 
 _log = logging.getLogger(__name__)
-Run = Callable[[Tensor], Tensor]
 
 # Compiling takes seconds to a minute, a frame milliseconds; and every captured shape holds memory.
 FREQUENT = 100
 MOST_SHAPES = 8
-_WARM_UPS = 3
 # What torch compiles of one function, here for all stages and shapes together, before it gives up; its default is 8.
 _MOST_COMPILED = 256
 
 
-class HostNeededError(Exception):
-    """A stage cannot be captured, because the device has to wait for the host in it, or the host for the device."""
-
-
 def compile_stage(stage: Stage, image: Tensor) -> Run:
-    """Compile and capture a stage for the shape of an image, on its device and in the precision of the moment.
+    """Compile and capture a stage for the shape of an image, on its device and in the current precision.
 
-    What is compiled stays in inductor's cache on the disk between runs.
+    Inductor keeps compiled kernels in its disk cache between runs.
 
     Raises:
         HostNeededError: if the stage cannot be captured.
@@ -57,11 +41,11 @@ def compile_stage(stage: Stage, image: Tensor) -> Run:
     stage(image)  # fills the stage's caches before the capture
     with WithoutHost(image.device):
         stage(image)
-    return _in_capturing_thread(image.device, lambda: _Captured(_fused(stage, image), image))
+    return in_capturing_thread(image.device, lambda: Captured(_fused(stage, image), image))
 
 
 def _fused(stage: Stage, image: Tensor) -> Run:
-    """Compile a stage; where torch cannot, return it as it is."""
+    """Compile a stage; return it unchanged where torch cannot."""
     # If it were traced, it would be computed anew for every image. Not at the top of the file, because this imports
     # the compiler, which takes a second.
     torch.compiler.assume_constant_result(polyphase_filters)
@@ -72,120 +56,20 @@ def _fused(stage: Stage, image: Tensor) -> Run:
     except Exception as error:  # no Triton, as on Windows, or no C compiler
         if is_out_of_memory(error):
             raise
-        _log.warning("torch cannot compile %s, which is captured as it is: %s", type(stage).__name__, error)
+        _log.warning("torch cannot compile %s, which is captured uncompiled: %s", type(stage).__name__, error)
         return stage
     return fused
 
 
-def _in_capturing_thread(device: torch.device, work: Callable[[], Run]) -> Run:
-    """Do work that ends in a graph, in the precision and on the stream of the moment.
-
-    torch keeps cuDNN's plans by thread. A thread that has run a convolution without a search for its fastest plan never
-    searches for it again; and a graph must not launch kernels of plans that were lost with their thread.
-    """
-    here, halved = torch.cuda.current_stream(device), torch.is_autocast_enabled(device.type)
-    autocast = torch.autocast(device.type, torch.get_autocast_dtype(device.type), halved, cache_enabled=False)
-
-    def run() -> Run:
-        with torch.inference_mode(), torch.cuda.stream(here), autocast, cudnn_flags(benchmark=True):
-            return work()
-
-    return _capturing_thread().submit(run).result()
-
-
-@lru_cache
-def _capturing_thread() -> Executor:
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="capture")
-
-
-class WithoutHost(TorchDispatchMode):
-    """Refuses operations that use the host's memory or wait for a result: a graph that fails in capture leaves harm.
-
-    Args:
-        device: The only one that tensors may be on.
-
-    Raises:
-        HostNeededError: by the operation.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        super().__init__()
-        self._device = device
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        with self:  # inference mode hands on operations that are made of others whole
-            result = func.decompose(*args, **(kwargs or {}))
-        if result is not NotImplemented:
-            return result
-        result = func(*args, **(kwargs or {}))
-        tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, Tensor)]
-        if _waits(func, tensors) or any(tensor.device != self._device for tensor in tensors):
-            raise HostNeededError(f"{func} needs the host")
-        return result
-
-
-def _waits(func: Any, tensors: list[Tensor]) -> bool:
-    """Tell whether the host has to wait for an operation's result; indexing waits only for a mask."""
-    if func.overloadpacket is torch.ops.aten.index:
-        return any(tensor.dtype == torch.bool for tensor in tensors)
-    return bool({torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags))
-
-
-class _Captured:
-    """What a function does to an image of one shape, recorded once as a CUDA graph."""
-
-    def __init__(self, run: Run, image: Tensor) -> None:
-        device = image.device
-        stream, self._pool = _capturing_stream(device), _pools.setdefault(device, _Pool())
-        self._run = run  # owns constants that the graph goes on reading
-        self._given = image.clone()
-        self._graph = torch.cuda.CUDAGraph()
-        stream.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(stream):
-            for _ in range(_WARM_UPS):
-                run(self._given)
-            # Other threads copy and allocate meanwhile, which a graph may only not do itself.
-            with torch.cuda.graph(self._graph, self._pool.handle, stream, capture_error_mode="thread_local"):
-                self._made = run(self._given)
-        torch.cuda.current_stream(device).wait_stream(stream)
-
-    def __call__(self, image: Tensor) -> Tensor:
-        """Return a copy of the result: the next run, of any graph, may write where it is."""
-        self._given.copy_(image)
-        self._graph.replay()
-        return self._made.clone()
-
-
-class _Pool:
-    """The memory that all graphs of a device work in. It lives while there are any: torch cannot reopen a pool.
-
-    They can share it because they run one after another on one stream, and each one's result is copied at once.
-    """
-
-    def __init__(self) -> None:
-        self.handle = torch.cuda.graph_pool_handle()
-
-
-_pools: WeakValueDictionary[torch.device, _Pool] = WeakValueDictionary()
-
-
-@lru_cache
-def _capturing_stream(device: torch.device) -> torch.cuda.Stream:
-    """Return the one stream of a device that graphs are captured on."""
-    return torch.cuda.Stream(device)
-
-
 class CompiledStage(StageWrapper):
-    """A stage that is compiled for a shape once that has come ``frequent`` times.
+    """A stage that is compiled for every shape that has occurred ``frequent`` times.
 
-    Every shape is compiled as it is, not padded to a common one: a network answers differently beside a border.
+    Shapes are not padded to a common one: a network's result beside a border depends on the border.
 
     Args:
         original: The stage.
         frequent: Runs of a shape before it is compiled; 0 compiles at once.
-        compile: Makes a function of a stage, for the shape of an image.
+        compile: Compiles a stage for the shape of an image.
     """
 
     def __init__(self, original: Stage, frequent: int, compile: Callable[[Stage, Tensor], Run] = compile_stage) -> None:
@@ -198,7 +82,7 @@ class CompiledStage(StageWrapper):
 
     @property
     def label(self) -> str:
-        """What runs the stage, and how long that took to compile."""
+        """What runs the stage, and the seconds spent on compiling it."""
         return f"torch compiled in {self._seconds:.1f} s" if self._seconds else "torch"
 
     def forward(self, image: Tensor) -> Tensor:
@@ -213,7 +97,7 @@ class CompiledStage(StageWrapper):
         return self._compiled[key](image)
 
     def forget(self) -> None:
-        """Free the memory of what is compiled; it is compiled again when it is needed."""
+        """Free the compiled functions; they are compiled again when needed."""
         self._compiled.clear()
 
     def _compiled_for(self, image: Tensor) -> Run:

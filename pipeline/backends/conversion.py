@@ -1,11 +1,11 @@
-"""What the engines' conversions share.
+"""Convert stages for other engines: the steps common to ncnn and OpenVINO.
 
     stage -> model, in the engine's files -> agrees with torch? -> ConvertedStage
                  |                                | no
                cache                              '-> the stage itself, and a warning
 
 Models are kept in the user's cache folder and compared with torch whenever they are loaded, so that a cache that
-was made by other code, or was damaged, cannot change a picture.
+was made by other code, or was damaged, cannot change an image.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class ConvertedStage(StageWrapper):
     """A stage whose network is run by another engine than torch.
 
     Args:
-        original: The stage in torch, which tells scale, halo and memory.
-        run: The same, converted.
+        original: The stage in torch, from which scale, halo and memory are taken.
+        run: The converted network.
         label: The engine's name.
     """
 
@@ -66,11 +66,11 @@ class ConvertedStage(StageWrapper):
 def convert_stages(
     stages: Sequence[NamedStage], packages: Sequence[str], convert: Callable[[Stage, str, str], Stage]
 ) -> list[Stage]:
-    """Return stages, the networks among them converted; one that does not convert as it is, with a warning.
+    """Convert the networks among stages; one that cannot be converted is returned unchanged, with a warning.
 
     Args:
         stages: What to convert; not changed.
-        packages: Those that a conversion depends on.
+        packages: Packages that a conversion depends on.
         convert: Given a stage, its name and its model's key; raises ConversionError.
     """
     return [_converted(named, packages, convert) if named.is_network else named.stage for named in stages]
@@ -91,7 +91,7 @@ def open_cache(engine: str, folder: Path | None) -> ModelCache:
 
 @contextmanager
 def tracing(stage: Stage, engine: str) -> Iterator[Tensor]:
-    """Make a stage ready to be traced by an image.
+    """Prepare a stage for tracing and yield an example image.
 
     Raises:
         ConversionError: for whatever is raised inside.
@@ -131,16 +131,16 @@ def agreeing(converted: ConvertedStage, engine: str) -> ConvertedStage:
     """Return a stage converted in fp32, once it has been compared with torch.
 
     Raises:
-        ConversionError: if its result is not torch's.
+        ConversionError: if its result does not agree with torch's.
     """
     stage = converted.original
-    photos = comparison_photos(stage.multiple_of, 1)  # one tells, and every start waits for it
+    photos = comparison_photos(stage.multiple_of, 1)  # one is enough, and every start waits for it
     require_agreement(differences(stage, converted, engine, photos), engine)
     return converted
 
 
 def require_agreement(found: Sequence[Tensor], engine: str) -> None:
-    """Check that fp32 results are torch's.
+    """Check that fp32 results agree with torch.
 
     Raises:
         ConversionError: if they differ by more than ``FP32_BOUND`` of full scale in any pixel.

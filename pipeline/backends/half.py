@@ -1,4 +1,4 @@
-"""Half-precision copies of weights, made once: autocast would make them anew for every image."""
+"""Half-precision copies of weights, made once instead of by autocast for every image."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class HalfWeights(StageWrapper):
 def with_half_weights(stage: Stage, dtype: torch.dtype) -> Stage:
     """Return the stage with a half-precision copy of its weights.
 
-    Returned as they are: foreign networks, which choose their precision themselves, and stages without anything to
+    Returned unchanged: foreign networks, which choose their precision themselves, and stages without anything to
     halve.
     """
     can_be_halved = any(isinstance(module, _HALVED) for module in stage.modules())

@@ -1,4 +1,4 @@
-"""Converted models on disk: made once, never half-written, never read damaged."""
+"""Disk cache of converted models: written atomically, verified by SHA-256 when read."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _REFUSED, _DIGEST = "refused.txt", "sha256.txt"
 
 
 class ModelCache:
-    """A folder of models by key; a key that was refused is kept as its reason, so that it is not tried again.
+    """A folder of models by key; for a refused key the reason is kept, so that it is not tried again.
 
     Args:
-        folder: Made when something is written; if it cannot be written, nothing is kept.
+        folder: Created on the first write; if it cannot be written, nothing is kept.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +35,7 @@ class ModelCache:
             check: Reads them.
 
         Raises:
-            ConversionError: if it cannot be made, or fails the check; also if that was so before.
+            ConversionError: if it cannot be made or fails the check, now or in an earlier run.
         """
         kept = self.folder / key
         if (kept / _REFUSED).is_file():
@@ -80,7 +80,7 @@ def _copy(model: Path, place: Path) -> None:
 
 
 def _is_whole(model: Path) -> bool:
-    """Tell whether a model's files are what was written: a library may die of others."""
+    """Return whether a model's files are intact: damaged ones can crash a library."""
     digest = model / _DIGEST
     return digest.is_file() and digest.read_bytes() == _digest(model).encode("ascii")
 

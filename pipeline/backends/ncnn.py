@@ -1,7 +1,7 @@
-"""Stages run by ncnn: its Winograd convolutions are the fastest in fp32 on a CPU.
+"""Run stages by ncnn, whose Winograd convolutions are the fastest in fp32 on a CPU.
 
 ncnn ends the whole process where a graph holds what it does not know, and so may its converter, pnnx. So a stage is
-converted and tried in other processes, and only a model that ran there and agreed with torch is loaded in this one.
+converted and tested in other processes, and only a model that ran there and agreed with torch is loaded in this one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ PARTS = 2
 
 
 def convert(stages: Sequence[NamedStage], *, folder: Path | None = None) -> list[Stage]:
-    """Return stages, the networks among them converted; one that does not convert as it is.
+    """Convert the networks among stages; one that cannot be converted is returned unchanged.
 
     Args:
         stages: What to convert; not changed.
@@ -58,10 +58,10 @@ def _convert(cache: ModelCache, stage: Stage, name: str, key: str) -> Stage:
 
 
 def _make(stage: Stage, place: Path) -> None:
-    """Convert a stage for any height and width, and try it.
+    """Convert a stage for any height and width, and test it.
 
     Raises:
-        ConversionError: if ncnn cannot convert or run it, or if its results are not torch's.
+        ConversionError: if ncnn cannot convert or run it, or if its results do not agree with torch's.
     """
     with TemporaryDirectory() as folder:
         _export(stage, Path(folder), place)
@@ -83,7 +83,7 @@ def _export(stage: Stage, work: Path, place: Path) -> None:
 
 
 def _try(stage: Stage, place: Path, work: Path) -> None:
-    """Compare a model with torch on photos of several sizes, run by a process of its own."""
+    """Compare a model, run in a separate process, with torch on photos of several sizes."""
     photos = trial_photos(stage.multiple_of)
     np.savez(work / "given.npz", *(photo.numpy() for photo in photos))
     # -P, or this folder's own ncnn.py would be imported for the library.
@@ -108,7 +108,7 @@ def _call(command: list[str], folder: Path, what: str) -> None:
         raise ConversionError(f"{what} ({type(error).__name__})") from error
     if done.returncode:
         said = "; ".join(["", *done.stderr.split("\n")[-3:]]).strip("; ")
-        raise ConversionError(f"{what} (exit code {done.returncode}, {said[:200] or 'without a word'})")
+        raise ConversionError(f"{what} (exit code {done.returncode}, {said[:200] or 'no message'})")
 
 
 def _load(stage: Stage, place: Path) -> ConvertedStage:

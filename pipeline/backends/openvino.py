@@ -1,4 +1,4 @@
-"""Stages run by OpenVINO: hardly faster than torch on a CPU in fp32, several times so in 8-bit integers.
+"""Run stages by OpenVINO: slightly faster than torch on a CPU in fp32, several times faster in int8.
 
 int8 near fp32? -- no, and the processor has bf16 --> bf16 near fp32? -- no --> fp32
 """
@@ -34,11 +34,11 @@ _log = logging.getLogger(__name__)
 
 
 def convert(stages: Sequence[NamedStage], *, int8: bool = False, folder: Path | None = None) -> list[Stage]:
-    """Return stages, the networks among them converted; one that does not convert as it is.
+    """Convert the networks among stages; one that cannot be converted is returned unchanged.
 
     Args:
         stages: What to convert; not changed.
-        int8: Use 8-bit integers in every stage where they cost next to nothing (``NEAR``), and bf16 in the others
+        int8: Use 8-bit integers in every stage where the loss is negligible (``NEAR``), and bf16 in the others
             where that does, on a processor that has it.
         folder: Of the converted models; the user's cache by default.
     """
@@ -98,10 +98,10 @@ def _load_fp32(stage: Stage, place: Path) -> ConvertedStage:
 
 
 def _load_near(stage: Stage, precision: str, place: Path) -> ConvertedStage:
-    """Return the stage in less than fp32.
+    """Load a stage in int8 or bf16.
 
     Raises:
-        ConversionError: if it comes no nearer to fp32 than ``NEAR`` (PSNR in dB) on a photo. An independent error of
+        ConversionError: if its PSNR to fp32 is below ``NEAR`` (in dB) on a photo. An independent error of
             50 dB costs 0.1 dB where fp32 comes within 33.7 dB of the truth.
     """
     run = _compile(place, "bf16" if precision == "bf16" else "f32")
@@ -109,5 +109,5 @@ def _load_near(stage: Stage, precision: str, place: Path) -> ConvertedStage:
     found = differences(stage, converted, "OpenVINO", comparison_photos(stage.multiple_of, 4))
     worst = min(-10 * difference.square().mean().log10().item() for difference in found)
     if not worst >= NEAR:
-        raise ConversionError(f"{precision} comes within {worst:.1f} dB of fp32, {NEAR:g} dB is asked for")
+        raise ConversionError(f"{precision} reaches {worst:.1f} dB PSNR to fp32, expected {NEAR:g} dB")
     return converted

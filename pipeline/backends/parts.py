@@ -1,4 +1,4 @@
-"""An image cut into parts that are run at once, for an engine that does not keep all of its threads busy.
+"""Split an image into parts that run in parallel, for an engine that does not keep all of its threads busy.
 
 ncnn's threads share the channels of every layer in blocks of 16 or more, and wait for one another after it. With 48
 channels one of two threads does two thirds of the work, and five of eight do nothing. Parts keep all threads busy; the
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def in_parts(run: Run, stage: Stage, at_once: int) -> Run:
-    """Return what runs a stage's network as ``run`` does, several times at once.
+    """Return a function that runs a stage's network on several images, or parts of them, in parallel.
 
     Args:
-        run: Can be called by several threads, and lets the others run meanwhile.
-        stage: Tells how far the network looks, which is what parts overlap by.
-        at_once: How many images, or parts of them, are run at once.
+        run: Thread-safe, and releases the GIL.
+        stage: Its halo is the overlap of the parts.
+        at_once: Number of threads.
     """
     footprint = Footprint(stage.scale, stage.multiple_of, stage.halo)
 

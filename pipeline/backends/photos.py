@@ -1,4 +1,4 @@
-"""Photos to calibrate and to compare by: crops of scikit-image's, clean, noisy, very noisy and soft."""
+"""Photos for calibration and comparison: crops of scikit-image's, clean, noisy, very noisy and blurred."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stages made ready to run: converted for another engine, given half-precision weights, or compiled.
+"""Prepare stages: convert them for another engine, add half-precision weights, or compile them.
 
 A wrapped stage has the same contract as the stage, so that the code that runs a chain need not know of it. A network
 that an engine cannot convert, or whose result then differs from torch's, stays in torch, with a warning.
@@ -17,7 +17,7 @@ from pipeline.device.computing import half_dtype
 from pipeline.errors import ConfigError
 from stages.stage import Stage
 
-# OpenVINO and NNCF would report over the network that they are used; without this package they do not.
+# OpenVINO and NNCF send usage statistics over the network; without this package they do not.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
@@ -35,7 +35,7 @@ def prepare(
         device: Where the stages are.
 
     Raises:
-        ConfigError: for a value of ``compile`` that there is not, or for ``on`` where the device is no GPU.
+        ConfigError: for an unknown value of ``compile``, or for ``on`` where the device is no GPU.
     """
     if compile not in COMPILE:
         raise ConfigError(f"compile: got {compile!r}, expected one of {', '.join(COMPILE)}")
@@ -65,7 +65,7 @@ def _in_torch(stages: Sequence[Stage], half: torch.dtype | None, compile: str, d
 
 
 def forget_compiled(stages: Iterable[Stage], device: torch.device) -> None:
-    """Free the memory of compiled stages; they are compiled again when they are needed."""
+    """Free the memory of compiled stages; they are compiled again when needed."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)  # a graph must not go while it runs
     for stage in stages:

@@ -1,4 +1,4 @@
-"""What a back end is given, and what it returns: stages, and stages wrapped around them."""
+"""Input and output types of back ends: named stages, and wrappers around stages."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from stages.stage import Stage
 
 
 class NamedStage(NamedTuple):
-    """A stage of a chain, as a back end is given it.
+    """A stage of a chain, with what a back end needs to know of it.
 
     Attributes:
         name: Its name in the chain.
         stage: The module.
-        options: What the network was built with, as text; a converted model is kept by it and the weights.
+        options: The network's options, as text; with the weights the key of a converted model.
         runs: False at strength 0.
     """
 
@@ -29,10 +29,10 @@ class NamedStage(NamedTuple):
 
 
 class StageWrapper(Stage):
-    """Runs another stage in another way: the same contract and, within a tested bound, the same result.
+    """Runs a stage by other means: the same contract and, within a tested bound, the same result.
 
     Args:
-        original: The wrapped stage; measured in the wrapper's place when memory is planned.
+        original: The wrapped stage; its memory is what is measured.
     """
 
     def __init__(self, original: Stage) -> None:
@@ -46,4 +46,4 @@ class StageWrapper(Stage):
         return "torch"
 
     def forget(self) -> None:
-        """Free what can be made again when it is needed; nothing by default."""
+        """Free what can be recreated when needed; nothing by default."""

@@ -1,4 +1,4 @@
-"""From what a user typed to a list of files and where each result goes; nothing is read or written yet."""
+"""List the files behind the inputs and the path of each result; nothing is read or written yet."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pipeline.video.options import VideoOptions
 
 @dataclass(frozen=True)
 class Job:
-    """One input that is to be restored.
+    """One input to restore.
 
     Attributes:
         source: The file, as the user would write it.
         relative: Its place below the folder that was given; the bare name of a file that was given itself.
-        target: Where the restored picture or film goes.
-        kind: ``frames`` is a folder whose pictures are one film.
+        target: Path of the restored image or video.
+        kind: ``frames`` is a folder whose images are the frames of one video.
     """
 
     source: Path
@@ -35,7 +35,7 @@ class Job:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What is behind an input and cannot be restored.
+    """A file or folder behind an input that cannot be restored.
 
     Attributes:
         source: The file or folder, as the user would write it.
@@ -55,7 +55,7 @@ class Found(NamedTuple):
     Attributes:
         source: As of ``Job``.
         relative: As of ``Job``.
-        named: The user gave this very file; otherwise it was met in a folder.
+        named: Whether the user gave this very file; otherwise it was found in a folder.
         kind: What it is.
     """
 
@@ -84,19 +84,19 @@ def plan(
         ext: Suffix of all results (``png``); without it each keeps its own, or gets ``.png`` if that cannot
             be written.
         suffix: Put behind the name's stem (``photo_x2.jpg``).
-        video: Names the containers of films; with ``fps``, pictures in a folder are the frames of one.
+        video: Gives the container of videos; with ``fps``, images in a folder are the frames of one video.
 
     Raises:
-        ConfigError: with one line per mistake: an input that is not there, two that share a target, a target
-            that is itself an input, a folder without anything that can be restored.
+        ConfigError: with one line per error: an input that does not exist, two that share a target, a target that
+            is itself an input, a folder without anything that can be restored.
     """
     wrong_options = list(_wrong_options(output, ext, suffix))
-    mistakes = [*wrong_options]
-    entries: dict[tuple[str, Path | None], Job | LeftOut] = {}  # the same file met twice is one job
+    problems = [*wrong_options]
+    entries: dict[tuple[str, Path | None], Job | LeftOut] = {}  # the same file given twice is one job
     for text in inputs:
         found = list(_find(text, output)) if text else []
         if not any(file.named or file.kind == "closed" or _is_restorable(file.source) for file in found):
-            mistakes.append(_nothing_found(text, output, [file.source for file in found]))
+            problems.append(_nothing_found(text, output, [file.source for file in found]))
         if wrong_options:
             continue  # no names of results can be made of them
         for file in _gathered(found) if video.fps else found:
@@ -104,11 +104,11 @@ def plan(
             target = entry.target if isinstance(entry, Job) else None
             entries.setdefault((os.path.realpath(file.source), target), entry)
     jobs = [entry for entry in entries.values() if isinstance(entry, Job)]
-    mistakes += _clashes(jobs)
+    problems += _clashes(jobs)
     if video.frames_out is not None:
-        mistakes += _clashing_frames(jobs, video.frames_out)
-    if mistakes:
-        raise ConfigError("\n".join(mistakes))
+        problems += _clashing_frames(jobs, video.frames_out)
+    if problems:
+        raise ConfigError("\n".join(problems))
     return list(entries.values())
 
 
@@ -133,7 +133,7 @@ def _entry(found: Found, output: Path, ext: str | None, suffix: str, video: Vide
 
 
 def _gathered(found: Iterable[Found]) -> Iterator[Found]:
-    """Replace pictures by the folder that they are the frames of."""
+    """Replace images by the folder that they are the frames of."""
     for file in found:
         if file.kind == "file" and not file.named and _is_readable(file.source):
             above = file.relative.parent
@@ -149,8 +149,8 @@ def _wrong_options(output: Path, ext: str | None, suffix: str) -> Iterator[str]:
     elif output.suffix.lower() in READABLE | VIDEOS and not output.exists():
         yield f"output: got the file name {output}, expected a folder; file names follow the inputs'"
     if ext is not None and _dotted(ext) not in WRITABLE:
-        films = "; the type of videos is the container" if _dotted(ext) in VIDEOS else ""
-        yield f"ext: got {ext!r}, expected one of {', '.join(sorted(name[1:] for name in WRITABLE))}{films}"
+        hint = "; the type of videos is the container" if _dotted(ext) in VIDEOS else ""
+        yield f"ext: got {ext!r}, expected one of {', '.join(sorted(name[1:] for name in WRITABLE))}{hint}"
     if "\0" in suffix or Path(f"name{suffix}").name != f"name{suffix}":
         yield f"suffix: got {suffix!r}, expected a part of a file name, such as _x2"
 
@@ -213,7 +213,7 @@ def _own_suffix(path: Path) -> str:
 
 
 def _clashes(jobs: list[Job]) -> Iterator[str]:
-    """Tell targets that would be written twice, and targets that are inputs.
+    """Yield an error for each target that would be written twice or is an input.
 
     Refused rather than renamed: a name that depends on which other files are there would change between runs.
     """
@@ -230,7 +230,7 @@ def _clashes(jobs: list[Job]) -> Iterator[str]:
 
 
 def _clashing_frames(jobs: list[Job], folder: Path) -> Iterator[str]:
-    """Tell films whose pictures would go into one folder: results of different types may share the stem."""
+    """Yield an error for videos whose frames would share a folder: results of different types may share the stem."""
     by_place: dict[Path, list[str]] = defaultdict(list)
     for job in jobs:
         if job.kind != "image":
@@ -241,7 +241,7 @@ def _clashing_frames(jobs: list[Job], folder: Path) -> Iterator[str]:
 
 
 def frames_place(job: Job, folder: Path) -> Path:
-    """Return where the frames of a film go below the folder of all frames."""
+    """Return the folder for the frames of a video, below the folder of all frames."""
     return folder / job.relative.with_name(job.target.stem)
 
 

@@ -1,1 +1,1 @@
-"""Chains of stages: their YAML, their modules, what they need and what they cost."""
+"""Chains of stages: YAML, modules, requirements and costs."""

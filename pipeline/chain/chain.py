@@ -1,4 +1,4 @@
-"""Chain: stages in order. Scale, size constraint and halo follow from the stages by algebra."""
+"""A chain of stages; its scale, size constraint and halo are computed from theirs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Chain:
     Attributes:
         names: Each stage's tag, numbered from the second of a kind (``dncnn``, ``dncnn_2``).
         strengths: Each stage's blend of output (1) and input (0).
-        footprints: What each stage asks of its input, its strength taken into account.
+        footprints: Scale, size constraint and halo of each stage at its strength.
         scales: How much larger than the image each stage's output is, by the stage's name.
         scale: Output pixels per input pixel and axis.
         multiple_of: What the image's height and width are padded to.
@@ -51,7 +51,7 @@ class Chain:
         """Read a chain's YAML and all of its weights.
 
         Raises:
-            ConfigError: with one line per mistake of the file; or for weights that do not fit.
+            ConfigError: with one line per error in the file; or for weights that do not fit.
         """
         return cls.build(load_chain_config(Path(path)))
 
@@ -65,7 +65,7 @@ class Chain:
         return cls(config, [_build(stage).eval().fuse() for stage in config.stages])
 
     def with_stages(self, stages: Sequence[Stage]) -> Chain:
-        """Return the chain with other modules in the place of its own."""
+        """Return a chain of the same configuration with other modules."""
         return Chain(self.config, stages)
 
     def with_strengths(self, strengths: Mapping[str, float]) -> Chain:
@@ -98,7 +98,7 @@ def _build(config: StageConfig) -> Stage:
 
 
 def _footprint(stage: Stage, strength: float) -> Footprint:
-    """Return what a stage and its blend ask of the input."""
+    """Return the footprint of a stage blended with its (bicubically upscaled) input."""
     bicubic_halo = BICUBIC_HALO if stage.scale > 1 else 0
     if strength == 0:
         return Footprint(stage.scale, 1, bicubic_halo)

@@ -1,4 +1,4 @@
-"""A chain's YAML as types: which stages, in which order, with which options and weights."""
+"""Typed configuration of a chain, read from YAML: stages, their options and weights."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class ChainConfig(BaseModel):
         Raises:
             ConfigError: for a name that no stage has, or a strength outside 0 to 1.
         """
-        mistakes = [f"strength: {no_such_stage(name, self.names)}" for name in strengths if name not in self.names] + [
+        problems = [f"strength: {no_such_stage(name, self.names)}" for name in strengths if name not in self.names] + [
             f"strength: {name}: got {strength}, expected a number from 0 to 1"
             for name, strength in strengths.items()
             if not 0 <= strength <= 1
         ]
-        if mistakes:
-            raise ConfigError("\n".join(mistakes))
+        if problems:
+            raise ConfigError("\n".join(problems))
         return ChainConfig(
             stages=tuple(
                 stage.model_copy(update={"strength": float(strengths.get(name, stage.strength))})
@@ -84,15 +84,15 @@ def load_chain_config(path: Path, untrained: str | None = None, *, up_to_it: boo
         up_to_it: Leave out the stages after the untrained one, whose weights may be missing as well.
 
     Raises:
-        ConfigError: with one line per mistake, those of the weights included; or if no stage is named ``untrained``.
+        ConfigError: with one line per error, those of the weights included; or if no stage is named ``untrained``.
     """
     document = read_document(path)
-    data, weights_mistakes = _with_weights(document, untrained, up_to_it=up_to_it)
-    config, mistakes = check(document, data, ChainConfig)
-    told = {mistake.location for mistake in mistakes}
-    mistakes = mistakes + [mistake for mistake in weights_mistakes if mistake.location not in told]
-    if config is None or mistakes:
-        raise document.error(mistakes)
+    data, weights_problems = _with_weights(document, untrained, up_to_it=up_to_it)
+    config, problems = check(document, data, ChainConfig)
+    reported = {problem.location for problem in problems}
+    problems += [problem for problem in weights_problems if problem.location not in reported]
+    if config is None or problems:
+        raise document.error(problems)
     return config
 
 
@@ -122,20 +122,20 @@ def _with_weights(
     if untrained is not None and untrained not in names:
         raise ConfigError(f"{document.path}: {no_such_stage(untrained, names)}")
     filled: list[Any] = entries[: names.index(untrained) + 1] if untrained and up_to_it else list(entries)
-    mistakes: list[ConfigProblem] = []
+    problems: list[ConfigProblem] = []
     for index, (name, entry) in enumerate(zip(names, filled, strict=False)):
         if isinstance(entry, dict) and name == untrained:
             filled[index] = {key: value for key, value in entry.items() if key != "weights"}
         elif isinstance(entry, dict):
             filled[index], wrong = _fill_from_card(entry, document.path.parent)
-            mistakes += [document.mistake(("stages", index, key), text) for key, text in wrong.items()]
-    return {**document.data, "stages": filled}, mistakes
+            problems += [document.problem(("stages", index, key), text) for key, text in wrong.items()]
+    return {**document.data, "stages": filled}, problems
 
 
 def _fill_from_card(entry: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Complete one stage of the YAML from its weights' card; mistakes are returned by key.
+    """Complete one stage of the YAML from its weights' card; return it and the problems by key.
 
-    Wrong types are left alone: the validation that follows tells them.
+    Values of a wrong type are left alone: the validation that follows reports them.
     """
     tag, weights = entry.get("stage"), entry.get("weights")
     stage = STAGES.get(tag) if isinstance(tag, str) else None

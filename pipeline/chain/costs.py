@@ -1,4 +1,4 @@
-"""What a chain costs for one image, by stage and by layer: tables, and a picture with bars."""
+"""Count a chain's parameters, operations and memory for one image, by stage and layer; as tables and a bar chart."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def profile_chains(
     With ``output``, a folder, also draw the layers as bars into ``output/CHAIN.profile.png``.
 
     Raises:
-        ConfigError: for a mistake in a chain, or what is no size.
+        ConfigError: for an error in a chain's YAML, or for a malformed size.
     """
     try:
         height, width = parse_size(size)
@@ -40,7 +40,7 @@ def chain_costs(config: ChainConfig, height: int, width: int) -> dict[str, list[
 
     Args:
         config: The chain.
-        height: Of the image that the chain is given; what comes after a stage with a scale is larger.
+        height: Of the chain's input; stages after an upscaling one get a larger image.
         width: Likewise.
     """
     costs, scale = {}, 1

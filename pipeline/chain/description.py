@@ -1,4 +1,4 @@
-"""What a chain comes to, without running it."""
+"""Describe a chain without running it: scale, halo, size constraint and parameters."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def check_chains(paths: Iterable[Path], strengths: Mapping[str, float]) -> list[
     """Load chains with their weights and describe them, a line per stage and one per chain.
 
     Raises:
-        ConfigError: with the mistakes of all of them.
+        ConfigError: with the errors of all chains.
     """
     lines: list[str] = []
-    mistakes: list[str] = []
+    problems: list[str] = []
     for path in paths:
         try:
             chain = Chain.build(load_chain_config(path).with_strengths(strengths))
         except ConfigError as error:
-            mistakes.append(str(error))
+            problems.append(str(error))
         else:
             lines += [*_describe(chain), f"{path}: {_demands(chain.scale, chain.halo, chain.multiple_of)}"]
-    if mistakes:
-        raise ConfigError("\n".join(mistakes))
+    if problems:
+        raise ConfigError("\n".join(problems))
     return lines
 
 

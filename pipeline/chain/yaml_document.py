@@ -1,4 +1,4 @@
-"""YAML parsed into plain values that remember their lines: a mistake told without its line is a search."""
+"""Parse YAML into plain values together with their line numbers, for error messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ConfigProblem(NamedTuple):
 
 @dataclass(frozen=True)
 class YamlDocument:
-    """A parsed YAML file that knows on which line everything stands.
+    """A parsed YAML file and the line of everything in it.
 
     Attributes:
         data: The content as dicts, lists and scalars.
@@ -38,8 +38,8 @@ class YamlDocument:
     data: dict[str, Any]
     duplicates: tuple[ConfigProblem, ...]
 
-    def mistake(self, location: Location, text: str) -> ConfigProblem:
-        """Attach a text to a place; the line is that of the innermost part that the file has."""
+    def problem(self, location: Location, text: str) -> ConfigProblem:
+        """Return a problem at a location, with the line of its innermost part that the file has."""
         return ConfigProblem(self.locate(location)[0], location, text)
 
     def locate(self, location: Location) -> tuple[int, Location]:
@@ -56,14 +56,14 @@ class YamlDocument:
                 found.append(piece)
         return line, tuple(found)
 
-    def error(self, mistakes: list[ConfigProblem]) -> ConfigError:
-        """Make the one error that tells all mistakes, a line each, from the top of the file down."""
-        ordered = sorted(mistakes, key=lambda mistake: mistake.line)
-        return ConfigError("\n".join(self._told(mistake) for mistake in ordered))
+    def error(self, problems: list[ConfigProblem]) -> ConfigError:
+        """Return one error with a line per problem, from the top of the file down."""
+        ordered = sorted(problems, key=lambda problem: problem.line)
+        return ConfigError("\n".join(self._format(problem) for problem in ordered))
 
-    def _told(self, mistake: ConfigProblem) -> str:
-        place = ".".join(str(piece) for piece in mistake.location)
-        return f"{self.path}:{mistake.line}: {place}{': ' if place else ''}{mistake.text}"
+    def _format(self, problem: ConfigProblem) -> str:
+        place = ".".join(str(piece) for piece in problem.location)
+        return f"{self.path}:{problem.line}: {place}{': ' if place else ''}{problem.text}"
 
 
 def read_document(path: Path) -> YamlDocument:

@@ -1,8 +1,8 @@
-"""YAML files as typed options; all mistakes of a file are told at once, by line, before anything is started.
+"""Validate YAML files against pydantic models; all errors of a file are reported together, with their lines.
 
     configs/chain.yaml:7: stages.1.width: got 'abc', expected an integer
 
-Each says where, what came and what was expected; a misspelt name is answered with the nearest valid one.
+Each line names the place, the value and what was expected; for a misspelt name also the nearest valid one.
 """
 
 from __future__ import annotations
@@ -40,31 +40,31 @@ def read_yaml(path: Path, model: type[M]) -> M:
     """Read a YAML file as a pydantic model.
 
     Raises:
-        ConfigError: with one line per mistake, all of them.
+        ConfigError: with one line per error.
     """
     document = read_document(path)
-    value, mistakes = check(document, document.data, model)
-    if value is None or mistakes:
-        raise document.error(mistakes)
+    value, problems = check(document, document.data, model)
+    if value is None or problems:
+        raise document.error(problems)
     return value
 
 
 def check(document: YamlDocument, data: dict[str, Any], model: type[M]) -> tuple[M | None, list[ConfigProblem]]:
-    """Validate a document's content, or what was made from it, and return the model and the mistakes.
+    """Validate a document's content, or what was made from it, and return the model and the problems.
 
     Validators find the document's folder, which paths are relative to, in their context as ``folder``.
     """
-    mistakes = list(document.duplicates)
+    problems = list(document.duplicates)
     try:
         # By way of JSON, whose lists are valid for tuples even where pydantic is strict.
         content = json.dumps(data, default=str)
-        return model.model_validate_json(content, context={"folder": document.path.parent}), mistakes
+        return model.model_validate_json(content, context={"folder": document.path.parent}), problems
     except ValidationError as error:
         schema = model.model_json_schema()
         details = [detail for detail in error.errors() if not _follows(detail)]
-        return None, mistakes + [_explain(document, detail, schema) for detail in details]
+        return None, problems + [_explain(document, detail, schema) for detail in details]
     except (ValueError, RecursionError):  # an anchor inside of itself
-        return None, [*mistakes, ConfigProblem(1, (), "the content contains itself, expected plain values")]
+        return None, [*problems, ConfigProblem(1, (), "the content contains itself, expected plain values")]
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
@@ -74,12 +74,12 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 
 def _follows(error: ErrorDetails) -> bool:
-    """Tell whether a list is too short only because some of its items are wrong, which is told anyway."""
+    """Return whether a list is too short only because its wrong items, reported themselves, were not counted."""
     return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
 
 
 def _explain(document: YamlDocument, error: ErrorDetails, schema: dict[str, Any]) -> ConfigProblem:
-    """Turn one of pydantic's errors into a line for users."""
+    """Turn one of pydantic's errors into a problem that names the line."""
     location = error["loc"]
     names = _valid_names(schema, location)
     if error["type"] == "union_tag_invalid":

@@ -1,4 +1,4 @@
-"""What a batch shows while it runs and says when it ends."""
+"""Progress bars of a batch, and counts for its summary."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ _ORDER = ("done", "skipped", "failed", "refused", "ignored")
 
 
 class Tally:
-    """Counts what became of the inputs, and keeps those that a user has to hear of.
+    """Counts inputs by status, and keeps the records that are reported at the end.
 
     Attributes:
-        problems: What could not be restored.
-        judged: What was compared with a reference.
-        unjudged: What was restored, but could not be compared.
-        films: Films that differ from their source, or whose flicker was measured.
-        notes: What results lack of their inputs; for each such note the inputs that it is about.
-        ignored: Files that are no image or video by their name.
+        problems: Inputs that could not be restored.
+        compared: Inputs whose results were compared with a reference.
+        not_compared: Inputs that were restored, but could not be compared.
+        videos: Videos that differ from their source, or whose flicker was measured.
+        notes: Inputs by what their results lack, such as metadata.
+        ignored: Files whose suffix is of no image or video.
     """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.problems: list[Record] = []
-        self.judged: list[Record] = []
-        self.unjudged: list[Record] = []
-        self.films: list[Record] = []
+        self.compared: list[Record] = []
+        self.not_compared: list[Record] = []
+        self.videos: list[Record] = []
         self.notes: dict[str, list[str]] = defaultdict(list)
         self.ignored: list[Path] = []
         self.megapixels = 0.0
@@ -52,11 +52,11 @@ class Tally:
         if record.status in ("failed", "refused"):
             self.problems.append(record)
         elif record.quality is not None:
-            (self.judged if record.quality.scores else self.unjudged).append(record)
+            (self.compared if record.quality.scores else self.not_compared).append(record)
         if record.status == "ignored":
             self.ignored.append(Path(record.input))
         if record.differs or record.flicker:
-            self.films.append(record)
+            self.videos.append(record)
         if record.status == "done":
             for note in record.notes:
                 self.notes[note].append(record.input)
@@ -85,39 +85,39 @@ class Tally:
 
 
 class Bars:
-    """A bar of all inputs, and one more for the film that is being restored."""
+    """A bar of all inputs, and one for the video that is being restored."""
 
     def __init__(self, display: Progress, total: int, tally: Tally) -> None:
         self._display = display
         self._tally = tally
         self._inputs = display.add_task("", total=total, unit="inputs", speed="", last="")
-        self._film: TaskID | None = None
+        self._video: TaskID | None = None
 
-    def tell(self, record: Record) -> None:
-        """Count one input that is finished."""
+    def add(self, record: Record) -> None:
+        """Count one finished input."""
         self._tally.add(record)
         self._display.update(self._inputs, advance=1, speed=self._tally.speed(), last=printable(record.input))
 
-    def watch(self, job: Job, film: VideoProgress) -> None:
-        """Show how far a film is: frames, frames a second, time left, and the step that limits."""
+    def watch(self, job: Job, video: VideoProgress) -> None:
+        """Show the progress of a video: frames, frames a second, time left, and the limiting step."""
         name = printable(str(job.source))
-        if self._film is None or self._display.tasks[-1].description != name:
-            self._leave_film()
-            self._film = self._display.add_task(name, unit="frames", speed="", last="")
-        speed, last = f"{film.rate:.2f} fps", f"{name}, {film.limit} limits"
-        self._display.update(self._film, total=film.total, completed=film.frames, speed=speed, last=last)
-        if film.frames == film.total:
-            self._leave_film()
+        if self._video is None or self._display.tasks[-1].description != name:
+            self._remove_video()
+            self._video = self._display.add_task(name, unit="frames", speed="", last="")
+        speed, last = f"{video.rate:.2f} fps", f"{name}, {video.limit} limits"
+        self._display.update(self._video, total=video.total, completed=video.frames, speed=speed, last=last)
+        if video.frames == video.total:
+            self._remove_video()
 
-    def _leave_film(self) -> None:
-        if self._film is not None:
-            self._display.remove_task(self._film)
-            self._film = None
+    def _remove_video(self) -> None:
+        if self._video is not None:
+            self._display.remove_task(self._video)
+            self._video = None
 
 
 @contextmanager
 def progress_bar(console: Console, total: int, tally: Tally, *, quiet: bool) -> Iterator[Bars]:
-    """Show a bar with files, megapixels of input a second and time left; yield what to report them to."""
+    """Show a bar with files, megapixels of input a second and time left; yield the bars."""
     display = Progress(
         BarColumn(),
         MofNCompleteColumn(),
@@ -129,7 +129,7 @@ def progress_bar(console: Console, total: int, tally: Tally, *, quiet: bool) -> 
         console=console,
         transient=True,
         disable=quiet or not console.is_terminal,
-        speed_estimate_period=3600,  # a large picture takes minutes on a CPU
+        speed_estimate_period=3600,  # a large image takes minutes on a CPU
     )
     with display:
         yield Bars(display, total, tally)

@@ -1,4 +1,4 @@
-"""Computing in a precision: what a device is fast in, and torch's contexts for it."""
+"""Choose a precision and set up torch to compute in it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def choose_precision(name: str, device: torch.device, dtype: np.dtype[Any]) -> s
 
 
 def half_dtype(name: str, device: torch.device) -> torch.dtype | None:
-    """Return the half precision that an engine may compute in, given one of ``PRECISIONS``; None if it never does."""
+    """Return the half-precision dtype that a name of ``PRECISIONS`` allows on a device; None for full precision."""
     return _HALF_DTYPES.get(choose_precision(name, device, np.dtype(np.uint8)))
 
 
 def cpu_computes_in_bf16() -> bool:
-    """Tell whether the processor has instructions for bf16 (AVX-512 BF16 or AMX), and so is faster in it."""
+    """Return whether the processor has instructions for bf16 (AVX-512 BF16 or AMX), which make it faster."""
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
@@ -56,6 +56,6 @@ def computing(device: torch.device, precision: str) -> Iterator[None]:
 
 
 def cudnn_flags(**changed: bool) -> AbstractContextManager[None]:
-    """Change some of cuDNN's flags for a while; torch's own context resets those that it is not given."""
+    """Temporarily change some of cuDNN's flags; torch's own context resets those that it is not given."""
     names = ("enabled", "benchmark", "deterministic", "allow_tf32")
     return torch.backends.cudnn.flags(**{name: getattr(torch.backends.cudnn, name) for name in names} | changed)

@@ -1,4 +1,4 @@
-"""Devices by their names."""
+"""Find devices by name."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pipeline.errors import ConfigError
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device of a name: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best there is.
+    """Return the device ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``auto`` is the fastest available one.
 
     Raises:
-        ConfigError: for a name that means nothing or a device that is not there.
+        ConfigError: for an unknown name or a device that this machine lacks.
     """
     there = device_names()
     if name == "auto":

@@ -20,21 +20,21 @@ _SIGNS_OF_TOO_LITTLE = ("out of memory", "can't allocate memory", "bad_alloc", "
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error of any device, or of NumPy, means that memory ran out."""
+    """Return whether an error, of any device or of NumPy, means that memory ran out."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS_OF_TOO_LITTLE)
 
 
 def release(device: torch.device) -> None:
-    """Give back what nothing refers to any more."""
+    """Return unreferenced memory to the device."""
     gc.collect()
     if device.type != "cpu":
         getattr(torch, device.type).empty_cache()
 
 
 def free_memory(device: torch.device) -> float:
-    """Return the bytes that could still be taken on a device."""
+    """Return the bytes that can still be allocated on a device."""
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached
@@ -44,12 +44,12 @@ def free_memory(device: torch.device) -> float:
 
 
 def memory_for_tiles(device: torch.device) -> float:
-    """Return the bytes that tiles are planned for: those that are free, up to what is of use."""
+    """Return the bytes that tiles are planned for: the free ones, up to a useful maximum."""
     return min(free_memory(device), _ENOUGH_ON_CPU if device.type == "cpu" else _MOST_ON_GPU)
 
 
 def _free_host_memory() -> int:
-    """Return what Linux says is available; elsewhere half of what is built in; 4 GiB where nobody tells."""
+    """Return what Linux reports as available; elsewhere half of the installed memory; 4 GiB where it is unknown."""
     meminfo = Path("/proc/meminfo")
     if meminfo.is_file():
         fields = dict(line.split(":") for line in meminfo.read_text(encoding="ascii").splitlines())
@@ -60,7 +60,7 @@ def _free_host_memory() -> int:
 
 
 def _container_limit() -> float:
-    """Return the bytes at which a container's process is killed without a word; infinite outside of one."""
+    """Return the memory limit of a container (cgroup v2) in bytes; infinite outside of one."""
     limit = Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text(encoding="ascii").strip() if limit.is_file() else "max"
     return math.inf if text == "max" else int(text)

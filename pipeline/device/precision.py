@@ -1,4 +1,4 @@
-"""The names of precisions. Imports nothing heavy."""
+"""Names of precisions; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ PRECISIONS = ("auto", *reversed(_LEAST_EXACT_FIRST))
 
 
 def precisions_as_exact_as(name: str) -> tuple[str, ...]:
-    """Return the precisions whose results will do where one is asked for: that one, and those nearer to fp32.
+    """Return the precisions whose results are at least as exact as those of the named one.
 
-    ``auto`` is taken as fp16, the least exact that it chooses.
+    ``auto`` counts as fp16, the least exact one that it chooses.
     """
     return _LEAST_EXACT_FIRST[_LEAST_EXACT_FIRST.index("fp16" if name == "auto" else name) :]

@@ -1,4 +1,4 @@
-"""Settings of the process, to be made before torch is imported and the first thread starts. Imports nothing heavy."""
+"""Process-wide settings, to be made before torch is imported and threads start; imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Computing time by name, on any device."""
+"""Measure computing time by name, on any device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 
 class Stopwatch:
-    """Adds up seconds by name. On a GPU it marks its queue instead of waiting for it."""
+    """Sums seconds by name; on a GPU by events in its queue, without waiting for it."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -20,7 +20,7 @@ class Stopwatch:
 
     @contextmanager
     def lap(self, name: str) -> Iterator[None]:
-        """Count what is done inside."""
+        """Measure what is done inside."""
         start = self._now()
         yield
         self._laps.append((name, start, self._now()))

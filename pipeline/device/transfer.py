@@ -1,10 +1,10 @@
-"""Copies between the host and the device that nobody has to wait for.
+"""Asynchronous copies between host and device.
 
-    up      host -> pinned memory -> device    what the device is given to do next waits for it, the host does not
-    down    device -> pinned memory            whoever asks for the result waits, for this copy and no more
+    up      host -> pinned memory -> device    later work on the device waits for it, the host does not
+    down    device -> pinned memory            reading the result waits for this copy only
 
-On CUDA they have streams of their own, so that they run beside the computing. On other devices torch's plain copies
-are made, and on a CPU there is nothing to copy.
+On CUDA they use streams of their own, in parallel with the computation. Other devices use torch's plain copies, and a
+CPU needs none.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Download:
     """A tensor on its way to the host.
 
     Args:
-        here: Where it arrives.
-        arrived: Happens when it has arrived; None if it is there already.
+        here: Its destination.
+        arrived: Event that ends the copy; None if there is nothing to wait for.
     """
 
     def __init__(self, here: Tensor, arrived: torch.cuda.Event | None = None) -> None:
@@ -48,7 +48,7 @@ def up(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def down(tensor: Tensor) -> Download:
-    """Begin to copy a tensor to the host, as it is after all that the current stream was given to do so far."""
+    """Start to copy a tensor to the host, after the work queued on the current stream so far."""
     if not tensor.is_cuda:
         return Download(tensor.cpu())
     copying = _stream(tensor.device, "down")
@@ -63,5 +63,5 @@ def down(tensor: Tensor) -> Download:
 
 @lru_cache
 def _stream(device: torch.device, way: str) -> torch.cuda.Stream:
-    """Return the one stream of a device for copies one way; they have an engine of their own each in the hardware."""
+    """Return a device's stream for copies in one direction; each direction has its own copy engine."""
     return torch.cuda.Stream(device)

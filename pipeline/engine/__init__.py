@@ -1,1 +1,1 @@
-"""What runs a chain over pixels: where, in which numbers, in how much memory."""
+"""Run a chain over images: tiles, precision, memory."""

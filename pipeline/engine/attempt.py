@@ -1,4 +1,4 @@
-"""One attempt at an image: the chain over its tiles, one after the other, with one batch and tile size."""
+"""Run a chain over one canvas, once: tile by tile, with a given batch and tile size."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Part:
-    """A tile of some frames, given to the device to compute.
+    """A tile of some frames, being computed by the device.
 
     Attributes:
         computed: Names of the stages that ran: all but those at strength 0.
         finite: Whether the result of each of them is finite.
-        puts: Functions that put the results on the canvas.
+        puts: Functions that write the results to the canvas.
     """
 
     frames: slice
@@ -39,7 +39,7 @@ class _Part:
 
 
 class Attempt:
-    """One canvas, run once with one batch and tile size."""
+    """A chain run once over one canvas."""
 
     def __init__(self, chain: Chain, device: torch.device, precision: str, canvas: Canvas[Any]) -> None:
         self.chain = chain
@@ -51,7 +51,7 @@ class Attempt:
 
     @torch.inference_mode()
     def run(self, batch: int, tile: int) -> None:
-        """Fill the canvas part by part; the host finishes one while the device computes the next."""
+        """Fill the canvas part by part; the host writes one while the device computes the next."""
         frames, height, width = self.canvas.shape
         begun: deque[_Part] = deque()
         for start in range(0, frames, batch):
@@ -62,7 +62,7 @@ class Attempt:
         self._finish(begun.popleft())
 
     def _finish(self, part: _Part) -> None:
-        """Put a part's results on the canvas; compute them again in fp32 if half precision cannot hold them."""
+        """Write a part's results to the canvas; recompute them in fp32 if half precision overflowed."""
         lost = self._lost(part)
         if lost and self.precision != "fp32":
             self.fp32_retries += 1
@@ -81,7 +81,7 @@ class Attempt:
         return [name for name, answer in zip(part.computed, answers, strict=True) if not answer]
 
     def _compute(self, frames: slice, tile: Region, precision: str) -> _Part:
-        """Have the device run all stages on a tile, without waiting for it."""
+        """Start all stages on a tile, without waiting for the device."""
         _, height, width = self.canvas.shape
         regions = needed_regions(tile, self.chain.footprints, height, width)
         finite: dict[str, Tensor] = {}

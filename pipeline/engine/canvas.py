@@ -1,6 +1,6 @@
-"""What an engine takes its tiles from and puts the results on: NumPy pixels on the host, or frames on the device.
+"""Sources of tiles and targets of results: NumPy pixels on the host, or frames on the device.
 
-Both hand out a region as an image tensor on the device; beyond the right and the bottom the outermost pixels repeat.
+Both return a region as an image tensor on the device; beyond the right and bottom edges the border pixels repeat.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Image = TypeVar("Image")
 
 
 class Canvas(Protocol[Image]):
-    """An image to restore, and room for the stages' results that are wanted.
+    """An image to restore, and buffers for the requested results of stages.
 
     Attributes:
         shape: Number of frames, height and width in pixels.
-        made: By stage name; filled region by region.
+        made: Results by stage name; filled region by region.
     """
 
     shape: tuple[int, int, int]
@@ -35,7 +35,7 @@ class Canvas(Protocol[Image]):
         """Return a region of some frames as ``(B, 3, H, W)`` on the device."""
 
     def paint(self, name: str, region: Region, frames: slice, image: Tensor) -> Callable[[], None]:
-        """Take ``(B, 3, H, W)`` in ``[0, 1]`` for a region of a stage's result; return what puts it there."""
+        """Accept ``(B, 3, H, W)`` in ``[0, 1]`` for a region of a stage's result; return a function that writes it."""
 
 
 class PixelCanvas:
@@ -43,8 +43,8 @@ class PixelCanvas:
 
     Args:
         pixels: ``(H, W, 3)`` or ``(H, W)``, see ``pipeline.engine.tensors.checked``.
-        scales: How much larger each wanted result is, by stage name.
-        device: Where the regions are handed out.
+        scales: Scale of each requested result, by stage name.
+        device: Where regions are uploaded to.
     """
 
     def __init__(self, pixels: Pixels, scales: Mapping[str, int], device: torch.device) -> None:
@@ -61,7 +61,7 @@ class PixelCanvas:
         return to_tensor(cut(self.pixels, region), self.device)
 
     def paint(self, name: str, region: Region, frames: slice, image: Tensor) -> Callable[[], None]:
-        """Round a region to the pixels' dtype and begin to download it."""
+        """Round a region to the pixels' dtype and start its download."""
         arrived = begin_download(image, self.pixels.dtype, gray=self.pixels.ndim == 2)
 
         def put() -> None:
@@ -71,11 +71,11 @@ class PixelCanvas:
 
 
 class FrameCanvas:
-    """A batch of frames that is on the device already and stays there.
+    """A batch of frames that stays on the device.
 
     Args:
         frames: ``(B, 3, H, W)`` in ``[0, 1]``.
-        scales: How much larger each wanted result is, by stage name.
+        scales: Scale of each requested result, by stage name.
     """
 
     def __init__(self, frames: Tensor, scales: Mapping[str, int]) -> None:
@@ -93,7 +93,7 @@ class FrameCanvas:
         return F.pad(found, (0, missing[0], 0, missing[1]), mode="replicate") if any(missing) else found
 
     def paint(self, name: str, region: Region, frames: slice, image: Tensor) -> Callable[[], None]:
-        """Take a region; one that is the whole result is kept as it is."""
+        """Write a region; a tensor that is the whole result is kept without a copy."""
 
         def put() -> None:
             if image.shape == self.made[name].shape:

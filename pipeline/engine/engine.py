@@ -1,11 +1,10 @@
-"""Engine: runs a chain over pixels, on any device, in any precision, within the memory that there is."""
+"""The engine: runs a chain over images on any device, in any precision, within the available memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Generic, Literal
 
@@ -19,19 +18,19 @@ from pipeline.backends.wrapper import NamedStage
 from pipeline.chain.chain import Chain
 from pipeline.device.computing import choose_precision
 from pipeline.device.find import find_device
-from pipeline.device.memory import is_out_of_memory, memory_for_tiles, release
+from pipeline.device.memory import is_out_of_memory, release
 from pipeline.device.precision import PRECISIONS
 from pipeline.engine.attempt import Attempt
 from pipeline.engine.canvas import Canvas, FrameCanvas, Image, PixelCanvas
 from pipeline.engine.tensors import checked
-from pipeline.engine.tile_size import bytes_per_pixel, half_of, largest_tile
-from pipeline.errors import ConfigError, OutOfMemory
+from pipeline.engine.work_size import WorkSize
+from pipeline.errors import ConfigError
 from pipeline.pixels import Pixels
 
 
 @dataclass(frozen=True)
 class Restoration(Generic[Image]):
-    """A restored image, or batch of frames, and how it came about.
+    """A restored image, or batch of frames, and how it was computed.
 
     Attributes:
         pixels: The restored image.
@@ -42,8 +41,8 @@ class Restoration(Generic[Image]):
         precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
         backends: By stage name: ``torch``, ``torch compiled in 9.5 s``, ``ncnn``, ``openvino``, or
             ``openvino int8|bf16``.
-        fp32_retries: Tiles that half precision could not hold and that were run again in fp32.
-        memory_retries: Times that memory ran out and the image was begun again with smaller tiles.
+        fp32_retries: Tiles that overflowed in half precision and were recomputed in fp32.
+        memory_retries: Times that memory ran out and the image was restarted with a smaller batch or tile.
     """
 
     pixels: Image
@@ -58,21 +57,21 @@ class Restoration(Generic[Image]):
 
 
 class Engine:
-    """A chain made ready to run.
+    """A chain prepared to run on a device.
 
     The chain's modules are moved to the device, so a chain serves one device at a time.
 
     Args:
         chain: What to run.
-        device: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best there is.
+        device: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the fastest available.
         precision: ``fp32``, ``fp16``, ``bf16``, ``int8`` (by OpenVINO, in the stages that it serves well), or
             ``auto``: fp16 on a GPU for 8-bit pixels, else fp32.
         tile: Longest side in pixels of the input; 0 for whole images, ``auto`` for the largest that fits into memory.
-        backend: ``torch``, ``ncnn``, ``openvino``, or ``auto`` for what is fastest on a CPU of those installed.
+        backend: ``torch``, ``ncnn``, ``openvino``, or ``auto`` for the fastest installed one on a CPU.
         compile: ``on``, ``off``, or ``auto`` for shapes that come often; on a CUDA device only.
 
     Raises:
-        ConfigError: for a device, precision, tile or backend that there is not.
+        ConfigError: for an unknown or unavailable device, precision, tile or backend.
     """
 
     def __init__(
@@ -95,10 +94,7 @@ class Engine:
             stage.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.chain = chain.with_stages(prepare(named_stages(chain), self.backend, precision, compile, self.device))
         self.precision = precision
-        self.tile = tile
-        # What did not fit once is not tried again: the next image is likely to be as large.
-        self._tile_limit: int | None = None
-        self._batch_limit: int | None = None
+        self._work_size = WorkSize(self.chain, self.device, tile)
 
     @classmethod
     def load(
@@ -134,7 +130,7 @@ class Engine:
         """
         other = copy(self)
         other.chain = self.chain.with_strengths(strengths)
-        other.__dict__.pop("_costs", None)
+        other._work_size = self._work_size.for_chain(other.chain)
         return other
 
     def run(self, pixels: Pixels, *, keep_stages: bool = False) -> Restoration[Pixels]:
@@ -159,10 +155,10 @@ class Engine:
         return self._run(lambda: PixelCanvas(pixels, scales, self.device), precision, keep_stages)
 
     def run_frames(self, frames: Tensor, *, depth: int = 8) -> Restoration[Tensor]:
-        """Restore frames that are on the device, and leave the results there.
+        """Restore frames on the device; the results stay there.
 
         Args:
-            frames: ``(B, 3, H, W)`` in ``[0, 1]``; any number of them, worked in batches that fit into memory.
+            frames: ``(B, 3, H, W)`` in ``[0, 1]``; any number of them, run in batches that fit into memory.
             depth: Bits a channel that the frames were made from; decides the precision.
 
         Raises:
@@ -174,9 +170,9 @@ class Engine:
         return self._run(lambda: FrameCanvas(frames, scales), precision, keep_stages=False)
 
     def _run(self, make_canvas: Callable[[], Canvas[Image]], precision: str, keep_stages: bool) -> Restoration[Image]:
-        """Run the chain over a canvas, anew with less at once where memory runs out."""
+        """Run the chain over a canvas; with a smaller batch or tile, from the start, when memory runs out."""
         frames, height, width = make_canvas().shape
-        batch, tile = self._first_size(frames, height, width)
+        batch, tile = self._work_size.first(frames, height, width)
         retries = 0
         while True:
             try:
@@ -186,10 +182,7 @@ class Engine:
                     raise
                 reason = str(error)
             # Outside of the except block, because the error's traceback holds on to the tensors.
-            if batch > 1:
-                batch = self._batch_limit = batch // 2
-            else:
-                tile = self._tile_limit = self._smaller_tile(tile or max(height, width), reason)
+            batch, tile = self._work_size.smaller(batch, tile or max(height, width), reason)
             retries += 1
             forget_compiled(self.chain.stages, self.device)
             release(self.device)
@@ -214,51 +207,9 @@ class Engine:
     def _scales(self, names: Sequence[str]) -> dict[str, int]:
         return {name: self.chain.scales[name] for name in names}
 
-    def _first_size(self, frames: int, height: int, width: int) -> tuple[int, int]:
-        """Return how many frames and which tile to begin with: as many whole frames as fit, else tiles of one."""
-        batch = min(frames, self._batch_limit or frames)
-        while (tile := self._first_tile(height, width, batch)) and batch > 1:
-            batch //= 2
-        return batch, tile
-
-    def _first_tile(self, height: int, width: int, batch: int) -> int:
-        """Return the tile to begin with; 0 for the whole image."""
-        longest = max(height, width)
-        if self.chain.halo is None:
-            return 0
-        if self.tile == "auto":
-            available = memory_for_tiles(self.device) / batch
-            tile = largest_tile(height, width, self.chain.footprints, self._costs, available)
-        else:
-            tile = self.tile or longest
-        tile = min(tile, self._tile_limit or tile)
-        return tile if tile < longest else 0
-
-    def _smaller_tile(self, tile: int, reason: str) -> int:
-        smaller = half_of(tile)
-        if smaller is not None and self.chain.halo is not None:
-            return smaller
-        untiled = [
-            name
-            for name, footprint in zip(self.chain.names, self.chain.footprints, strict=True)
-            if footprint.halo is None
-        ]
-        cause = f"{', '.join(untiled)} needs the whole image" if untiled else f"tiles of {tile} px do not fit"
-        raise OutOfMemory(
-            f"out of memory on {self.device}: {cause}; close other programs, or choose another device or a "
-            f"smaller chain ({reason.strip()[:200]})"
-        )
-
-    @cached_property
-    def _costs(self) -> list[float]:
-        return [
-            bytes_per_pixel(stage, self.device) if strength else 0.0
-            for stage, strength in zip(self.chain.stages, self.chain.strengths, strict=True)
-        ]
-
 
 def named_stages(chain: Chain) -> list[NamedStage]:
-    """Return a chain's stages as back ends are given them."""
+    """Return a chain's stages with the names and options that back ends need."""
     return [
         NamedStage(name, stage, str(config.architecture()), runs=strength > 0)
         for name, stage, config, strength in zip(

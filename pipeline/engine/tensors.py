@@ -1,6 +1,6 @@
-"""The border between NumPy pixels and image tensors: whatever dtype outside, floats in ``[0, 1]`` inside.
+"""Convert NumPy pixels of any supported dtype to image tensors in ``[0, 1]`` and back.
 
-Pixels cross it as integers and are converted on the device, which costs a quarter of the transfer of floats.
+Pixels are transferred as integers and converted on the device, which takes a quarter of the bandwidth of floats.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from stages.layers import bicubic_upscale
 # Torch only stores uint16, and Metal does not even do that, so 16 bits travel as int32.
 _CARRIERS = {"uint8": torch.uint8, "uint16": torch.int32, "float32": torch.float32}
 
-# What filters leave a little outside of [0, 1] is clamped; of [0, 255] that would leave nothing but white.
+# Filters overshoot [0, 1] a little, which is clamped; clamping pixels in [0, 255] would leave nothing but white.
 _OVERSHOOT = 2.0
 
 
 def checked(image: Pixels) -> Pixels:
-    """Return the image if it is one: ``(H, W, 3)`` or ``(H, W)``; uint8, uint16, or float as float32.
+    """Validate an image, ``(H, W, 3)`` or ``(H, W)``, and return it as uint8, uint16 or float32.
 
     Raises:
         TypeError: for anything but an array of these dtypes.
@@ -40,19 +40,19 @@ def checked(image: Pixels) -> Pixels:
     if not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
         raise ValueError(
             f"got an array of shape {image.shape}, expected (H, W, 3) in RGB or (H, W) in gray; "
-            "take alpha off first, and move channels last"
+            "remove alpha first, and move channels last"
         )
     if image.size == 0:
         raise ValueError(f"got an array of shape {image.shape}, which holds no pixels")
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise ValueError("got floats that are NaN or infinite, expected values in [0, 1]")
     if image.dtype.kind == "f" and image.max() > _OVERSHOOT:
-        raise ValueError(f"got floats up to {image.max():g}, expected values in [0, 1]; divide by what is white")
+        raise ValueError(f"got floats up to {image.max():g}, expected values in [0, 1]; divide by the value of white")
     return image
 
 
 def cut(pixels: Pixels, region: Region) -> Pixels:
-    """Return a copy of a region; beyond the right and the bottom the outermost pixels repeat."""
+    """Return a copy of a region; beyond the right and bottom edges the border pixels repeat."""
     found = pixels[region.slices]
     missing = [(0, region.rows.length - found.shape[0]), (0, region.columns.length - found.shape[1])]
     return np.pad(found, missing + [(0, 0)] * (pixels.ndim - 2), mode="edge")
@@ -84,7 +84,7 @@ def upscaled(pixels: Pixels, scale: int) -> Pixels:
 
 
 def begin_download(image: Tensor, dtype: np.dtype[Any], *, gray: bool) -> Callable[[], Pixels]:
-    """Begin what ``to_pixels`` does; the pixels are returned by a function that waits for them."""
+    """Start what ``to_pixels`` does; return a function that waits for the pixels and returns them."""
     pixels = image.squeeze(0).permute(1, 2, 0)
     if gray:
         pixels = pixels.mean(dim=2)

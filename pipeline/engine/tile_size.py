@@ -1,4 +1,4 @@
-"""The size of tiles: how much memory a stage takes per pixel, and the largest tile that fits."""
+"""Choose the tile size: memory of a stage per pixel, and the largest tile that fits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMALLEST_TILE = 64
 
 
 def half_of(tile: int) -> int | None:
-    """Return the tile to try after one that did not fit; None if there is no smaller one."""
+    """Return the tile size to try after one that did not fit; None at the smallest."""
     return round_up(-(-tile // 2), TILE_STEP) if tile > SMALLEST_TILE else None
 
 
@@ -48,10 +48,10 @@ def largest_tile(
 
 
 def bytes_per_pixel(stage: Stage, device: torch.device) -> float:
-    """Return the most bytes that a stage holds at once per pixel of its input, in fp32.
+    """Return a stage's peak memory in bytes per pixel of its input, in fp32.
 
-    Found by running it on a small image; infinite if even that does not fit. Memory that an operation takes and
-    frees inside itself is not seen. For a stage that another engine runs, torch's need is measured instead.
+    Measured on a small image; infinite if even that does not fit. Memory that an operation allocates and frees
+    internally is not seen. For a stage that another engine runs, torch's memory is measured instead.
     """
     stage = stage.original if isinstance(stage, StageWrapper) else stage
     side = round_up(SMALLEST_TILE, stage.multiple_of)
@@ -66,7 +66,7 @@ def bytes_per_pixel(stage: Stage, device: torch.device) -> float:
 
 
 class _LiveBytes(TorchFunctionMode):
-    """Follows the bytes of all tensors made inside it, by every operation, for as long as they live."""
+    """Tracks the bytes of all live tensors that operations inside it have made."""
 
     def __init__(self) -> None:
         super().__init__()

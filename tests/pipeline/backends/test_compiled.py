@@ -1,4 +1,4 @@
-"""Compiled stages: which shapes are compiled, and what happens where that fails."""
+"""Compiled stages: which shapes are compiled, and what happens where compiling fails."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.backends.compiled import MOST_SHAPES, CompiledStage, HostNeededError, Run, WithoutHost
+from pipeline.backends.compiled import MOST_SHAPES, CompiledStage
+from pipeline.backends.cuda_graph import HostNeededError, Run, WithoutHost
 from pipeline.backends.half import with_half_weights
-from pipeline.backends.preparation import forget_compiled, prepare
+from pipeline.backends.preparation import forget_compiled
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
 from pipeline.device.computing import computing
-from pipeline.engine.engine import Engine, named_stages
-from pipeline.errors import ConfigError
+from pipeline.engine.engine import Engine
 from stages.edsr import EDSRConfig
 from stages.stage import Stage
 from stages.unsharp_mask import UnsharpMaskConfig
 
 
 def compiler(seen: list[tuple[int, ...]]) -> Callable[[Stage], Run]:
-    """Return a stand-in for the compiler; what it makes notes the shapes that it is given."""
+    """Return a fake compiler; its functions record the shapes of their images."""
 
     def compile(stage: Stage, image: Tensor) -> Run:
         def run(image: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ def test_full_memory_is_no_failure_to_compile() -> None:
         CompiledStage(UnsharpMaskConfig().build(), 0, hungry)(torch.rand(1, 3, 8, 8))
 
 
-def test_the_time_it_took_is_told() -> None:
+def test_the_label_states_the_compile_time() -> None:
     stage = CompiledStage(UnsharpMaskConfig().build(), 1, compiler([]))
     stage(torch.rand(1, 3, 8, 8))
     assert stage.label == "torch"
@@ -142,24 +142,11 @@ def test_a_stage_is_one_graph(precision: str) -> None:
         assert torch.equal(run(image), stage(image))
 
 
-def test_networks_are_compiled_on_gpus_where_asked_for() -> None:
-    chain, cpu, gpu = Chain.build(ChainConfig(stages=(UnsharpMaskConfig(),))), torch.device("cpu"), torch.device("cuda")
-    stages = named_stages(chain)
-    assert prepare(stages, "torch", "fp32", "auto", cpu) == list(chain.stages)
-    assert prepare(stages, "torch", "fp32", "off", gpu) == list(chain.stages)
-    for when in ("auto", "on"):
-        assert isinstance(prepare(stages, "torch", "fp32", when, gpu)[0], CompiledStage)
-    with pytest.raises(ConfigError, match="compile: on gains nothing on cpu"):
-        prepare(stages, "torch", "fp32", "on", cpu)
-    with pytest.raises(ConfigError, match="compile: got 'yes', expected one of auto, on, off"):
-        prepare(stages, "torch", "fp32", "yes", cpu)
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_captured_chain_makes_the_same_picture(precision: str) -> None:
-    """In whatever order sizes come, and in threads that come and go, as films have them."""
+def test_a_captured_chain_makes_the_same_image(precision: str) -> None:
+    """For any order of sizes, and in threads that end, as those of videos do."""
     path = Path(__file__).parents[3] / "configs" / "restore_x2.yaml"
     photos = [np.random.default_rng(0).integers(0, 256, (96, width, 3), np.uint8) for width in (128, 160)]
     plain = Engine(Chain.load(path), device="cuda", precision=precision)
@@ -184,5 +171,5 @@ def test_graphs_are_captured_again_when_all_are_gone() -> None:
 
 
 def test_a_start_without_compiling_does_not_load_the_compiler() -> None:
-    told = "import sys, pipeline.engine.engine, stages.registry; print('torch._dynamo' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout == "False\n"
+    code = "import sys, pipeline.engine.engine, stages.registry; print('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

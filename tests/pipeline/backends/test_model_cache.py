@@ -38,11 +38,11 @@ def test_a_model_is_made_once(tmp_path: Path) -> None:
     assert converter.made == 2
 
 
-@pytest.mark.parametrize("spoilt", [b"weights", b"WEIGHTS" * 100, b"", None])
-def test_a_damaged_model_is_never_read(tmp_path: Path, spoilt: bytes | None) -> None:
+@pytest.mark.parametrize("damaged", [b"weights", b"WEIGHTS" * 100, b"", None])
+def test_a_damaged_model_is_never_read(tmp_path: Path, damaged: bytes | None) -> None:
     converter, kept = Converter(), tmp_path / "key" / "model.bin"
     converter.load(ModelCache(tmp_path))
-    kept.unlink() if spoilt is None else kept.write_bytes(spoilt)
+    kept.unlink() if damaged is None else kept.write_bytes(damaged)
     for _ in range(2):
         assert converter.load(ModelCache(tmp_path)) == b"weights" * 100
     assert converter.made == 2

@@ -1,4 +1,4 @@
-"""Images run in parts, several at once: the pictures of whole ones, and nobody without work."""
+"""Images split into parts that run in parallel: the result of the whole image, and all threads busy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stages.unet import UNetConfig
 
 
 def networks() -> list[Stage]:
-    """Build one that enlarges, and one with a grid that parts must respect."""
+    """Build one that upscales, and one with a grid that parts must respect."""
     torch.manual_seed(0)
     unet = UNetConfig(width=4, levels=2, unshuffle=2, residual=True).build()
     torch.nn.init.normal_(unet.tail.weight)

@@ -34,7 +34,7 @@ def targets(folder: Path, *inputs: str, **options: Any) -> dict[str, str]:
     }
 
 
-def mistakes(folder: Path, *inputs: str, output: str = "out", ext: str | None = None, suffix: str = "") -> list[str]:
+def problems(folder: Path, *inputs: str, output: str = "out", ext: str | None = None, suffix: str = "") -> list[str]:
     with pytest.raises(ConfigError) as caught:
         plan([str(folder / text) for text in inputs], folder / output, ext=ext, suffix=suffix)
     return str(caught.value).replace(f"{folder}{os.sep}", "").splitlines()
@@ -61,7 +61,7 @@ def test_what_cannot_be_written_becomes_png(tmp_path: Path) -> None:
     ]
 
 
-def test_a_folder_that_cannot_be_listed_is_told_and_the_others_are_taken(
+def test_a_folder_that_cannot_be_listed_is_reported_and_the_others_are_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touch(tmp_path, "in/a.png", "in/lost+found/b.png")
@@ -78,12 +78,12 @@ def test_a_folder_that_cannot_be_listed_is_told_and_the_others_are_taken(
     why = "the folder cannot be listed; what is in it was left out"
     assert closed == LeftOut(tmp_path / "in/lost+found", "failed", why)
     assert closed in plan([str(tmp_path / "in")], tmp_path / "out", video=VideoOptions(fps="25"))
-    assert mistakes(tmp_path, "in/lost+found") == ["in/lost+found: the folder cannot be listed (Permission denied)"]
+    assert problems(tmp_path, "in/lost+found") == ["in/lost+found: the folder cannot be listed (Permission denied)"]
 
 
-def test_a_folder_without_pictures_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.CR2", "in/deep/b.cr2", "in/notes.txt", "in/LICENSE")
-    assert mistakes(tmp_path, "in") == ["in: no image or video that can be read, only files of .cr2, .txt, LICENSE"]
+    assert problems(tmp_path, "in") == ["in: no image or video that can be read, only files of .cr2, .txt, LICENSE"]
 
 
 def test_names_follow_suffix_and_ext(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_links_cannot_loop(tmp_path: Path) -> None:
 
 def test_two_inputs_with_one_target_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.png", "in/a.gif", "b/x.png", "c/x.png")
-    assert mistakes(tmp_path, "in", "b", "c/x.png") == [
+    assert problems(tmp_path, "in", "b", "c/x.png") == [
         "in/a.gif and in/a.png would both be written to out/a.png; restore them into different folders",
         "b/x.png and c/x.png would both be written to out/x.png; restore them into different folders",
     ]
@@ -145,17 +145,17 @@ def test_two_inputs_with_one_target_are_refused(tmp_path: Path) -> None:
 
 def test_inputs_are_never_written_over(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.png")
-    assert mistakes(tmp_path, "in/a.png", output="in") == [
+    assert problems(tmp_path, "in/a.png", output="in") == [
         "in/a.png would be written over the input in/a.png; use another output or a suffix"
     ]
-    assert mistakes(tmp_path, "in", output="in") == ["output: in is also an input, expected another folder"]
+    assert problems(tmp_path, "in", output="in") == ["output: in is also an input, expected another folder"]
 
 
-def test_wrong_use_is_told_together(tmp_path: Path) -> None:
+def test_wrong_use_is_reported_together(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.png", "file")
-    assert mistakes(tmp_path, "no", "in/*.tif", ext="exe", suffix="/x", output="file") == [
+    assert problems(tmp_path, "no", "in/*.tif", ext="exe", suffix="/x", output="file") == [
         "output: file is a file, expected a folder",
-        "ext: got 'exe', expected one of " + mistakes(tmp_path, "in", ext="exe")[0].split("one of ")[1],
+        "ext: got 'exe', expected one of " + problems(tmp_path, "in", ext="exe")[0].split("one of ")[1],
         "suffix: got '/x', expected a part of a file name, such as _x2",
         "no: no such file, and nothing matches it; expected files, folders or globs",
         "in/*.tif: no such file, and nothing matches it; expected files, folders or globs",
@@ -164,16 +164,16 @@ def test_wrong_use_is_told_together(tmp_path: Path) -> None:
 
 def test_an_output_that_looks_like_a_file(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.png")
-    (line,) = mistakes(tmp_path, "in/a.png", output="b.png")
+    (line,) = problems(tmp_path, "in/a.png", output="b.png")
     assert line == "output: got the file name b.png, expected a folder; file names follow the inputs'"
 
 
-def test_an_empty_folder_is_a_mistake(tmp_path: Path) -> None:
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    assert mistakes(tmp_path, "in") == ["in: no file in this folder, expected images or videos"]
+    assert problems(tmp_path, "in") == ["in: no file in this folder, expected images or videos"]
 
 
-def test_films_keep_their_container_if_it_can_be_written(tmp_path: Path) -> None:
+def test_videos_keep_their_container_if_it_can_be_written(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.mp4", "in/b.MKV", "in/c.webm", "in/d.avi", "in/e.m4v", "in/f.jpg")
     expected = ["a.mp4", "b.MKV", "c.mkv", "d.mp4", "e.m4v", "f.jpg"]
     assert list(targets(tmp_path, "in").values()) == expected
@@ -182,7 +182,7 @@ def test_films_keep_their_container_if_it_can_be_written(tmp_path: Path) -> None
     assert [job.kind for job in jobs] == ["video"] * 5 + ["image"]
 
 
-def test_with_fps_a_folder_of_pictures_is_a_film(tmp_path: Path) -> None:
+def test_with_fps_a_folder_of_images_is_a_video(tmp_path: Path) -> None:
     touch(tmp_path, "in/one/1.png", "in/one/2.png", "in/two/deep/1.jpg", "in/clip.mov", "single.png")
     jobs = jobs_of(tmp_path, "in", "single.png", "in/one", video=VideoOptions(fps="25"))
     assert [(job.kind, job.target.relative_to(tmp_path / "out").as_posix()) for job in jobs] == [

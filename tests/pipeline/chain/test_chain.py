@@ -1,3 +1,5 @@
+"""Chains: what follows from their stages, and loading them from a file."""
+
 import subprocess
 import sys
 
@@ -6,20 +8,16 @@ import pytest
 import torch
 
 from pipeline import Chain, Engine
-from pipeline.chain.config import ChainConfig
 from pipeline.errors import ConfigError
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
 from stages.weights import Card, save_weights
+from tests.pipeline.chains import chain_of
 
 DNCNN = DnCNNConfig(depth=3, width=8)
 EDSR = EDSRConfig(scale=2, width=8, depth=1)
-
-
-def chain_of(*configs):
-    return Chain.build(ChainConfig(stages=configs))
 
 
 @pytest.fixture

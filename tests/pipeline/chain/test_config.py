@@ -1,4 +1,4 @@
-"""A chain's YAML: every mistake is told by line, all at once; weights fill in what the YAML leaves out."""
+"""A chain's YAML: all errors are reported together, with their lines; weights fill in what the YAML leaves out."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def write_weights(folder: Path, stage: str = "dncnn", name: str = "tiny.safetens
     return folder / name
 
 
-def mistakes(path: Path) -> list[str]:
+def problems(path: Path) -> list[str]:
     """The lines of the ConfigError, without the folder."""
     with pytest.raises(ConfigError) as caught:
         load_chain_config(path)
@@ -106,28 +106,28 @@ STAGE_NAMES = ", ".join(STAGES)
         (b"stages:\n  # caf\xe9\n", "chain.yaml:2: byte 0xe9 is not UTF-8; save the file as UTF-8 text"),
     ],
 )
-def test_each_mistake_is_one_line(tmp_path: Path, text: str | bytes, expected: str) -> None:
-    assert mistakes(write_chain(tmp_path, text)) == [expected]
+def test_each_error_is_one_line(tmp_path: Path, text: str | bytes, expected: str) -> None:
+    assert problems(write_chain(tmp_path, text)) == [expected]
 
 
 @pytest.mark.parametrize("text", ["stages: [\n", "a: b: c\n", "stages: 'open\n", "a\0b", "a: " + "[" * 5000, "a: *b"])
 def test_what_is_not_yaml_is_one_line(tmp_path: Path, text: str) -> None:
-    (line,) = mistakes(write_chain(tmp_path, text))
+    (line,) = problems(write_chain(tmp_path, text))
     assert line.startswith("chain.yaml:")
 
 
 def test_tags_run_no_code(tmp_path: Path) -> None:
-    (line,) = mistakes(write_chain(tmp_path, "stages: !!python/object/apply:os.getcwd []\n"))
+    (line,) = problems(write_chain(tmp_path, "stages: !!python/object/apply:os.getcwd []\n"))
     assert "could not determine a constructor" in line
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
-    assert mistakes(tmp_path / "no.yaml") == ["no.yaml: no such file"]
+    assert problems(tmp_path / "no.yaml") == ["no.yaml: no such file"]
     (tmp_path / "folder").mkdir()
-    assert mistakes(tmp_path / "folder") == ["folder: is a folder, expected a YAML file"]
+    assert problems(tmp_path / "folder") == ["folder: is a folder, expected a YAML file"]
 
 
-def test_all_mistakes_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_all_errors_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     write_weights(tmp_path)
     text = """
 stagse: 1
@@ -144,34 +144,34 @@ stages:
     weights: no.safetensors
   - stage: nothing
 """
-    told = mistakes(write_chain(tmp_path, text))
-    assert [line.split(": ")[0] for line in told] == [f"chain.yaml:{n}" for n in (2, 5, 6, 9, 10, 11, 13, 14)]
-    assert told[4] == "chain.yaml:10: stages.1.depth: got 'deep', expected an integer"
+    reported = problems(write_chain(tmp_path, text))
+    assert [line.split(": ")[0] for line in reported] == [f"chain.yaml:{n}" for n in (2, 5, 6, 9, 10, 11, 13, 14)]
+    assert reported[4] == "chain.yaml:10: stages.1.depth: got 'deep', expected an integer"
 
 
 def test_missing_weights(tmp_path: Path) -> None:
-    (line,) = mistakes(write_chain(tmp_path, "stages:\n  - stage: dncnn\n    weights: no.safetensors\n"))
+    (line,) = problems(write_chain(tmp_path, "stages:\n  - stage: dncnn\n    weights: no.safetensors\n"))
     assert line.startswith("chain.yaml:3: stages.0.weights: no weights 'no.safetensors'")
-    (line,) = mistakes(write_chain(tmp_path, "stages:\n  - stage: dncnn\n"))
+    (line,) = problems(write_chain(tmp_path, "stages:\n  - stage: dncnn\n"))
     assert line.startswith("chain.yaml:2: stages.0.weights: missing; dncnn has to be trained")
 
 
 def test_a_file_that_is_no_weights_file(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(b"nonsense")
-    (line,) = mistakes(write_chain(tmp_path, "stages:\n  - stage: dncnn\n    weights: x.safetensors\n"))
+    (line,) = problems(write_chain(tmp_path, "stages:\n  - stage: dncnn\n    weights: x.safetensors\n"))
     assert line.startswith("chain.yaml:3: stages.0.weights: x.safetensors is not a safetensors file")
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         ("", "stages.0.weights: missing"),
         ("weights: no.pth", "stages.0.weights: no such file: no.pth"),
     ],
 )
-def test_a_missing_foreign_file_is_told_by_its_line(tmp_path: Path, options: str, told: str) -> None:
-    (line,) = mistakes(write_chain(tmp_path, f"stages:\n  - stage: spandrel\n    {options}\n"))
-    assert line.startswith(f"chain.yaml:{3 if options else 2}: {told}")
+def test_a_missing_foreign_file_is_reported_with_its_line(tmp_path: Path, options: str, expected: str) -> None:
+    (line,) = problems(write_chain(tmp_path, f"stages:\n  - stage: spandrel\n    {options}\n"))
+    assert line.startswith(f"chain.yaml:{3 if options else 2}: {expected}")
 
 
 def test_a_foreign_file_of_another_kind_is_refused_when_the_chain_is_built(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_foreign_file_of_another_kind_is_refused_when_the_chain_is_built(tmp_p
 
 def test_a_kernel_is_looked_for_beside_the_chain(tmp_path: Path) -> None:
     path = write_chain(tmp_path, "stages:\n  - stage: richardson_lucy\n    kernel: kernel.npy\n")
-    (line,) = mistakes(path)
+    (line,) = problems(path)
     assert line == "chain.yaml:3: stages.0.kernel: no such file: kernel.npy"
     np.save(tmp_path / "kernel.npy", np.ones((3, 3)))
     config = load_chain_config(path)
@@ -193,7 +193,7 @@ def test_a_kernel_is_looked_for_beside_the_chain(tmp_path: Path) -> None:
 
 def test_weights_of_another_stage(tmp_path: Path) -> None:
     write_weights(tmp_path)
-    (line,) = mistakes(write_chain(tmp_path, "stages:\n  - stage: unet\n    weights: tiny.safetensors\n"))
+    (line,) = problems(write_chain(tmp_path, "stages:\n  - stage: unet\n    weights: tiny.safetensors\n"))
     assert line == ("chain.yaml:3: stages.0.weights: tiny.safetensors holds weights of stage 'dncnn', expected 'unet'")
 
 
@@ -208,7 +208,7 @@ def test_options_of_running_are_the_chain_s_to_choose(tmp_path: Path) -> None:
 def test_weights_of_other_options_name_both_values(tmp_path: Path) -> None:
     write_weights(tmp_path)
     text = "stages:\n  - stage: dncnn\n    width: 64\n    weights: tiny.safetensors\n"
-    assert mistakes(write_chain(tmp_path, text)) == [
+    assert problems(write_chain(tmp_path, text)) == [
         "chain.yaml:3: stages.0.width: got 64, but the weights tiny.safetensors were trained with 4; leave the key out"
     ]
 
@@ -273,7 +273,7 @@ def test_strengths_are_set_by_stage_name() -> None:
     assert [stage.strength for stage in config.stages] == [1.0, 0.5]
 
 
-def test_wrong_strengths_are_told_together() -> None:
+def test_wrong_strengths_are_reported_together() -> None:
     config = ChainConfig(stages=(STAGES["unsharp_mask"](),))
     with pytest.raises(ConfigError) as caught:
         config.with_strengths({"unsharp": 0.5, "unsharp_mask": 2})

@@ -1,3 +1,5 @@
+"""Costs of a chain, as tables and as a drawing."""
+
 from pathlib import Path
 
 import cv2
@@ -13,7 +15,7 @@ CHAIN = ChainConfig(
 )
 
 
-def test_what_comes_after_an_enlargement_costs_more() -> None:
+def test_stages_after_an_upscaling_one_cost_more() -> None:
     costs = chain_costs(CHAIN, 36, 64)
     before, after = total(costs["unsharp_mask"]), total(costs["unsharp_mask_2"])
     assert after.activations > 3.5 * before.activations

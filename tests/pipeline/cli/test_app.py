@@ -72,7 +72,7 @@ def test_failures_are_listed_at_the_end(run: Run) -> None:
     assert out.startswith("3 inputs: 2 done, 1 failed in ")
 
 
-def test_what_is_passed_over_and_what_is_lost_are_told(run: Run) -> None:
+def test_ignored_files_and_losses_are_reported(run: Run) -> None:
     for name in ("c.CR2", "notes.txt"):
         (Path("photos") / name).touch()
     deep = np.random.default_rng(0).integers(0, 65535, (16, 24, 3), np.uint16)
@@ -94,12 +94,12 @@ def test_two_runs_do_not_write_to_the_same_folder(run: Run) -> None:
     assert sorted(path.name for path in Path("restored").iterdir()) == ["a.png", "b.jpg", "restoration.jsonl"]
 
 
-def test_a_disk_error_is_told_without_its_number(run: Run) -> None:
+def test_a_disk_error_is_reported_without_its_number(run: Run) -> None:
     Path("photos/file").touch()
     assert run("photos", "-o", "photos/file/out", "-c", "chain.yaml")[2] == "photos/file/out: Not a directory\n"
 
 
-def test_names_that_look_like_markup_are_told_as_they_are(run: Run) -> None:
+def test_names_that_look_like_markup_are_printed_verbatim(run: Run) -> None:
     Path("photos/[red]c.png").write_bytes(b"")
     assert run(*RESTORE)[2].startswith("failed: photos/[red]c.png: ")
 
@@ -120,20 +120,20 @@ def test_a_page_is_written_besides_the_lines(run: Run) -> None:
     assert len(Path("lines").read_text().splitlines()) == 2
 
 
-def test_references_are_told_as_table_and_csv(run: Run) -> None:
+def test_comparisons_with_references_are_a_table_and_a_csv(run: Run) -> None:
     shutil.copytree("photos", "clean")
     code, out, err = run(*RESTORE, "--reference", "clean")
     assert (code, err) == (0, "")
     assert re.search(r"photos/a.png +│ bicubic +│ +100.00 │ +100.00 │ +1.0000 ", out)
     assert re.search(r"mean +│ bicubic ", out)
-    figures = Path("restored/metrics.csv").read_text()
-    assert figures.splitlines()[-1].startswith("mean,without unsharp_mask,")
+    metrics = Path("restored/metrics.csv").read_text()
+    assert metrics.splitlines()[-1].startswith("mean,without unsharp_mask,")
     assert "2 skipped" in run(*RESTORE, "--reference", "clean")[1]
-    assert Path("restored/metrics.csv").read_text() == figures
+    assert Path("restored/metrics.csv").read_text() == metrics
     assert run(*RESTORE, "--reference", "clean", "--quiet") == (0, "", "")
 
 
-def test_what_cannot_be_judged_is_restored_and_told(run: Run) -> None:
+def test_what_cannot_be_compared_is_restored_and_reported(run: Run) -> None:
     shutil.copytree("photos", "clean")
     Path("clean/b.jpg").unlink()
     code, out, err = run(*RESTORE, "--reference", "clean")
@@ -187,7 +187,7 @@ def test_attention_looks_into_a_stage(run: Run) -> None:
     assert [path.name for path in sorted(Path("seen").iterdir())] == ["a.png.attention", "b.jpg.attention"]
 
 
-def test_check_tells_the_mistakes_of_all_chains(run: Run) -> None:
+def test_check_reports_the_errors_of_all_chains(run: Run) -> None:
     Path("bad.yaml").write_text("stages:\n  - stage: unsharp_mask\n    amont: 1\n    sigma: x\n")
     code, _, err = run("check", "bad.yaml", "no.yaml")
     assert code == 2
@@ -228,7 +228,7 @@ def test_wrong_use_exits_with_2_before_any_work(run: Run, arguments: tuple[str, 
 
 
 class Interrupted:
-    """An engine in whose second picture the user presses Ctrl-C."""
+    """An engine in whose second image the user presses Ctrl-C."""
 
     def __init__(self, engine: Any) -> None:
         self.engine, self.chain, self.begun = engine, engine.chain, False
@@ -292,10 +292,10 @@ def test_stopped_in_the_middle_and_run_again_gives_the_same_bytes(tmp_path: Path
     stopped = start(tmp_path, "stopped")
     wait_for_lines(tmp_path / "stopped/restoration.jsonl", 5)
     stopped.send_signal(signal.Signals[signal_name])
-    _, told = stopped.communicate()
+    _, messages = stopped.communicate()
     if signal_name == "SIGINT":
         assert stopped.returncode == 130
-        assert re.match(r"interrupted after \d+ of 20 inputs; the same command goes on with the others\n$", told)
+        assert re.match(r"interrupted after \d+ of 20 inputs; the same command goes on with the others\n$", messages)
     assert len(list((tmp_path / "stopped").glob("*.png"))) < 20
 
     assert start(tmp_path, "stopped").wait() == 0

@@ -1,3 +1,5 @@
+"""Devices by name, precisions and the stopwatch."""
+
 import time
 
 import numpy as np
@@ -12,8 +14,13 @@ from pipeline.errors import ConfigError
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 
 
-def test_auto_finds_a_device():
-    assert find_device("auto").type in ("cuda", "mps", "cpu")
+@pytest.mark.parametrize(
+    ("gpus", "mps", "best"), [(2, False, "cuda:0"), (0, True, "mps"), (1, True, "cuda:0"), (0, False, "cpu")]
+)
+def test_auto_is_the_fastest_device(monkeypatch, gpus, mps, best):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: mps)
+    assert find_device("auto") == torch.device(best)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "cpu:1", ""])

@@ -1,4 +1,7 @@
+"""Memory limits, out-of-memory detection and the tile sizes that follow."""
+
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -74,8 +77,18 @@ def test_real_exhaustion_is_recognised():
     assert not is_out_of_memory(RuntimeError("sizes of tensors must match"))
 
 
-def test_some_memory_is_free():
-    assert 0 < free_memory(CPU) < 2**50
+@pytest.mark.parametrize(("limit", "free"), [("max", 3 * 2**30), (str(2**30), 2**30), (str(2**33), 3 * 2**30)])
+def test_free_memory_of_a_cpu_is_the_systems_within_the_containers_limit(monkeypatch, limit, free):
+    files = {"/proc/meminfo": "MemTotal: 8388608 kB\nMemAvailable: 3145728 kB\n", "/sys/fs/cgroup/memory.max": limit}
+    monkeypatch.setattr(Path, "is_file", lambda path: path.as_posix() in files)
+    monkeypatch.setattr(Path, "read_text", lambda path, encoding: files[path.as_posix()])
+    assert free_memory(CPU) == free
+
+
+def test_free_memory_of_a_cpu_is_half_of_the_installed_where_no_system_reports_it(monkeypatch):
+    monkeypatch.setattr(Path, "is_file", lambda path: False)
+    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**20}.__getitem__)
+    assert free_memory(CPU) == 2**31
 
 
 @pytest.mark.parametrize(("free", "taken"), [(2**29, 2**29), (2**40, 2**30)])

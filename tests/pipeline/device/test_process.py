@@ -5,8 +5,8 @@ import sys
 import pytest
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep freed memory")
-def test_freed_memory_is_not_faulted_in_again_in_any_thread_of_the_command_line():
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is configured to keep freed memory")
+def test_freed_memory_is_not_faulted_in_again_in_any_thread():
     script = """
 import resource, threading
 import run_pipeline
@@ -24,7 +24,7 @@ run_pipeline.main()
     assert all(second < first / 10 for first, second in zip(faults[0::2], faults[1::2], strict=True)), faults
 
 
-def test_what_is_said_of_memory_comes_before_torch_and_its_threads():
+def test_memory_is_configured_before_torch_is_imported():
     script = """
 import sys
 import run_pipeline

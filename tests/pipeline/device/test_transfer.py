@@ -1,4 +1,4 @@
-"""Copies to the device and back: none on a CPU, the very numbers from a GPU, nothing read before it is there."""
+"""Copies to the device and back: none on a CPU, exact on a GPU, and never read before they are complete."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Lazy:
 
 @pytest.fixture
 def lazy(monkeypatch: pytest.MonkeyPatch) -> Lazy:
-    """Stand in for a device: its tensors, and those in pinned memory, hold zeros until a stream has filled them."""
+    """A fake device: its tensors, and those in pinned memory, hold zeros until a stream has filled them."""
     streams = Lazy()
 
     class Pinned(Tensor):
@@ -123,7 +123,7 @@ def test_nobody_waits_for_more_than_was_asked_for(lazy: Lazy) -> None:
 
 
 def interleaved(planes: Tensor) -> Tensor:
-    """The same numbers, laid out as pictures have them."""
+    """The same numbers with channels last in memory, as in image files."""
     return planes.permute(1, 2, 0).contiguous().permute(2, 0, 1)
 
 

@@ -1,6 +1,6 @@
-"""Restoring pixels: seam-free tiles, precisions, retreat from full memory.
+"""Restoring images: seam-free tiles, precisions, out-of-memory retries.
 
-All weights are random, because a network's zero-initialised last layer would hide every mistake.
+All weights are random, because a network's zero-initialised last layer would hide every error.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from skimage import data
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
@@ -27,6 +27,7 @@ from stages.stage import Stage, StageConfig
 from stages.uformer import UformerConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
+from tests.pipeline.chains import chain_of
 
 DNCNN = DnCNNConfig(depth=4, width=8)
 DNCNN_AT_HALF_SIZE = DnCNNConfig(depth=4, width=8, unshuffle=2)
@@ -47,7 +48,7 @@ CHAINS = {
     "edsr x2": [EDSR_X2],
     "edsr x3": [EDSR_X3],
     "unsharp mask": [UNSHARP],
-    "enlarge, then a network with a grid": [EDSR_X3, DNCNN_AT_HALF_SIZE, UNSHARP],
+    "upscale, then a network with a grid": [EDSR_X3, DNCNN_AT_HALF_SIZE, UNSHARP],
     "blended": [UNET.model_copy(update={"strength": 0.5}), EDSR_X2.model_copy(update={"strength": 0.3})],
     "nothing but bicubic": [EDSR_X2.model_copy(update={"strength": 0.0}), UNSHARP],
     "default": [DNCNN_AT_HALF_SIZE, UNET_AT_HALF_SIZE, EDSR_X2, UNSHARP],
@@ -68,25 +69,11 @@ class StubConfig(StageConfig):
         return Stub()
 
 
-def chain_of(*configs: StageConfig) -> Chain:
-    """Build a chain with random weights, strong enough that every layer shows."""
-    chain = Chain.build(ChainConfig(stages=tuple(configs)))
-    for stage in chain.stages:
-        for module in stage.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.kaiming_normal_(module.weight, a=1)
-                module.weight.data *= 0.7
-        for parameter in stage.parameters():
-            if not parameter.any():
-                nn.init.normal_(parameter, std=0.1)
-    return chain
-
-
 def stub_chain(stage: Stage) -> Chain:
     return Chain(ChainConfig.model_construct(stages=(StubConfig(),)), [stage])
 
 
-def picture(height: int = 93, width: int = 71, dtype: str = "uint8", channels: int = 3) -> np.ndarray:
+def noise_image(height: int = 93, width: int = 71, dtype: str = "uint8", channels: int = 3) -> np.ndarray:
     values = np.random.default_rng(0).random((height, width, channels)).squeeze(2 if channels == 1 else ())
     return values.astype(dtype) if dtype == "float32" else (values * np.iinfo(dtype).max).astype(dtype)
 
@@ -98,7 +85,7 @@ def difference(first: np.ndarray, second: np.ndarray) -> float:
 @pytest.mark.parametrize("tile", [16, 37, 64])
 @pytest.mark.parametrize("name", CHAINS)
 def test_tiles_leave_no_trace(name, tile):
-    chain, image = chain_of(*CHAINS[name]), picture(dtype="float32")
+    chain, image = chain_of(*CHAINS[name]), noise_image(dtype="float32")
     whole = Engine(chain, device="cpu", tile=0).run(image)
     tiled = Engine(chain, device="cpu", tile=tile).run(image)
     assert (whole.tile, tiled.tile) == (0, tile)
@@ -108,7 +95,7 @@ def test_tiles_leave_no_trace(name, tile):
 
 @pytest.mark.parametrize("size", [(20, 500), (500, 20)])
 def test_tiles_leave_no_trace_where_the_image_is_larger_than_the_halo(size):
-    chain, image = chain_of(*CHAINS["default"]), picture(*size, "float32")
+    chain, image = chain_of(*CHAINS["default"]), noise_image(*size, "float32")
     assert chain.halo < 150
     whole = Engine(chain, device="cpu", tile=0).run(image)
     tiled = Engine(chain, device="cpu", tile=50).run(image)
@@ -118,13 +105,13 @@ def test_tiles_leave_no_trace_where_the_image_is_larger_than_the_halo(size):
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (7, 3)])
 def test_any_size_is_restored(size):
     chain = chain_of(*CHAINS["default"])
-    result = Engine(chain, device="cpu").run(picture(*size))
+    result = Engine(chain, device="cpu").run(noise_image(*size))
     assert result.pixels.shape == (2 * size[0], 2 * size[1], 3)
 
 
 def test_padding_is_replicated():
     chain = chain_of(UNET)
-    image = picture(13, 10, "float32")
+    image = noise_image(13, 10, "float32")
     padded = np.pad(image, ((0, 3), (0, 2), (0, 0)), mode="edge")
     expected = Engine(chain, device="cpu").run(padded).pixels[:13, :10]
     assert difference(Engine(chain, device="cpu").run(image).pixels, expected) <= 1e-6
@@ -135,13 +122,13 @@ def test_padding_is_replicated():
 def test_strength_zero_returns_the_very_pixels(dtype, channels):
     off = [config.model_copy(update={"strength": 0.0}) for config in (DNCNN, UNET, UNSHARP)]
     chain = chain_of(*off)
-    image = picture(256, 256, dtype, channels)
+    image = noise_image(256, 256, dtype, channels)
     image.flat[: 256 * 256] = np.arange(256 * 256, dtype=dtype)
     assert (Engine(chain, device="cpu", tile=100).run(image).pixels == image).all()
 
 
-def test_strength_zero_enlarges_bicubically():
-    image = picture(20, 30, "float32")
+def test_strength_zero_upscales_bicubically():
+    image = noise_image(20, 30, "float32")
     chain = chain_of(EDSR_X2.model_copy(update={"strength": 0.0}))
     expected = bicubic_upscale(torch.from_numpy(image).permute(2, 0, 1)[None], 2).clamp(0, 1)
     result = Engine(chain, device="cpu").run(image).pixels
@@ -154,11 +141,11 @@ def test_strength_zero_does_not_run_the_network():
             raise AssertionError
 
     config = ChainConfig.model_construct(stages=(StubConfig(strength=0.0),))
-    Engine(Chain(config, [Untouchable()]), device="cpu").run(picture())
+    Engine(Chain(config, [Untouchable()]), device="cpu").run(noise_image())
 
 
 def test_strength_blends_output_and_input():
-    image = picture(dtype="float32")
+    image = noise_image(dtype="float32")
     config = ChainConfig.model_construct(stages=(StubConfig(strength=0.4),))
     result = Engine(Chain(config, [Stub()]), device="cpu").run(image).pixels
     assert difference(result, 0.4 * image / 2 + 0.6 * image) <= 1e-6
@@ -176,7 +163,7 @@ def test_every_stage_is_given_an_image():
             return image
 
     config = ChainConfig.model_construct(stages=(StubConfig(), StubConfig()))
-    Engine(Chain(config, [Loud(), Checking()]), device="cpu").run(picture())
+    Engine(Chain(config, [Loud(), Checking()]), device="cpu").run(noise_image())
 
 
 def test_integers_are_rounded_not_cut():
@@ -205,7 +192,7 @@ def test_sixteen_bits_keep_their_depth():
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_dtype_and_channels_stay(dtype, channels):
-    image = picture(20, 24, dtype, channels)
+    image = noise_image(20, 24, dtype, channels)
     result = Engine(chain_of(*CHAINS["default"]), device="cpu").run(image, keep_stages=True)
     for pixels in [result.pixels, *result.stages.values()]:
         assert pixels.dtype == image.dtype
@@ -214,7 +201,7 @@ def test_dtype_and_channels_stay(dtype, channels):
 
 @pytest.mark.parametrize("tile", [0, 32])
 def test_stages_are_kept(tile):
-    chain, image = chain_of(*CHAINS["default"]), picture(dtype="float32")
+    chain, image = chain_of(*CHAINS["default"]), noise_image(dtype="float32")
     result = Engine(chain, device="cpu", tile=tile).run(image, keep_stages=True)
     assert tuple(result.stages) == tuple(result.seconds) == chain.names
     assert [pixels.shape[0] for pixels in result.stages.values()] == [93, 93, 186, 186]
@@ -222,18 +209,18 @@ def test_stages_are_kept(tile):
 
 
 def test_a_kept_stage_is_what_the_chain_up_to_it_makes():
-    chain, image = chain_of(*CHAINS["default"]), picture(96, 80, "float32")
+    chain, image = chain_of(*CHAINS["default"]), noise_image(96, 80, "float32")
     shorter = Chain(ChainConfig(stages=chain.config.stages[:3]), chain.stages[:3])
     kept = Engine(chain, device="cpu", tile=32).run(image, keep_stages=True).stages["edsr"]
     assert difference(kept, Engine(shorter, device="cpu").run(image).pixels) <= 1e-5
 
 
 def test_stages_are_not_kept_unasked():
-    assert Engine(stub_chain(Stub()), device="cpu").run(picture()).stages == {}
+    assert Engine(stub_chain(Stub()), device="cpu").run(noise_image()).stages == {}
 
 
 def test_bf16_is_close_to_fp32():
-    chain, image = chain_of(*CHAINS["default"]), picture()
+    chain, image = chain_of(*CHAINS["default"]), noise_image()
     exact = Engine(chain, device="cpu").run(image)
     half = Engine(chain, device="cpu", precision="bf16").run(image)
     assert (exact.precision, half.precision) == ("fp32", "bf16")
@@ -249,7 +236,7 @@ on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUD
 @pytest.mark.parametrize("name", CHAINS)
 def test_a_gpu_computes_what_the_cpu_does(name):
     """On the last device of those there are, so that none is taken for the first one."""
-    chain, image = chain_of(*CHAINS[name]), picture(dtype="float32")
+    chain, image = chain_of(*CHAINS[name]), noise_image(dtype="float32")
     exact = Engine(chain, device="cpu").run(image, keep_stages=True)
     device = f"cuda:{torch.cuda.device_count() - 1}"
     result = Engine(chain, device=device, tile=48).run(image, keep_stages=True)
@@ -263,10 +250,10 @@ def test_a_gpu_computes_what_the_cpu_does(name):
 @on_a_gpu
 @pytest.mark.parametrize("compile", ["off", "on"])
 @pytest.mark.parametrize(("precision", "least"), [("fp32", 90), ("fp16", 55), ("bf16", 45)])
-def test_precisions_of_a_gpu_keep_the_picture(precision, least, compile):
+def test_precisions_of_a_gpu_agree_with_the_cpu(precision, least, compile):
     """The default chain on a photo, in dB from the CPU's fp32; four runs, because graphs take over after the first."""
     photo = data.astronaut()[:180, :320].astype(np.float32) / 255
-    path = Path(__file__).parents[2] / "configs" / "restore_x2.yaml"
+    path = Path(__file__).parents[3] / "configs" / "restore_x2.yaml"
     exact = Engine(Chain.load(path), device="cpu", precision="fp32").run(photo).pixels
     engine = Engine(Chain.load(path), device="cuda", precision=precision, compile=compile)
     for _ in range(4):
@@ -277,8 +264,8 @@ def test_precisions_of_a_gpu_keep_the_picture(precision, least, compile):
 
 @pytest.mark.gpu
 @on_a_gpu
-def test_a_gpu_that_runs_out_of_memory_makes_the_same_picture():
-    chain, image = chain_of(*CHAINS["default"]), picture(1024, 1024, "float32")
+def test_a_gpu_that_runs_out_of_memory_makes_the_same_image():
+    chain, image = chain_of(*CHAINS["default"]), noise_image(1024, 1024, "float32")
     engine = Engine(chain, device="cuda", tile=0)
     torch.cuda.reset_peak_memory_stats()
     expected = engine.run(image)
@@ -301,7 +288,7 @@ class NotFiniteInHalf(Stub):
 
 
 def test_a_tile_that_half_precision_cannot_hold_is_run_again_in_fp32():
-    chain, image = stub_chain(NotFiniteInHalf()), picture(64, 40)
+    chain, image = stub_chain(NotFiniteInHalf()), noise_image(64, 40)
     result = Engine(chain, device="cpu", precision="bf16", tile=32).run(image)
     assert result.fp32_retries == 2
     assert (result.pixels == Engine(chain, device="cpu").run(image).pixels).all()
@@ -313,7 +300,7 @@ def test_what_fp32_cannot_hold_either_is_an_error():
             return image * torch.nan
 
     with pytest.raises(RestorationError, match="'stub' made values that are not finite"):
-        Engine(stub_chain(Broken()), device="cpu", precision="bf16").run(picture())
+        Engine(stub_chain(Broken()), device="cpu", precision="bf16").run(noise_image())
 
 
 class Hungry(Stub):
@@ -341,7 +328,7 @@ class Hungry(Stub):
     ],
 )
 def test_full_memory_halves_the_tile(error):
-    image = picture(300, 200)
+    image = noise_image(300, 200)
     stage = Hungry(100 * 100, error)
     engine = Engine(stub_chain(stage), device="cpu", tile=0)
     result = engine.run(image)
@@ -351,8 +338,8 @@ def test_full_memory_halves_the_tile(error):
 
 def test_a_tile_that_did_not_fit_is_not_tried_again():
     engine = Engine(stub_chain(Hungry(100 * 100, MemoryError())), device="cpu", tile=0)
-    engine.run(picture(300, 200))
-    again = engine.run(picture(300, 200))
+    engine.run(noise_image(300, 200))
+    again = engine.run(noise_image(300, 200))
     assert (again.tile, again.memory_retries) == (96, 0)
 
 
@@ -360,13 +347,13 @@ def test_a_tile_that_did_not_fit_is_not_tried_again():
 def test_nothing_smaller_than_64_px_is_tried(tile):
     stage = Hungry(0, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
     with pytest.raises(OutOfMemory, match=r"tiles of 64 px do not fit.*Tried to allocate 2 GiB"):
-        Engine(stub_chain(stage), device="cpu", tile=tile).run(picture(300, 200))
+        Engine(stub_chain(stage), device="cpu", tile=tile).run(noise_image(300, 200))
     assert min(stage.sizes) == 64
 
 
 def test_other_errors_pass():
     with pytest.raises(RuntimeError, match="sizes of tensors"):
-        Engine(stub_chain(Hungry(0, RuntimeError("sizes of tensors"))), device="cpu", tile=0).run(picture())
+        Engine(stub_chain(Hungry(0, RuntimeError("sizes of tensors"))), device="cpu", tile=0).run(noise_image())
 
 
 class Dimmer(Stub):
@@ -379,7 +366,7 @@ class Dimmer(Stub):
 
 
 def test_a_stage_without_halo_sees_the_whole_image():
-    chain, image = stub_chain(Dimmer()), picture(dtype="float32")
+    chain, image = stub_chain(Dimmer()), noise_image(dtype="float32")
     result = Engine(chain, device="cpu", tile=16).run(image)
     assert result.tile == 0
     assert difference(result.pixels, image * image.mean()) <= 1e-6
@@ -389,7 +376,7 @@ def test_full_memory_names_the_stage_that_cannot_be_tiled():
     stage = Hungry(0, MemoryError())
     stage.halo = None
     with pytest.raises(OutOfMemory, match="stub needs the whole image"):
-        Engine(stub_chain(stage), device="cpu").run(picture(300, 200))
+        Engine(stub_chain(stage), device="cpu").run(noise_image(300, 200))
     assert stage.sizes == [200]
 
 
@@ -419,7 +406,10 @@ def as_frames(*images: np.ndarray) -> Tensor:
 
 @pytest.mark.parametrize("tile", [0, 32])
 def test_frames_are_restored_as_images_are(tile):
-    chain, images = chain_of(*CHAINS["default"]), [picture(43, 71, "float32"), picture(43, 71, "float32")[::-1].copy()]
+    chain, images = (
+        chain_of(*CHAINS["default"]),
+        [noise_image(43, 71, "float32"), noise_image(43, 71, "float32")[::-1].copy()],
+    )
     result = Engine(chain, device="cpu", tile=tile).run_frames(as_frames(*images))
     assert tuple(result.seconds) == chain.names
     for came, image in zip(result.pixels, images, strict=True):
@@ -453,7 +443,7 @@ def chain_file(tmp_path: Path) -> Path:
 
 
 def test_an_engine_is_loaded_from_a_file(chain_file: Path) -> None:
-    image = picture().astype(np.float64) / 255
+    image = noise_image().astype(np.float64) / 255
     result = Engine.load(chain_file, device="cpu", precision="fp32", tile=16).run(image).pixels
     assert (result.shape, result.dtype) == ((2 * image.shape[0], 2 * image.shape[1], 3), np.float32)
     assert np.array_equal(result, Engine.load(str(chain_file), device="cpu").run(image).pixels)
@@ -464,7 +454,7 @@ def test_other_strengths_share_the_prepared_stages(chain_file: Path) -> None:
     other = engine.with_strengths({"unsharp_mask": 0.0})
     assert other.chain.stages == engine.chain.stages
     assert engine.chain.strengths == (1.0, 1.0)
-    image = picture()
+    image = noise_image()
     assert not np.array_equal(other.run(image).pixels, engine.run(image).pixels)
     with pytest.raises(ConfigError, match="the chain has no stage 'dncnn'"):
         engine.with_strengths({"dncnn": 0.5})

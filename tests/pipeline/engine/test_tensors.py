@@ -60,7 +60,7 @@ def test_images_from_read_only_and_turned_arrays_are_taken():
         ([[1, 2]], TypeError, "got list, expected a NumPy array"),
         (np.zeros((4, 4, 3), np.int64), TypeError, "got pixels of int64, expected uint8, uint16 or float"),
         (np.zeros((4, 4), bool), TypeError, "got pixels of bool"),
-        (np.zeros((4, 4, 4), np.uint8), ValueError, r"\(4, 4, 4\).*take alpha off"),
+        (np.zeros((4, 4, 4), np.uint8), ValueError, r"\(4, 4, 4\).*remove alpha"),
         (np.zeros((1, 4, 4, 3), np.uint8), ValueError, r"expected \(H, W, 3\)"),
         (np.zeros((0, 4, 3), np.uint8), ValueError, "no pixels"),
         (np.full((4, 4, 3), np.nan), ValueError, "NaN or infinite"),

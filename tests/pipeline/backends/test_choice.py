@@ -1,0 +1,96 @@
+"""The choice of a back end for a device, a precision and the installed packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.backends import choice
+from pipeline.backends.choice import choose_backend
+from pipeline.errors import ConfigError
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "precision", "installed", "expected"),
+    [
+        ("auto", CPU, "auto", True, "ncnn"),
+        ("auto", CPU, "fp32", ["openvino", "nncf", "platformdirs"], "openvino"),
+        ("auto", CPU, "int8", True, "openvino"),
+        ("auto", CPU, "bf16", True, "torch"),
+        ("auto", CPU, "auto", False, "torch"),
+        ("auto", GPU, "auto", True, "torch"),
+        ("torch", CPU, "auto", True, "torch"),
+        ("openvino", CPU, "fp32", True, "openvino"),
+        ("ncnn", CPU, "fp32", True, "ncnn"),
+        ("ncnn", CPU, "fp32", ["ncnn", "platformdirs"], "backend: ncnn cannot be used, it is not installed"),
+        ("ncnn", CPU, "int8", True, "backend: ncnn cannot be used, it computes in fp32, got precision int8"),
+        (
+            "openvino",
+            CPU,
+            "fp32",
+            False,
+            r'backend: openvino cannot be used, it is not installed; pip install "restorechain\[cpu\]"',
+        ),
+        (
+            "openvino",
+            GPU,
+            "fp32",
+            True,
+            "backend: openvino cannot be used, it runs on the CPU only, and the device is cuda:0",
+        ),
+        (
+            "openvino",
+            CPU,
+            "fp16",
+            True,
+            "backend: openvino cannot be used, it computes in fp32 or int8, got precision fp16",
+        ),
+        (
+            "torch",
+            CPU,
+            "int8",
+            True,
+            "precision: int8 cannot be used, torch does not compute in it, expected backend openvino",
+        ),
+        ("auto", CPU, "int8", False, "precision: int8 cannot be used, it is not installed"),
+        ("tensorrt", CPU, "auto", True, "backend: got 'tensorrt', expected one of auto, torch, ncnn, openvino"),
+    ],
+)
+def test_the_choice(
+    backend: str,
+    device: torch.device,
+    precision: str,
+    installed: bool | list[str],
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = (
+        installed if isinstance(installed, list) else ["ncnn", "nncf", "openvino", "platformdirs", "pnnx"] * installed
+    )
+    monkeypatch.setattr(choice, "find_spec", lambda name: object() if name in there else None)
+    monkeypatch.setattr(choice, "made_by_intel", lambda: False)
+    if expected in choice.BACKENDS:
+        assert choose_backend(backend, device, precision) == expected
+        return
+    with pytest.raises(ConfigError, match=expected):
+        choose_backend(backend, device, precision)
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected"), [(set(), "openvino"), ({"openvino"}, "ncnn"), ({"openvino", "ncnn"}, "torch")]
+)
+def test_the_choice_on_an_intel_processor(missing: set[str], expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "find_spec", lambda name: None if name in missing else object())
+    monkeypatch.setattr(choice, "made_by_intel", lambda: True)
+    assert choose_backend("auto", CPU, "auto") == expected
+
+
+@pytest.mark.parametrize(("processor", "intel"), [("Intel64, GenuineIntel", True), ("AMD64, AuthenticAMD", False)])
+def test_the_maker_is_known_without_cpuinfo(processor: str, intel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "is_file", lambda self: False)
+    monkeypatch.setattr("platform.processor", lambda: processor)
+    assert choice.made_by_intel() is intel
