@@ -26,12 +26,12 @@ def main() -> None:
     """Write every example."""
     for seed, (name, suffix) in enumerate(PHOTOS.items()):
         clean = getattr(skimage.data, name)()
-        degraded = spoil(clean, torch.Generator().manual_seed(seed))
+        degraded = degrade_example(clean, torch.Generator().manual_seed(seed))
         encoded = degraded[..., ::-1] if degraded.ndim == 3 else degraded
         cv2.imwrite(str(FOLDER / f"{name}{suffix}"), encoded, [cv2.IMWRITE_JPEG_QUALITY, 95])
 
 
-def spoil(clean: np.ndarray, generator: torch.Generator) -> np.ndarray:
+def degrade_example(clean: np.ndarray, generator: torch.Generator) -> np.ndarray:
     """Degrade ``(H, W, 3)`` or ``(H, W)`` uint8."""
     planes = torch.from_numpy(np.atleast_3d(clean)).permute(2, 0, 1).unsqueeze(0).float() / 255
     even = planes[..., : planes.shape[-2] // 2 * 2, : planes.shape[-1] // 2 * 2]

@@ -107,15 +107,15 @@ class ImageJobs:
         return record
 
     def _recall(self, target: Path, record: Record, run_log: RunLog) -> Record | None:
-        """Return a finished record with its figures; None if stages or figures that are asked for are missing."""
+        """Return a finished record with its scores; None if stages or scores that are asked for are missing."""
         if not all(path.exists() for path in stage_paths(self.stages, target)):
             return None
         if self.comparison is None or record.quality is None or record.quality.error is not None:
             return record
-        figures = run_log.figures(record)
-        if not self.comparison.has_compared(figures):
+        scores = run_log.scores(record)
+        if not self.comparison.has_compared(scores):
             return None
-        return replace(record, quality=replace(record.quality, scores=figures))
+        return replace(record, quality=replace(record.quality, scores=scores))
 
     def _write_stages(self, image: ImageFile, restoration: Restoration[Pixels], target: Path) -> None:
         for name, path in zip(self.stages, stage_paths(self.stages, target), strict=True):

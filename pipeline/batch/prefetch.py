@@ -52,7 +52,7 @@ def worker() -> Iterator[Executor]:
 def ahead(executor: Executor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Map like ``map``, but while one result is being used the next is already worked on.
 
-    Only one: pictures are large, and reading further ahead would not be faster.
+    Only one: images are large, and reading further ahead would not be faster.
     """
     pending: deque[Future[Result]] = deque()
     for item in items:

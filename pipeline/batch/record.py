@@ -1,4 +1,4 @@
-"""What is recorded of one input: a line of the report."""
+"""What is recorded of one input: a line of the run log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Record:
     Attributes:
         input: The file as the user gave it.
         output: The result, relative to the output folder, so that the folder can be moved with its report.
-        seconds: Time spent on this input: reading, computing, judging and writing, without waiting for others.
+        seconds: Time spent on this input: reading, computing, comparing and writing, without waiting for others.
         stage_seconds: Computing time by stage.
         tile: Longest side of the tiles in pixels; 0 for the whole image at once.
         backends: What ran each stage: ``torch``, ``torch compiled in 9.5 s``, ``ncnn``, ``openvino``, or
@@ -34,10 +34,10 @@ class Record:
         memory_retries: How often memory ran out and the tile was halved.
         input_size: Width and height in pixels.
         quality: Absent where no references were given.
-        frames: Of a film.
-        waiting: Of a film: share of the time in which each step (decode, compute, encode) waited for the others.
-        differs: Of a film: what is not as in its source, a line each.
-        flicker: Of a film: the warping errors (``pipeline.video.flicker``) of source, result and reference.
+        frames: Of a video.
+        waiting: Of a video: share of the time in which each step (decode, compute, encode) waited for the others.
+        differs: Of a video: what differs from its source, a line each.
+        flicker: Of a video: the warping errors (``pipeline.video.flicker``) of source, result and reference.
     """
 
     input: str
@@ -67,9 +67,9 @@ class Record:
 
     def computed(self, run: Restoration[Any] | EngineTotals) -> Record:
         """Return the record completed by the engine's account of its work."""
-        told = ("tile", "device", "precision", "backends", "fp32_retries", "memory_retries")
+        names = ("tile", "device", "precision", "backends", "fp32_retries", "memory_retries")
         seconds = {name: round(seconds, 3) for name, seconds in run.seconds.items()}
-        return replace(self, stage_seconds=seconds, **{name: getattr(run, name) for name in told})
+        return replace(self, stage_seconds=seconds, **{name: getattr(run, name) for name in names})
 
     def spent_since(self, started: float) -> Record:
         """Return the record with the seconds since then, by ``time.perf_counter``, added."""

@@ -35,7 +35,7 @@ class RunLog:
         self._made: set[tuple[str, ...]] = set()  # output and its hash
         self._precisions: dict[Origin, set[str]] = defaultdict(set)
         self._differences: dict[Origin, tuple[str, ...]] = {}
-        self._figures: dict[tuple[Origin, str], dict[str, Scores]] = {}  # by the reference's hash, too
+        self._scores: dict[tuple[Origin, str], dict[str, Scores]] = {}  # by the reference's hash, too
         for record in _read_done(path):
             origin = _origin(record)
             self._made.add(origin[:2])
@@ -43,7 +43,7 @@ class RunLog:
             self._differences[origin] = tuple(record.get("differs", ()))
             quality = record.get("quality")
             if isinstance(quality, dict) and quality.get("scores"):
-                self._figures[origin, quality["reference_sha256"]] = quality["scores"]
+                self._scores[origin, quality["reference_sha256"]] = quality["scores"]
 
     def made(self, output: str, output_sha256: str) -> bool:
         """Return whether an earlier run wrote an output with these very bytes."""
@@ -53,10 +53,10 @@ class RunLog:
         """Return whether an earlier run made this output of this input by this chain, in one of these precisions."""
         return not self._precisions.get(_origin(vars(record)), set()).isdisjoint(precisions)
 
-    def figures(self, record: Record) -> dict[str, Scores]:
-        """Return the figures that an earlier run found for a finished record with the same reference; else ``{}``."""
+    def scores(self, record: Record) -> dict[str, Scores]:
+        """Return the scores that an earlier run found for a finished record with the same reference; else ``{}``."""
         reference = None if record.quality is None else record.quality.reference_sha256
-        return self._figures.get((_origin(vars(record)), str(reference)), {})
+        return self._scores.get((_origin(vars(record)), str(reference)), {})
 
     def differences(self, record: Record) -> tuple[str, ...]:
         """Return how an earlier run found a finished video to differ from its source."""

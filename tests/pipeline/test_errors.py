@@ -16,7 +16,7 @@ def _is_ours(value: object) -> bool:
     return getattr(value, "__module__", "").startswith(("pipeline.", "stages."))
 
 
-def test_all_errors_for_users_stand_in_the_tree() -> None:
+def test_all_errors_for_users_are_in_the_tree() -> None:
     """Except what is raised and caught inside one module."""
     inner = {"HostNeededError", "Interrupted", "Diverged"}
     for package in (pipeline, stages):

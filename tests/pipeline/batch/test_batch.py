@@ -53,9 +53,9 @@ def restore(
     save_stages: bool = False,
     ext: str | None = None,
     precision: str = "auto",
-    films: VideoJobs | None = None,
+    videos: VideoJobs | None = None,
 ) -> dict[str, Record]:
-    """Restore ``folder/in`` to ``folder/out``; return what was told, by input name."""
+    """Restore ``folder/in`` to ``folder/out``; return the records, by input name."""
     jobs = plan([str(folder / "in")], folder / "out", ext=ext)
     report = RunLog(folder / "out" / "restoration.jsonl")
     batch = Batch(
@@ -63,16 +63,16 @@ def restore(
         folder / "out",
         report,
         engine or (lambda: make_engine(config, precision)),
-        {"image": ImageJobs(config.names if save_stages else ()), **({"video": films} if films else {})},
+        {"image": ImageJobs(config.names if save_stages else ()), **({"video": videos} if videos else {})},
         precision=precision,
         overwrite=overwrite,
     )
-    told: list[Record] = []
+    records: list[Record] = []
     try:
-        batch.run(jobs, told.append)
+        batch.run(jobs, records.append)
     finally:
         report.close()
-    return {Path(record.input).name: record for record in told}
+    return {Path(record.input).name: record for record in records}
 
 
 def statuses(records: dict[str, Record]) -> dict[str, str]:
@@ -89,7 +89,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
-def test_the_report_tells_everything(tmp_path: Path) -> None:
+def test_the_run_log_says_everything(tmp_path: Path) -> None:
     source = paint(tmp_path / "in/deep/a.png")
     restore(tmp_path, TWICE)
     (line,) = (tmp_path / "out/restoration.jsonl").read_text().splitlines()
@@ -161,7 +161,7 @@ def test_what_was_finished_less_exactly_is_restored_anew(tmp_path: Path) -> None
         assert statuses(restore(tmp_path, precision=precision, engine=no_engine)) == {"a.png": "skipped"}
 
 
-def test_names_that_the_file_system_does_not_tell_apart_lose_nothing(tmp_path: Path) -> None:
+def test_names_that_the_file_system_cannot_distinguish_lose_nothing(tmp_path: Path) -> None:
     paint(tmp_path / "in/a.png")
     first = paint(tmp_path / "first.png", seed=1).read_bytes()
 
@@ -267,7 +267,7 @@ def test_bad_files_do_not_stop_the_others(tmp_path: Path) -> None:
 def test_a_device_or_pipe_is_not_read(tmp_path: Path, name: str) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / name).symlink_to("/dev/null")
-    record = restore(tmp_path, films=VideoJobs(VideoOptions()), engine=no_engine)[name]
+    record = restore(tmp_path, videos=VideoJobs(VideoOptions()), engine=no_engine)[name]
     assert (record.status, record.error) == ("failed", "is not a file, or a link to nothing")
 
 
@@ -299,9 +299,9 @@ def test_a_failed_file_is_tried_again(tmp_path: Path) -> None:
 def test_a_named_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("notes")
     jobs = plan([str(tmp_path / "notes.txt")], tmp_path / "out")
-    told: list[Record] = []
-    Batch(MASK, tmp_path / "out", RunLog(tmp_path / "r"), no_engine, {}).run(jobs, told.append)
-    assert [(record.status, record.error) for record in told] == [
+    records: list[Record] = []
+    Batch(MASK, tmp_path / "out", RunLog(tmp_path / "r"), no_engine, {}).run(jobs, records.append)
+    assert [(record.status, record.error) for record in records] == [
         ("refused", "'.txt' is not the suffix of an image or video that can be read; convert it to PNG or TIFF first")
     ]
 
@@ -313,14 +313,14 @@ def test_a_device_that_is_not_there_stops_everything(tmp_path: Path) -> None:
     assert files(tmp_path / "out") == []
 
 
-def test_alpha_is_enlarged_alongside(tmp_path: Path) -> None:
+def test_alpha_is_upscaled_alongside(tmp_path: Path) -> None:
     paint(tmp_path / "in/a.png", channels=4, dtype=np.uint16)
     restore(tmp_path, TWICE)
     before, after = (cv2.imread(str(tmp_path / name / "a.png"), cv2.IMREAD_UNCHANGED) for name in ("in", "out"))
     assert after.shape == (32, 48, 4)
     assert after.dtype == np.uint16
-    shrunk = cv2.resize(after[..., 3], (24, 16), interpolation=cv2.INTER_AREA).astype(float)
-    assert np.corrcoef(shrunk.ravel(), before[..., 3].ravel())[0, 1] > 0.95
+    reduced = cv2.resize(after[..., 3], (24, 16), interpolation=cv2.INTER_AREA).astype(float)
+    assert np.corrcoef(reduced.ravel(), before[..., 3].ravel())[0, 1] > 0.95
 
 
 def test_notes_of_reading_and_writing_are_recorded(tmp_path: Path) -> None:
@@ -337,7 +337,7 @@ def test_what_the_format_cannot_hold_is_refused_before_the_work(tmp_path: Path) 
     assert "is transparent, which JPEG cannot hold" in str(record.error)
 
 
-def test_the_picture_after_every_stage(tmp_path: Path) -> None:
+def test_the_image_after_every_stage(tmp_path: Path) -> None:
     paint(tmp_path / "in/a.png", channels=4)
     restore(tmp_path, TWICE)
     assert statuses(restore(tmp_path, TWICE, save_stages=True)) == {"a.png": "done"}
@@ -348,12 +348,12 @@ def test_the_picture_after_every_stage(tmp_path: Path) -> None:
     assert statuses(restore(tmp_path, TWICE, save_stages=True, engine=no_engine)) == {"a.png": "skipped"}
 
 
-def test_a_finished_film_is_skipped_although_it_has_no_pictures_of_its_stages(tmp_path: Path) -> None:
+def test_a_finished_video_is_skipped_although_it_has_no_images_of_its_stages(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    clips.b_frames(tmp_path / "in/film")
-    films = VideoJobs(VideoOptions())
-    assert statuses(restore(tmp_path, save_stages=True, films=films)) == {"film.mp4": "done"}
-    assert statuses(restore(tmp_path, save_stages=True, films=films, engine=no_engine)) == {"film.mp4": "skipped"}
+    clips.b_frames(tmp_path / "in/clip")
+    videos = VideoJobs(VideoOptions())
+    assert statuses(restore(tmp_path, save_stages=True, videos=videos)) == {"clip.mp4": "done"}
+    assert statuses(restore(tmp_path, save_stages=True, videos=videos, engine=no_engine)) == {"clip.mp4": "skipped"}
 
 
 def test_killed_before_the_result_got_its_name(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The report survives kills and tells the next run what is finished."""
+"""The run log survives kills and says to the next run what is finished."""
 
 import json
 from pathlib import Path
