@@ -74,7 +74,7 @@ def print_start(
     """Print the network, its data, how the learning rate changes, and the PSNR of the degraded images to exceed."""
     start = [capped_psnr(bicubic_upscale(degraded, config.scale), clean) for degraded, clean in images.samples]
     count = count_parameters(stage)
-    print_line(f"{type(stage).__name__}: {count:,} parameters, {trainer.precision} on {trainer.strategy.root_device}")
+    print_line(f"{config.stage.stage}: {count:,} parameters, {trainer.precision} on {trainer.strategy.root_device}")
     print_line(f"training on {data_name}; validating on {images.described()}, {fmean(start):.2f} dB when degraded")
     print_line(described_schedule(config, run))
 
