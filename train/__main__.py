@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from pipeline.cli.group import CommandGroup
+from pipeline.device.process import let_waiting_threads_sleep
 from train.commands import register
 
 
@@ -24,4 +25,5 @@ def _commands() -> None:
 
 
 if __name__ == "__main__":
+    let_waiting_threads_sleep()  # before torch is imported
     app(prog_name="python -m train")

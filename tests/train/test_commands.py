@@ -43,7 +43,7 @@ def test_one_command_trains_a_stage(
     assert card.steps == 4
     assert card.data.startswith("photos: ")
     network, start, schedule, epoch, weights = capsys.readouterr().out.splitlines()
-    assert network.startswith("DnCNN: 1,611 parameters")
+    assert network.startswith("dncnn: 1,611 parameters")
     assert re.search(r"photos: \d images, 0 pairs; validating on \d images?, 2\d\.\d\d dB when degraded", start)
     assert re.search(r"epoch 1 of 1: step 4, loss .*, \d\d\.\d\d dB \(the best\), learning rate ", epoch)
     assert "annealed by a cosine to 0 within the budget of 1 epoch" in schedule
