@@ -17,6 +17,7 @@ from stages.nafnet import NAFNetConfig
 from stages.nlm import NonLocalMeansConfig
 from stages.residual_unet import ResidualUNetConfig
 from stages.richardson_lucy import RichardsonLucyConfig
+from stages.smfanet import SMFANetConfig
 from stages.stage import Stage, StageConfig
 from stages.uformer import UformerConfig
 from stages.unet import UNetConfig
@@ -37,6 +38,7 @@ AnyStageConfig = Annotated[
     | NonLocalMeansConfig
     | ResidualUNetConfig
     | RichardsonLucyConfig
+    | SMFANetConfig
     | SpandrelConfig
     | UformerConfig
     | UNetConfig

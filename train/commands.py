@@ -259,7 +259,8 @@ def evaluate(
     data: Annotated[
         Path,
         typer.Option(
-            metavar="FOLDER", help="Folder of the test sets CBSD68, Set5, Set14 and pairs/NAME with blur/ and sharp/."
+            metavar="FOLDER",
+            help="Folder of the test sets CBSD68, Set5, Set14, pairs/NAME with blur/ and sharp/, real_noise/polyu_512.",
         ),
     ],
     only: Annotated[
@@ -296,7 +297,7 @@ def evaluate(
     results = evaluate_all(data, only or (), weights)
     print_results(results)
     if output:
-        output.write_text(as_markdown(results), encoding="utf-8")
+        output.write_text(as_markdown(results, only or ()), encoding="utf-8")
 
 
 def degrade(

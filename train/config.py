@@ -22,6 +22,7 @@ from train.degradation.sequence import Degradation
 from train.losses.objective import FormulaTerm, Terms
 from train.optimizers import OPTIMIZERS
 from train.pretrained import Pretrained
+from train.teacher import TeacherConfig
 
 # What keys were called before, by their dotted path.
 _RENAMED = {
@@ -109,6 +110,7 @@ class TrainingConfig(Section):
     chain: Place | None = Field(None, description="train behind the stages that come before it there")
     data: DataConfig = DataConfig()
     loss: Terms = Field([FormulaTerm(kind="l1")], description="what is minimized: a name, or a weighted list")
+    teacher: TeacherConfig | None = Field(None, description="a better network to learn from, beside the clean images")
     pretrained: Pretrained | None = Field(None, description="an encoder's published weights to start from")
     optimizer: Annotated[str, AfterValidator(_known_optimizer)] = Field(
         "adam", description="muon makes every filter bank's step orthogonal: short trainings get much further"

@@ -40,6 +40,7 @@ from train.data.layouts import Files
 from train.precision import lightning_precision, tf32_allowed
 from train.run import Run, TrainingInterrupted
 from train.task import RestorationTask
+from train.teacher import Teacher
 from train.training import Training
 
 _log = logging.getLogger(__name__)
@@ -78,7 +79,8 @@ def fit(training: Training, train: Files, validation: Files, run: Run, data_name
         images = ValidationImages(config, validation, training.route.multiple_of)
         loaders = build_loaders(training, train, images, inside, trainer)
         print_start(stage, images, config, run, trainer, data_name)
-        run_trainer(trainer, RestorationTask(config, stage, inside), loaders, run, card)
+        teacher = Teacher(config.teacher, trainer.strategy.root_device) if config.teacher else None
+        run_trainer(trainer, RestorationTask(config, stage, inside, teacher), loaders, run, card)
         if not trainer.is_global_zero:
             return run.folder
         log_early_stop(trainer)
@@ -193,10 +195,12 @@ def log_early_stop(trainer: L.Trainer) -> None:
 def card_of(training: Training, data_name: str) -> Card:
     """Return the card of the weights; only the number of steps is still missing."""
     config = training.config
+    taught = f"taught by {config.teacher.note()}" if config.teacher else ""
     return Card(
         config={"stage": config.stage.stage, **config.stage.architecture()},
         trained_for=config.trained_for + training.route.note(),
-        data=data_name,
+        data=data_name + (f"; {config.teacher.share:.0%} of the loss {taught}" if config.teacher else ""),
+        origin="restorechain" + (f", {taught}" if config.teacher else ""),
         code_version=version("restorechain"),
         training=config.model_dump(mode="json"),
     )

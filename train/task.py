@@ -16,6 +16,7 @@ from train.chain.inside import Inside
 from train.config import TrainingConfig
 from train.losses.objective import Objective
 from train.optimizers import OPTIMIZERS
+from train.teacher import Teacher
 
 _PSNR_CAP = 45.0
 
@@ -30,9 +31,12 @@ def capped_psnr(restored: Tensor, clean: Tensor) -> float:
 
 
 class RestorationTask(L.LightningModule):
-    """Trains a stage to restore degraded images; the loss is taken after the stages behind it, if any."""
+    """Trains a stage to restore degraded images; the loss is taken after the stages behind it, if any.
 
-    def __init__(self, config: TrainingConfig, stage: Stage, inside: Inside) -> None:
+    With a teacher, part of the loss compares with what those stages make of the teacher's output instead.
+    """
+
+    def __init__(self, config: TrainingConfig, stage: Stage, inside: Inside, teacher: Teacher | None = None) -> None:
         super().__init__()
         self.config = config
         self.stage = stage
@@ -40,6 +44,7 @@ class RestorationTask(L.LightningModule):
         if config.compile:
             self.stage.compile()
         self.inside = inside
+        self.teacher = teacher
         self.objective = Objective(config.loss)
 
     def on_fit_start(self) -> None:
@@ -49,12 +54,21 @@ class RestorationTask(L.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Return the loss of one batch of (degraded, clean)."""
         degraded, clean = batch
-        restored = self.inside.after(self.stage(degraded.contiguous(memory_format=torch.channels_last)))
+        degraded = degraded.contiguous(memory_format=torch.channels_last)
+        restored = self.inside.after(self.stage(degraded))
         loss, terms = self.objective(restored, clean)
+        if self.teacher:
+            terms["teacher"] = self._distance_to_teacher(self.teacher, degraded, restored)
+            loss = (1 - self.teacher.share) * loss + self.teacher.share * terms["teacher"]
         self.log("train/loss", loss, prog_bar=True, sync_dist=True)
         self.log("train/epoch_loss", loss, on_step=False, on_epoch=True, sync_dist=True)
-        self.log_dict({f"train/{kind}": value for kind, value in terms.items()}, sync_dist=True)
+        self.log_dict({f"train/{kind}": value.detach() for kind, value in terms.items()}, sync_dist=True)
         return loss
+
+    def _distance_to_teacher(self, teacher: Teacher, degraded: Tensor, restored: Tensor) -> Tensor:
+        with torch.no_grad():
+            target = self.inside.after(teacher(degraded))
+        return self.objective(restored, target)[0]
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Log the PSNR (RGB) of one held-out image and return it restored; the trainer averages over images.

@@ -35,12 +35,21 @@ class Training:
         training = cls(config, _route(config))
         training._refuse_other_scale()
         training._refuse_other_sizes()
+        if config.teacher:
+            config.teacher.refuse_other(training.route.footprints[training.route.index], training.reaching_size)
         return training
 
     @property
     def margin(self) -> int:
         """Degraded pixels to cut off every border behind the stages before the trained one; none of whole images."""
         return 0 if self.config.data.resize else self.route.margin
+
+    @property
+    def reaching_size(self) -> tuple[int, int]:
+        """Height and width of the degraded crops, at the size that they reach the trained stage in."""
+        scale = total_scale(self.route.footprints[self.route.index :])
+        height, width = self.config.data.clean_size
+        return height // scale, width // scale
 
     def widened(self) -> TrainingConfig:
         """Return the configuration with crops that are larger by the margin on every side."""

@@ -32,6 +32,8 @@ SMALL_OPTIONS: dict[str, dict[str, Any]] = {
     "uformer-plain": {"width": 4, "depths": [2, 2, 1], "window": 2, "modulator": False, "middle_shift": False},
     "unet": {"width": 4, "levels": 3},
     "unet-half-residual": {"width": 4, "levels": 2, "unshuffle": 2, "residual": True},
+    "smfanet-x2": {"width": 6, "depth": 2},
+    "smfanet": {"width": 4, "depth": 1, "scale": 3, "expansion": 3},
     "spandrel": {"weights": Path(__file__).parent / "data" / "compact_x2.safetensors"},
     "bicubic": {"scale": 3},
     "lanczos": {"scale": 2},

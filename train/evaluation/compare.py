@@ -119,7 +119,7 @@ def compare_networks(
 
 def on_equal_terms(config: TrainingConfig, first: TrainingConfig) -> TrainingConfig:
     """Return a configuration with the data, degradation and loss of the first."""
-    shared = ("degradation", "pair_degradation", "data", "loss", "steps_per_epoch", "seed")
+    shared = ("degradation", "pair_degradation", "data", "loss", "teacher", "steps_per_epoch", "seed")
     content = config.model_dump() | {key: value for key, value in first.model_dump().items() if key in shared}
     return TrainingConfig.model_validate(content)
 

@@ -1,13 +1,14 @@
 """The standard protocols that evaluate weights and chains: which images, degraded how, scored by what.
 
-Test sets are found by their usual names: CBSD68, Set5, Set14, and pairs/NAME/{blur,sharp}. Results are clipped and
+Test sets are found by their usual names: CBSD68, Set5, Set14, pairs/NAME/{blur,sharp}, and
+real_noise/polyu_512/{noisy,clean}. Results are clipped and
 rounded to 8 bit before they are compared; PSNR is the mean over images, in dB.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -37,6 +38,7 @@ MILD_BLUR: sequence.Degradation = [
     sequence.Quantise(),
 ]
 SMALL: sequence.Degradation = [sequence.Downscale(factor=2)]
+GRAY_NOISE = sequence.GaussianNoise(sigma=[11.0, 11.0], gray=1.0)
 SMALL_NOISY: sequence.Degradation = [*SMALL, sequence.GaussianNoise(sigma=[10.0, 10.0]), sequence.Quantise()]
 SHAKEN_SMALL_NOISY: sequence.Degradation = [sequence.Blur(weights=[0.0, 0.0, 1.0, 0.0, 0.0]), *SMALL_NOISY]
 
@@ -46,15 +48,25 @@ def jpeg(quality: int) -> sequence.Jpeg:
     return sequence.Jpeg(quality=[float(quality), float(quality)])
 
 
+# Of each of two test sets: the matrix has many kinds of input and is to take minutes.
+_HARM_PHOTOS = 4
+# Decibels that a loss must exceed for an image to count as made worse.
+_FELT_LOSS = 0.1
+
 Restore = Callable[[Tensor], Tensor]
 Sample = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class ProtocolResult:
-    """One protocol's outcome: PSNR of doing nothing and of the result, and the share of images made better.
+    """One protocol's outcome: PSNR of doing nothing and of the result, and what became of single images.
 
     Where the input is clean, doing nothing is perfect: there is no such PSNR and none can be made better.
+
+    Attributes:
+        better: Share of the images that got better.
+        worse: Share of the images that lost more than 0.1 dB.
+        worst: Smallest gain of an image, in dB.
     """
 
     protocol: str
@@ -62,6 +74,8 @@ class ProtocolResult:
     nothing: float | None
     restored: float
     better: float | None
+    worse: float | None
+    worst: float | None
 
 
 def measure(
@@ -72,12 +86,23 @@ def measure(
     for degraded, clean in samples:
         before.append(score(nothing(degraded), clean))
         after.append(score(functions.quantise(restore(degraded)), clean))
-    better = np.mean([new > old for old, new in zip(before, after, strict=True)])
-    return ProtocolResult(protocol, Path(weights).stem, float(np.mean(before)), float(np.mean(after)), float(better))
+    gains = np.subtract(after, before)
+    return ProtocolResult(
+        protocol,
+        Path(weights).stem,
+        nothing=float(np.mean(before)),
+        restored=float(np.mean(after)),
+        better=float(np.mean(gains > 0)),
+        worse=float(np.mean(gains < -_FELT_LOSS)),
+        worst=float(gains.min()),
+    )
 
 
 def denoising(data: Path, weights: str) -> Iterator[ProtocolResult]:
-    """CBSD68 with white Gaussian noise, as float (the papers' protocol), and clipped to 8 bit; Set14 as JPEG; clean."""
+    """CBSD68 with white Gaussian noise, as float (the papers' protocol), and clipped to 8 bit, and as gray photos.
+
+    Then a camera's own noise (PolyU), Set14 as JPEG, and clean photos.
+    """
     restore = restorer(load_for("denoising", weights, (1,)))
     for sigma in (15.0, 25.0, 50.0):
         noise = sequence.GaussianNoise(sigma=[sigma, sigma])
@@ -85,6 +110,10 @@ def denoising(data: Path, weights: str) -> Iterator[ProtocolResult]:
             samples = degraded_images([data / "CBSD68"], [noise, *steps])
             protocol = f"CBSD68, noise sigma {sigma:.0f}{name}, PSNR RGB"
             yield measure(protocol, weights, samples, torch.clone, restore, psnr_rgb)
+    samples = gray_images([data / "CBSD68"], [GRAY_NOISE, sequence.Quantise()])
+    yield measure("CBSD68 as gray, noise sigma 11, PSNR RGB", weights, samples, torch.clone, restore, psnr_rgb)
+    samples = pairs(data / "real_noise" / "polyu_512")
+    yield measure("PolyU, camera noise, PSNR RGB", weights, samples, torch.clone, restore, psnr_rgb)
     for quality in (70, 30):
         samples = degraded_images([data / "Set14"], [jpeg(quality)])
         yield measure(f"Set14, JPEG quality {quality}, PSNR RGB", weights, samples, torch.clone, restore, psnr_rgb)
@@ -153,6 +182,57 @@ def chain(data: Path, file: str) -> Iterator[ProtocolResult]:
         yield from harmlessness(data, file, chain_restorer(cleaning))
 
 
+def harm_steps(scale: int) -> dict[str, sequence.Degradation]:
+    """Return what photos are degraded by before a chain of this scale, by the name of the kind of input."""
+
+    def small(method: Method) -> sequence.Degradation:
+        return [] if scale == 1 else [sequence.Downscale(factor=scale, method=method)]  # type: ignore[arg-type]
+
+    def blurred(*weights: float) -> sequence.Degradation:
+        return [sequence.Blur(weights=[*weights, 0.0, 0.0]), *small("bicubic"), sequence.Quantise()]
+
+    def noisy(noise: sequence.GaussianNoise) -> sequence.Degradation:
+        return [*small("bicubic"), noise, sequence.Quantise()]
+
+    reduced: dict[str, Method] = {"reduced by bicubic": "bicubic", "reduced by area": "area", "aliased": "aliased"}
+    return {
+        "clean": small("lanczos"),
+        **({} if scale == 1 else {name: small(method) for name, method in reduced.items()}),
+        **{f"JPEG quality {quality}": [*small("bicubic"), jpeg(quality)] for quality in (90, 70, 50, 30)},
+        **{f"noise sigma {sigma}": noisy(sequence.GaussianNoise(sigma=[sigma, sigma])) for sigma in (5, 15, 25, 50)},
+        "gray noise sigma 11": noisy(GRAY_NOISE),
+        "mild blur": blurred(1.0, 1.0, 0.0),
+        "shake": blurred(0.0, 0.0, 1.0),
+    }
+
+
+def harm(data: Path, file: str) -> Iterator[ProtocolResult]:
+    """Where a chain does harm: a few photos as inputs of many kinds, against bicubic upscaling, or doing nothing.
+
+    A PSNR above 45 dB counts as 45: what is lost above it, nobody sees.
+
+    Raises:
+        WeightsError: if the chain upscales by more than 4.
+    """
+    loaded = Chain.load(file)
+    if loaded.scale > 4:
+        raise WeightsError(f"{file}: upscales by {loaded.scale}, expected 1, 2, 3 or 4 for harm")
+    restore, nothing = chain_restorer(loaded), bicubic_upscaler(loaded.scale)
+    photos = [path for name in ("Set14", "CBSD68") for path in spread(find_files([data / name]).clean, _HARM_PHOTOS)]
+    for kind, steps in harm_steps(loaded.scale).items():
+        yield measure(kind, file, degraded_images(photos, steps), nothing, restore, visible_psnr)
+
+
+def visible_psnr(restored: Tensor, clean: Tensor) -> float:
+    """Return the PSNR over RGB in dB, at most 45."""
+    return min(45.0, psnr_rgb(restored, clean))
+
+
+def spread(paths: Sequence[Path], most: int) -> list[Path]:
+    """Return at most ``most`` of the paths, evenly spread."""
+    return list(paths[:: -(-len(paths) // most)])
+
+
 def stages_of_one_size(loaded: Chain) -> Chain | None:
     """Return the chain's learned stages that keep the size alone, if it has any."""
     cleaning = tuple(
@@ -172,7 +252,7 @@ def harmlessness(data: Path, weights: str, restore: Restore) -> Iterator[Protoco
     for name, folders, steps in sets:
         photos = (photo for photo, _ in degraded_images(folders, steps))
         kept = [psnr_rgb(functions.quantise(restore(photo)), photo) for photo in photos]
-        yield ProtocolResult(f"{name}, PSNR RGB", Path(weights).stem, None, float(np.mean(kept)), None)
+        yield ProtocolResult(f"{name}, PSNR RGB", Path(weights).stem, None, float(np.mean(kept)), None, None, None)
 
 
 def load_for(protocol: str, weights: str, scales: tuple[int, ...]) -> Stage:
@@ -194,6 +274,14 @@ def degraded_images(folders: list[Path], steps: sequence.Degradation) -> Iterato
     for seed, path in zip(count(), find_files(folders).clean, strict=False):
         clean = to_tensor(read_rgb(path))
         clean = clean[..., : clean.shape[-2] // multiple * multiple, : clean.shape[-1] // multiple * multiple]
+        yield sequence.degrade(clean, steps, Generator().manual_seed(seed)), clean
+
+
+def gray_images(folders: list[Path], steps: sequence.Degradation) -> Iterator[Sample]:
+    """Yield every image as a gray photo (BT.601 luma of 8 bit, three times), degraded, image n with seed n."""
+    for seed, path in zip(count(), find_files(folders).clean, strict=False):
+        luma = to_tensor(read_rgb(path)) * torch.tensor([0.2989, 0.5870, 0.1140]).view(3, 1, 1)
+        clean = functions.quantise(luma.sum(dim=1, keepdim=True)).expand(-1, 3, -1, -1)
         yield sequence.degrade(clean, steps, Generator().manual_seed(seed)), clean
 
 
@@ -242,4 +330,5 @@ PROTOCOLS: dict[str, Callable[[Path, str], Iterator[ProtocolResult]]] = {
     "deblurring": deblurring,
     "super_resolution": super_resolution,
     "chain": chain,
+    "harm": harm,
 }

@@ -16,7 +16,7 @@ from stages.weights import SHIPPED_FOLDER, load_weights, read_card, save_weights
 from train.evaluation.evaluate import SHIPPED, print_results
 from train.evaluation.protocols import PROTOCOLS, ProtocolResult
 
-NAMES = {name: PROTOCOLS[kind] for kind, names in SHIPPED.items() if kind != "chain" for name in names}
+NAMES = {name: PROTOCOLS[kind] for kind, names in SHIPPED.items() if kind not in ("chain", "harm") for name in names}
 
 
 def ship_if_better(weights: Path, name: str, data: Path) -> bool:

@@ -22,7 +22,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def protocol(data: Path, weights: str) -> Iterator[ProtocolResult]:
     stage = load_stage(resolve(weights, Path()))
-    yield ProtocolResult("noise", weights, 20.0, stage.model[0].bias[0].item(), 1.0)
+    yield ProtocolResult("noise", weights, 20.0, stage.model[0].bias[0].item(), 1.0, 0.0, 0.5)
 
 
 def weights_worth(value: float, path: Path) -> Path:
