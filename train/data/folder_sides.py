@@ -16,7 +16,7 @@ _MADE_BY_DEGRADE = "degradation.yaml"
 
 
 class FolderSides:
-    """Tells for every image below a folder which side of pairs it is on.
+    """Finds for every image below a folder which side of pairs it is on.
 
     Args:
         root: The folder that was given; a couple may lie beside it.
@@ -31,7 +31,7 @@ class FolderSides:
         self._degraded_of = cache(self._find_degraded)
 
     def of(self, image: Path) -> Couple | str | None:
-        """Return the couple that an image belongs to, or why it is left out; None if no folder tells of a side."""
+        """Return the couple that an image belongs to, or why it is left out; None if no folder has a side."""
         for folder in (image.parent, *image.parent.parents):
             found = self._of(folder)
             if found is not None or folder == self._root:
@@ -49,8 +49,8 @@ class FolderSides:
         if self._unclear:
             lines = "".join(f"\n  {folder}: {why}" for folder, why in sorted(self._unclear.items()))
             raise ConfigError(
-                "cannot tell degraded images from clean ones; rename the folder, put its other side beside it (as in "
-                f"input and target, LQ and GT), or give each folder of clean images itself:{lines}"
+                "cannot distinguish degraded images from clean ones; rename the folder, put its other side "
+                f"beside it (input and target, LQ and GT), or give each folder of clean images itself:{lines}"
             )
 
     def _of_folder(self, folder: Path) -> Couple | str | None:
@@ -73,7 +73,7 @@ class FolderSides:
         if side.kind == "degraded" or self._stands_beside_clean(folder, side):
             return f"in {folder.name}, which is degraded by its name, without a clean side beside it"
         if side.alone and folder != self._root:
-            self._unclear[folder] = f"{side.word!r} tells of degraded images, but no folder beside it of clean ones"
+            self._unclear[folder] = f"{side.word!r} stands for degraded images, but no folder beside it of clean ones"
         return None
 
     def _stands_beside_clean(self, folder: Path, side: Side) -> bool:

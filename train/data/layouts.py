@@ -241,7 +241,7 @@ def _read_list(file: Path) -> list[PathPair]:
 
 
 def _text_of(file: Path) -> str:
-    """Read a text as UTF-8, or as the UTF-16 that its byte-order mark tells."""
+    """Read a text as UTF-8, or as the UTF-16 that its byte-order mark says."""
     content = file.read_bytes()
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8-sig")
     try:

@@ -56,7 +56,7 @@ class Side(NamedTuple):
             of both sides.
         word: The word.
         rest: What is left of the name without such words; the same for the two sides of a pair.
-        small: Whether it tells of low resolution.
+        small: Whether it stands for low resolution.
         factor: Of the low resolution, as in ``LR_x4``; 0 for none.
         last: Whether the name ends with the word.
     """
@@ -75,7 +75,7 @@ class Side(NamedTuple):
 
     @property
     def splits(self) -> frozenset[str]:
-        """Return which part of a data set the name tells of."""
+        """Return which part of a data set the name stands for."""
         return _SPLITS.intersection(self.rest)
 
     def is_usual_with(self, clean: Side) -> bool:

@@ -137,7 +137,7 @@ def test_the_two_sides_may_be_given_one_by_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "match"),
     [
-        (["input/a.png", "raw/b.png"], "cannot tell degraded images from clean ones.*input"),
+        (["input/a.png", "raw/b.png"], "cannot distinguish degraded images from clean ones.*input"),
         (["Family_LR/a.png", "raw/b.png"], "Family_LR"),
         (["phone/a.png", "GT/a.png"], "phone: has the names of GT"),
         (["blur/a.png", "noise/a.png", "gt/a.png"], "may all be its degraded side"),
