@@ -112,8 +112,8 @@ _Data = Annotated[
     typer.Option(
         "--data",
         metavar="PATH...",
-        help="Folders of sharp images, or of pairs in blur/ and sharp/, input/ and target/, noisy/ and clean/, lq/ and "
-        "gt/; GoPro, RealBlur, REDS, DIV2K, Flickr2K; list files of pairs; one image.",
+        help="Folders of sharp images, or of pairs in folders named by their side, such as blur/ and sharp/, LQ/ and "
+        "GT/; GoPro, RealBlur, REDS, DIV2K, Flickr2K; list files of pairs; one image.",
     ),
 ]
 _Validation = Annotated[
@@ -364,10 +364,14 @@ def register(app: typer.Typer) -> None:
 
 def choose_files(data: list[Path], val: list[Path] | None, config: TrainingConfig) -> tuple[Files, Files]:
     """Return the files to train on and to validate on; without ``val``, some of ``data`` are held out."""
+    from lightning.pytorch.utilities import rank_zero_only
+
     from train.data.layouts import find_files
     from train.data.split import hold_out, refuse_leakage
 
     files = find_files(data, config.data.blur, config.scale)
+    for line in files.origins:
+        rank_zero_only(typer.echo)(line)
     if not val:
         return hold_out(files, config.data.held_out)
     validation_files = find_files(val, config.data.blur, config.scale)

@@ -62,7 +62,7 @@ def fit(training: Training, train: Files, validation: Files, run: Run, data_name
 
     Raises:
         ConfigError: if the folder, the device or the budget is not what the run needs.
-        Diverged: if the weights became NaN; the best ones before that are exported.
+        Diverged: if weights or losses became NaN or infinite; the best ones before that are exported.
         TrainingInterrupted: by Ctrl-C or SIGTERM; the best weights so far are exported.
         RestorationError: if the budget was spent before the first validation.
     """
@@ -100,15 +100,17 @@ def run_trainer(
     except Diverged as error:
         raise Diverged(f"{error}{rescue(trainer, run, card)}") from error
     except (KeyboardInterrupt, SystemExit) as error:  # the latter is what Lightning makes of Ctrl-C and SIGTERM
-        advice = "resume it to continue" if run.last.is_file() else "no epoch was finished, so start it again"
+        advice = "resume it to continue" if run.last.is_file() else "start it again"
         text = f"interrupted in epoch {trainer.current_epoch + 1}; {advice}"
         raise TrainingInterrupted(f"{text}{rescue(trainer, run, card)}") from error
 
 
 def rescue(trainer: L.Trainer, run: Run, card: Card) -> str:
     """Export the best weights of a run that broke off, if it has any; return what to add to the error."""
-    if not (run.best.is_file() and trainer.is_global_zero):
+    if not trainer.is_global_zero:
         return ""
+    if not run.best.is_file():
+        return "; there are no weights of before, as no epoch was finished"
     return f"; the best weights so far are in {conclude(run, card)}, to start another run from by init"
 
 

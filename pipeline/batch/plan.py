@@ -6,12 +6,13 @@ import glob
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pipeline.errors import ConfigError, suffixes_of
 from pipeline.images import READABLE, WRITABLE
+from pipeline.system_files import holds_results, is_system_name
 from pipeline.video.options import READABLE as VIDEOS
 from pipeline.video.options import VideoOptions
 
@@ -39,9 +40,10 @@ class LeftOut:
 
     Attributes:
         source: The file or folder, as the user would write it.
-        status: ``ignored`` for a file in a folder that is no image or video by its suffix, ``refused`` for such a
-            file that was given itself, ``failed`` for a folder that cannot be listed.
-        error: Why; None for what is ignored.
+        status: ``ignored`` for a file in a folder that is no image or video by its suffix and for a folder that holds
+            results of an earlier run, ``refused`` for such a file that was given itself, ``failed`` for a folder that
+            cannot be listed.
+        error: Why; None for files that are ignored.
     """
 
     source: Path
@@ -50,7 +52,7 @@ class LeftOut:
 
 
 class Found(NamedTuple):
-    """What is behind an input: a file, a folder of frames, or a folder that cannot be listed.
+    """What is behind an input: a file, or a folder: of frames, of results of ours, or one that cannot be listed.
 
     Attributes:
         source: As of ``Job``.
@@ -62,7 +64,7 @@ class Found(NamedTuple):
     source: Path
     relative: Path
     named: bool
-    kind: Literal["file", "frames", "closed"] = "file"
+    kind: Literal["file", "frames", "results", "closed"] = "file"
 
 
 def plan(
@@ -75,8 +77,10 @@ def plan(
 ) -> list[Job | LeftOut]:
     """List the files behind ``inputs`` and their targets in the folder ``output``.
 
-    Folders are searched with all folders below them, and their tree is kept. Hidden files and folders are
-    left out, and so is ``output`` itself where it lies inside of an input.
+    Folders are searched with all folders below them, and their tree is kept. Left out are hidden files and folders,
+    those of systems and network storage, ``output`` itself, and folders that hold results of an earlier run, unless
+    they are given themselves. Where the results of files of one folder would share a name, each keeps its suffix in it:
+    ``a.gif.png`` beside ``a.png``.
 
     Args:
         inputs: Files, folders and glob patterns.
@@ -87,8 +91,8 @@ def plan(
         video: Gives the container of videos; with ``fps``, images in a folder are the frames of one video.
 
     Raises:
-        ConfigError: with one line per error: an input that does not exist, two that share a target, a target that
-            is itself an input, a folder without anything that can be restored.
+        ConfigError: with one line per error: an input that does not exist, two that share a target in spite of their
+            suffixes, a target that is itself an input, a folder without anything that can be restored.
     """
     wrong_options = list(_wrong_options(output, ext, suffix))
     problems = [*wrong_options]
@@ -103,13 +107,14 @@ def plan(
             entry = _entry(file, output, ext, suffix, video)
             target = entry.target if isinstance(entry, Job) else None
             entries.setdefault((os.path.realpath(file.source), target), entry)
-    jobs = [entry for entry in entries.values() if isinstance(entry, Job)]
+    found_entries = _with_suffixes(entries.values())
+    jobs = [entry for entry in found_entries if isinstance(entry, Job)]
     problems += _clashes(jobs)
     if video.frames_out is not None:
         problems += _clashing_frames(jobs, video.frames_out)
     if problems:
         raise ConfigError("\n".join(problems))
-    return list(entries.values())
+    return found_entries
 
 
 def _entry(found: Found, output: Path, ext: str | None, suffix: str, video: VideoOptions) -> Job | LeftOut:
@@ -120,6 +125,8 @@ def _entry(found: Found, output: Path, ext: str | None, suffix: str, video: Vide
 
     if kind == "closed":
         return LeftOut(source, "failed", "the folder cannot be listed; what is in it was left out")
+    if kind == "results":
+        return LeftOut(source, "ignored", "holds results of an earlier run, left out; give it itself to restore them")
     if kind == "frames":
         return Job(source, relative, target(relative.name, f"{video.part}{video.suffix_for(source)}"), "frames")
     if source.suffix.lower() in VIDEOS:
@@ -164,8 +171,24 @@ def _find(text: str, output: Path) -> Iterator[Found]:
         yield Found(path, Path(path.name), named=True)
     elif glob.has_magic(text):
         for match in sorted(glob.glob(text, recursive=True)):  # noqa: PTH207  (pathlib takes no absolute patterns)
-            if match != text:
-                yield from _find(match, output)
+            if match != text and not _is_below_system_folder(match, text):
+                yield from _matched(Path(match), text, output)
+
+
+def _matched(path: Path, pattern: str, output: Path) -> Iterator[Found]:
+    """Yield what is behind a match of a pattern; nothing in the output, and not what earlier runs have made."""
+    if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(output)):
+        return
+    spelled = Path(pattern).parts
+    results = next((p for p in (path, *path.parents) if p.name and p.name not in spelled and holds_results(p)), None)
+    if results is not None:
+        yield Found(results, Path(results.name), named=False, kind="results")
+    else:
+        yield from _find(str(path), output)
+
+
+def _is_below_system_folder(match: str, pattern: str) -> bool:
+    return any(is_system_name(part) for part in set(Path(match).parts) - set(Path(pattern).parts))
 
 
 def _nothing_found(text: str, output: Path, others: list[Path]) -> str:
@@ -183,7 +206,7 @@ def _nothing_found(text: str, output: Path, others: list[Path]) -> str:
 def _walk(folder: Path, output: Path) -> Iterator[Found]:
     """Yield all files below a folder in a stable order; each real folder once, so that links cannot loop.
 
-    Folders below it that cannot be listed, such as ``lost+found``, come at the end.
+    Folders below it that cannot be listed come at the end.
     """
     entered, closed = {os.path.realpath(output)}, list[Found]()
 
@@ -199,8 +222,12 @@ def _walk(folder: Path, output: Path) -> Iterator[Found]:
             folders.clear()
             continue
         entered.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for path in (Path(parent, name) for name in sorted(files) if not name.startswith(".")):
+        if parent != os.fspath(folder) and holds_results(Path(parent)):
+            folders.clear()
+            yield Found(Path(parent), Path(parent).relative_to(folder), named=False, kind="results")
+            continue
+        folders[:] = sorted(name for name in folders if not is_system_name(name))
+        for path in (Path(parent, name) for name in sorted(files) if not is_system_name(name)):
             yield Found(path, path.relative_to(folder), named=False)
     yield from closed
 
@@ -212,11 +239,33 @@ def _own_suffix(path: Path) -> str:
     return ".tif" if path.suffix.lower() == ".pfm" else ".png"  # PNG holds no floats
 
 
-def _clashes(jobs: list[Job]) -> Iterator[str]:
-    """Yield an error for each target that would be written twice or is an input.
+def _with_suffixes(entries: Iterable[Job | LeftOut]) -> list[Job | LeftOut]:
+    """Keep the source's suffix in names that would clash: ``a.gif`` beside ``a.png`` gives ``a.gif.png``.
 
-    Refused rather than renamed: a name that depends on which other files are there would change between runs.
+    A result with its source's suffix keeps its name, so that it does not depend on what else is there.
     """
+    listed = list(entries)
+    by_target: dict[Path, list[Job]] = defaultdict(list)
+    for entry in listed:
+        if isinstance(entry, Job):
+            by_target[entry.target].append(entry)
+    taken = set(by_target)
+
+    def renamed(entry: Job | LeftOut) -> Job | LeftOut:
+        if not isinstance(entry, Job) or len(by_target[entry.target]) < 2 or entry.kind == "frames":
+            return entry
+        if entry.source.suffix == entry.target.suffix:
+            return entry
+        stem = entry.relative.stem
+        name = f"{stem}{entry.source.suffix}{entry.target.name.removeprefix(stem)}"
+        target = entry.target.with_name(name)
+        return entry if target in taken else replace(entry, target=target)
+
+    return [renamed(entry) for entry in listed]
+
+
+def _clashes(jobs: list[Job]) -> Iterator[str]:
+    """Yield an error for each target that would be written twice or is an input."""
     sources = {os.path.realpath(job.source) for job in jobs}
     by_target: dict[Path, list[Job]] = defaultdict(list)
     for job in jobs:

@@ -17,6 +17,7 @@ from typing import Any
 from pipeline.batch.record import Record
 from pipeline.errors import ConfigError, needing_space
 from pipeline.evaluation.quality import Scores
+from pipeline.system_files import RUN_LOG
 
 Origin = tuple[str, ...]
 """An output and its hash, and what it was made from: the input's hash and the chain's fingerprint."""
@@ -98,7 +99,7 @@ def split_paths(paths: Sequence[Path], output: Path) -> tuple[Path, Path | None]
     for kind, found in (("HTML report", pages), ("run log", logs)):
         if len(found) > 1:
             raise ConfigError(f"report: got {' and '.join(map(str, found))}, expected at most one {kind}")
-    return logs[0] if logs else output / "restoration.jsonl", pages[0] if pages else None
+    return logs[0] if logs else output / RUN_LOG, pages[0] if pages else None
 
 
 def recall(path: Path, records: Sequence[Record]) -> list[Record]:

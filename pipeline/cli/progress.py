@@ -31,7 +31,7 @@ class Tally:
         compared: Inputs whose results were compared with a reference.
         not_compared: Inputs that were restored, but could not be compared.
         videos: Videos that differ from their source, or whose flicker was measured.
-        notes: Inputs by what their results lack, such as metadata.
+        notes: Inputs by what their results lack, such as metadata, and folders that are left out by why.
         ignored: Files whose suffix is of no image or video.
     """
 
@@ -53,7 +53,9 @@ class Tally:
             self.problems.append(record)
         elif record.quality is not None:
             (self.compared if record.quality.scores else self.not_compared).append(record)
-        if record.status == "ignored":
+        if record.status == "ignored" and record.error:
+            self.notes[record.error].append(record.input)
+        elif record.status == "ignored":
             self.ignored.append(Path(record.input))
         if record.differs or record.flicker:
             self.videos.append(record)

@@ -16,7 +16,7 @@ from torch import Tensor
 from pipeline.device.transfer import up
 from pipeline.engine.tensors import to_tensor
 from pipeline.errors import BrokenVideo, ConfigError, ImageError, RefusedVideo
-from pipeline.images import WRITABLE, read_image
+from pipeline.images import READABLE, read_image
 from pipeline.images.image_file import ImageFile
 from pipeline.pixels import Pixels
 from pipeline.video.colour import YUV, Planes
@@ -121,7 +121,7 @@ def _read_image(path: Path) -> ImageFile:
 
 def frame_paths(folder: Path) -> list[Path]:
     """Return the image files directly in a folder, ordered by the numbers in their names: 2 before 10."""
-    found = [path for path in folder.iterdir() if path.suffix.lower() in WRITABLE and not path.name.startswith(".")]
+    found = [path for path in folder.iterdir() if path.suffix.lower() in READABLE and not path.name.startswith(".")]
     return sorted(found, key=lambda path: [part.zfill(20) for part in re.findall(r"\d+|\D+", path.name)])
 
 

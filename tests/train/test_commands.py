@@ -42,7 +42,8 @@ def test_one_command_trains_a_stage(
     card = read_card(out / "dncnn.safetensors")
     assert card.steps == 4
     assert card.data.startswith("photos: ")
-    network, start, schedule, epoch, weights = capsys.readouterr().out.splitlines()
+    taken, network, start, schedule, epoch, weights = capsys.readouterr().out.splitlines()
+    assert taken.endswith(": 6 clean")
     assert network.startswith("dncnn: 1,611 parameters")
     assert re.search(r"photos: \d images, 0 pairs; validating on \d images?, 2\d\.\d\d dB when degraded", start)
     assert re.search(r"epoch 1 of 1: step 4, loss .*, \d\d\.\d\d dB \(the best\), learning rate ", epoch)

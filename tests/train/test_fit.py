@@ -173,6 +173,16 @@ def test_diverged_weights_stop_the_run_and_the_best_ones_of_before_are_kept(
     assert all(tensor.isfinite().all() for tensor in last["current_model_state"].values())
 
 
+def test_a_loss_that_is_never_finite_stops_the_run(
+    config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infinite = torch.tensor(torch.inf)
+    step = RestorationTask.training_step
+    monkeypatch.setattr(RestorationTask, "training_step", lambda *given: 0 * step(*given) + infinite)
+    with pytest.raises(Diverged, match=r"not finite after step 8; .* there are no weights of before, as no epoch"):
+        run(config, files, tmp_path / "run", max_epochs=2)
+
+
 @pytest.mark.parametrize("sent", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_an_interrupted_run_leaves_its_best_weights_and_says_how_to_go_on(
     config_file: Path, sharp_folder: Path, tmp_path: Path, sent: signal.Signals

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 
 Points = list[tuple[int, float]]
 
+_LARGEST_DRAWN = 1e30
 _CURVES = {
     "train/epoch_loss": "loss, mean of each epoch",
     "val/psnr": "validation PSNR, dB",
@@ -25,7 +27,7 @@ def plot_curves(folder: Path) -> None:
     figure = Figure(figsize=(9.6, 2.4 * len(curves)), layout="constrained")
     panels = figure.subplots(len(curves), sharex=True, squeeze=False)[:, 0]
     for panel, (title, points) in zip(panels, curves.items(), strict=True):
-        panel.plot(*zip(*points, strict=True), marker=".")
+        panel.plot(*zip(*_drawable(points), strict=True), marker=".")
         panel.set_ylabel(title)
         panel.grid(color="0.88")
     panels[-1].set_xlabel("optimizer steps")
@@ -44,11 +46,16 @@ def plot_together(path: Path, curves: Mapping[str, Points], x_label: str, y_labe
     figure = Figure(figsize=(9.6, 5.4), layout="constrained")
     panel = figure.subplots()
     for name, points in curves.items():
-        panel.plot(*zip(*points, strict=True), marker=".", label=name)
+        panel.plot(*zip(*_drawable(points), strict=True), marker=".", label=name)
     panel.set(xlabel=x_label, ylabel=y_label)
     panel.grid(color="0.88")
     panel.legend(frameon=False)
     figure.savefig(path, dpi=100)
+
+
+def _drawable(points: Points) -> Points:
+    """Leave gaps where a run diverged: matplotlib cannot make ticks for values near the largest floats."""
+    return [(x, y if abs(y) < _LARGEST_DRAWN else math.nan) for x, y in points]
 
 
 def read_curve(folder: Path, key: str) -> Points:

@@ -16,15 +16,17 @@ _STEPS_BETWEEN = 50
 
 
 class Diverged(RestorationError):  # noqa: N818  (what happened, not a fault of the program)
-    """Weights became NaN or infinite; the checkpoints are from before that."""
+    """Weights or losses became NaN or infinite; the checkpoints are from before that."""
 
 
 class StopWhenDiverged(L.Callback):
-    """Stop when weights are not finite, before a checkpoint can be written of them.
+    """Stop when weights or losses are not finite, before a checkpoint can be written of them.
 
-    Weights are checked, not the loss: a loss that is not finite leaves none of them finite after the same step,
-    except in half precision, where the gradient scaler skips that step and training continues.
+    Single losses may be infinite in half precision, where the gradient scaler skips the step and training continues.
     """
+
+    def __init__(self) -> None:
+        self._losses: list[torch.Tensor] = []  # since the last check
 
     def on_train_batch_end(
         self, trainer: L.Trainer, task: L.LightningModule, outputs: Any, batch: Any, index: int
@@ -32,15 +34,20 @@ class StopWhenDiverged(L.Callback):
         """Check every few steps only, because it makes the device wait, and always before a validation.
 
         Raises:
-            Diverged: if a weight is NaN or infinite.
+            Diverged: if a weight is NaN or infinite, or all losses since the last check are.
         """
+        self._losses.append(outputs["loss"].detach())
         if (index + 1) % _STEPS_BETWEEN and index + 1 < trainer.num_training_batches:
             return
-        if not all(torch.stack([parameter.isfinite().all() for parameter in task.parameters()]).tolist()):
-            raise Diverged(
-                f"the weights are not finite after step {trainer.global_step}; "
-                "take a lower `learning_rate` or `grad_clip`"
-            )
+        finite_losses = torch.stack(self._losses).isfinite().any()
+        self._losses = []
+        finite_weights = torch.stack([parameter.isfinite().all() for parameter in task.parameters()]).all()
+        for what, finite in (("weights are", finite_weights), ("loss is", finite_losses)):
+            if not finite.item():
+                raise Diverged(
+                    f"the {what} not finite after step {trainer.global_step}; "
+                    "take a lower `learning_rate` or `grad_clip`"
+                )
 
 
 class ValidationSheets(L.Callback):

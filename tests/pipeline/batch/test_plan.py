@@ -64,11 +64,11 @@ def test_what_cannot_be_written_becomes_png(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_listed_is_reported_and_the_others_are_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    touch(tmp_path, "in/a.png", "in/lost+found/b.png")
+    touch(tmp_path, "in/a.png", "in/private/b.png")
     list_folder = os.scandir
 
     def refuse(folder: str) -> object:
-        if "lost+found" in folder:
+        if "private" in folder:
             raise PermissionError(errno.EACCES, "Permission denied", folder)
         return list_folder(folder)
 
@@ -76,9 +76,9 @@ def test_a_folder_that_cannot_be_listed_is_reported_and_the_others_are_taken(
     taken, closed = plan([str(tmp_path / "in")], tmp_path / "out")
     assert taken.source.name == "a.png"
     why = "the folder cannot be listed; what is in it was left out"
-    assert closed == LeftOut(tmp_path / "in/lost+found", "failed", why)
+    assert closed == LeftOut(tmp_path / "in/private", "failed", why)
     assert closed in plan([str(tmp_path / "in")], tmp_path / "out", video=VideoOptions(fps="25"))
-    assert problems(tmp_path, "in/lost+found") == ["in/lost+found: the folder cannot be listed (Permission denied)"]
+    assert problems(tmp_path, "in/private") == ["in/private: the folder cannot be listed (Permission denied)"]
 
 
 def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:
@@ -136,11 +136,52 @@ def test_links_cannot_loop(tmp_path: Path) -> None:
 
 
 def test_two_inputs_with_one_target_are_refused(tmp_path: Path) -> None:
-    touch(tmp_path, "in/a.png", "in/a.gif", "b/x.png", "c/x.png")
-    assert problems(tmp_path, "in", "b", "c/x.png") == [
-        "in/a.gif and in/a.png would both be written to out/a.png; restore them into different folders",
+    touch(tmp_path, "b/x.png", "c/x.png", "d/y.gif", "e/y.gif")
+    assert problems(tmp_path, "b", "c/x.png", "d", "e") == [
         "b/x.png and c/x.png would both be written to out/x.png; restore them into different folders",
+        "d/y.gif and e/y.gif would both be written to out/y.gif.png; restore them into different folders",
     ]
+
+
+def test_results_that_would_clash_keep_the_suffix_of_their_source(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.png", "in/a.gif", "in/b.jpg", "in/b.tif", "in/c.mp4", "in/c.avi", "in/d.gif")
+    assert list(targets(tmp_path, "in").values()) == [
+        *("a.gif.png", "a.png", "b.jpg", "b.tif", "c.avi.mp4", "c.mp4", "d.png"),
+    ]
+    assert list(targets(tmp_path, "in/a.*", "in/b.*", ext="png", suffix="_x2").values()) == [
+        *("a.gif_x2.png", "a_x2.png", "b.jpg_x2.png", "b.tif_x2.png"),
+    ]
+
+
+def test_a_name_with_both_suffixes_that_is_taken_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.png", "in/a.gif", "in/a.gif.png")
+    assert problems(tmp_path, "in") == [
+        "in/a.gif and in/a.png would both be written to out/a.png; restore them into different folders"
+    ]
+
+
+@pytest.mark.parametrize("pattern", ["in", "in/*", "in/**/*"])
+def test_files_of_systems_and_network_storage_are_left_out(tmp_path: Path, pattern: str) -> None:
+    touch(tmp_path, "in/a.jpg", "in/@eaDir/a.jpg/SYNOPHOTO_THUMB_XL.jpg", "in/#recycle/b.jpg", "in/$RECYCLE.BIN/c.jpg")
+    touch(tmp_path, "in/System Volume Information/d.jpg", "in/lost+found/e.jpg", "in/__MACOSX/._a.jpg", "in/Thumbs.db")
+    assert list(targets(tmp_path, pattern)) == ["in/a.jpg"]
+    assert list(targets(tmp_path, "in/#recycle")) == ["in/#recycle/b.jpg"]
+
+
+@pytest.mark.parametrize("pattern", ["in", "in/*", "in/*/*.jpg"])
+def test_results_of_earlier_runs_are_left_out_and_named(tmp_path: Path, pattern: str) -> None:
+    touch(tmp_path, "in/sub/a.jpg", "in/first/sub/a.jpg", "in/first/b.jpg", "in/other/c.jpg")
+    line = '{"input": "in/sub/a.jpg", "output": "sub/a.jpg", "status": "done"}\n'
+    (tmp_path / "in/first/restoration.jsonl").write_text(line)
+    (tmp_path / "in/other/restoration.jsonl").write_text("a log of something else\n")
+    found = plan([str(tmp_path / pattern)], tmp_path / "in/second")
+    jobs = [entry.source.name for entry in found if isinstance(entry, Job)]
+    left_out = [entry for entry in found if isinstance(entry, LeftOut) and entry.error]
+    assert sorted(jobs) == ["a.jpg", "c.jpg"]
+    assert [(entry.source, entry.status) for entry in left_out] == [(tmp_path / "in/first", "ignored")]
+    assert "holds results of an earlier run" in str(left_out[0].error)
+    given = plan([str(tmp_path / "in/first")], tmp_path / "out")
+    assert [entry.source.name for entry in given if isinstance(entry, Job)] == ["b.jpg", "a.jpg"]
 
 
 def test_inputs_are_never_written_over(tmp_path: Path) -> None:

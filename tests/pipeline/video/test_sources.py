@@ -28,6 +28,16 @@ def test_a_folder_of_frames_becomes_a_video(tmp_path):
     assert all(first.to_ndarray().mean() < second.to_ndarray().mean() for first, second in pairwise(frames))
 
 
+def test_frames_may_have_any_format_that_is_read(tmp_path):
+    (tmp_path / "scan").mkdir()
+    for number, suffix in enumerate((".png", ".bmp", ".ppm", ".jp2", ".jpe", ".pgm", ".dib")):
+        encoding = {".jpe": ".jpg", ".dib": ".bmp"}.get(suffix, suffix)
+        pixels = cv2.imencode(encoding, np.full((64, 64) if suffix == ".pgm" else (64, 64, 3), 100, np.uint8))[1]
+        (tmp_path / f"scan/{number}{suffix}").write_bytes(pixels.tobytes())
+    (record,) = restore_batch(tmp_path, "scan", fps="25")
+    assert (record.status, record.frames, record.notes) == ("done", 7, ())
+
+
 def test_missing_and_transparent_frames_of_a_folder_are_reported(tmp_path):
     (tmp_path / "scan").mkdir()
     for number in (1, 2, 3, 5, 6):

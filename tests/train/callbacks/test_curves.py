@@ -1,4 +1,5 @@
 import csv
+import math
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,9 @@ def test_a_curve_goes_on_where_the_run_was_resumed(tmp_path: Path) -> None:
     assert read_curve(tmp_path, "learning_rate") == [(29, 0.1)]
 
 
-@pytest.mark.parametrize("values", [[20.0], [20.0, 20.0], [0.0, 0.0], [20.0, 21.0, 25.0]])
+@pytest.mark.parametrize(
+    "values", [[20.0], [20.0, 20.0], [0.0, 0.0], [20.0, 21.0, 25.0], [20.0, math.nan, 1e308, -math.inf]]
+)
 def test_curves_are_plotted_of_whatever_there_is(tmp_path: Path, values: list[float]) -> None:
     plot_curves(tmp_path)
     assert not (tmp_path / "curves.png").exists()

@@ -89,5 +89,105 @@ def test_missing_and_empty_sources_are_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no images below"):
         find_files(iter([tmp_path]))
     make(tmp_path, "blur/a.png")
-    with pytest.raises(ConfigError, match="count only beside their sharp"):
+    with pytest.raises(ConfigError, match="count only beside their clean side"):
         find_files([tmp_path / "blur"])
+
+
+@pytest.mark.parametrize(
+    ("degraded", "clean"),
+    [
+        ("LQ/0.png", "GT/0.png"),
+        ("Blur/0.png", "Sharp/0.png"),
+        ("blur/0_blur.png", "sharp/0.png"),
+        ("Input/in_iso3200.png", "Target/in.png"),
+        ("input/input0.png", "target/target0.png"),
+        ("low/1.png", "high/1.png"),
+        ("train_LowQuality/1.png", "train_ground truth/1.png"),
+        ("rain/rain-001.png", "norain/norain-001.png"),
+        ("inputs/a/1.jpg", "GTs/a/1.png"),
+        ("degraded/1.png", "original/1.png"),
+        ("BlurImages/1.png", "SharpImages/1.png"),
+        ("hazy/1_hazy.png", "GT/1_GT.png"),
+        ("scene/0001_NOISY_SRGB_010.PNG", "scene/0001_GT_SRGB_010.PNG"),
+        ("one/a_noisy.png", "one/a_clean.png"),
+        ("one/a_blur.png", "one/a.png"),
+    ],
+)
+def test_sides_are_known_by_the_words_of_the_field(tmp_path: Path, degraded: str, clean: str) -> None:
+    clean = clean.replace("GTs", "GT")
+    root = make(tmp_path, degraded, clean)
+    assert named(find_files([root]), root) == ([], [(degraded, clean)])
+
+
+@pytest.mark.parametrize(("low", "high"), [("lr/1x2.png", "hr/1.png"), ("LRbicx2/1.png", "GTmod12/1.png")])
+def test_low_resolution_is_a_side_for_a_stage_that_upscales_and_left_out_for_others(
+    tmp_path: Path, low: str, high: str
+) -> None:
+    root = make(tmp_path, low, high)
+    assert named(find_files([root], scale=2), root) == ([], [(low, high)])
+    assert named(find_files([root], scale=1), root) == ([high], [])
+
+
+def test_the_two_sides_may_be_given_one_by_one(tmp_path: Path) -> None:
+    make(tmp_path, "LQ/0.png", "GT/0.png")
+    files = find_files([tmp_path / "LQ", tmp_path / "GT"])
+    assert named(files, tmp_path) == ([], [("LQ/0.png", "GT/0.png")])
+
+
+@pytest.mark.parametrize(
+    ("names", "match"),
+    [
+        (["input/a.png", "raw/b.png"], "cannot distinguish degraded images from clean ones.*input"),
+        (["Family_LR/a.png", "raw/b.png"], "Family_LR"),
+        (["phone/a.png", "GT/a.png"], "phone: has the names of GT"),
+        (["blur/a.png", "noise/a.png", "gt/a.png"], "may all be its degraded side"),
+        (["blur/x.png", "blur/y.png", "sharp/1.png", "sharp/2.png"], "no names fit"),
+        (["blur/a_blur.png", "blur/a_noisy.png", "sharp/a.png"], "may all be the degraded side"),
+    ],
+)
+def test_what_is_unclear_is_refused(tmp_path: Path, names: list[str], match: str) -> None:
+    with pytest.raises(ConfigError, match=f"(?s){match}"):
+        find_files([make(tmp_path, *names)])
+
+
+def test_a_folder_that_is_given_itself_counts_as_clean_if_its_name_is_an_everyday_one(tmp_path: Path) -> None:
+    make(tmp_path, "input/a.png", "LR_exports/b.png", "raw/c.png")
+    files = find_files([tmp_path / "input", tmp_path / "LR_exports", tmp_path / "raw"])
+    assert named(files, tmp_path) == (["input/a.png", "LR_exports/b.png", "raw/c.png"], [])
+
+
+def test_system_files_and_results_of_ours_are_left_out(tmp_path: Path) -> None:
+    names = ("a.png", "._a.png", ".thumbs/a.png", "@eaDir/a.png/THUMB.jpg", "#recycle/b.png", "out/a.png", "bad/a.png")
+    root = make(tmp_path, *names)
+    (root / "out/restoration.jsonl").write_text('{"input": "a.png", "output": "a.png", "status": "done"}\n')
+    (root / "bad/degradation.yaml").write_text("degradation: []\n")
+    files = find_files([root])
+    assert named(files, root) == (["a.png"], [])
+    assert files.origins == (
+        f"{root}: 1 clean",
+        f"{root}: 1 left out: folder out, which holds results of restorechain",
+        f"{root}: 1 left out: in bad, which degrade has made",
+    )
+
+
+def test_what_was_taken_for_what_is_reported(tmp_path: Path) -> None:
+    root = make(tmp_path, "LQ/0.png", "LQ/1.png", "GT/0.png", "GT/2.png", "blurry/5.png", "more/7_noisy.png")
+    assert find_files([root]).origins == (
+        f"{root}: 1 clean, 1 pairs from LQ + GT",
+        f"{root}: 1 left out: in blurry, which is degraded by its name, without a clean side beside it",
+        f"{root}: 1 left out: in LQ without a clean side in GT",
+        f"{root}: 1 left out: degraded by the names of the files, without a clean side",
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lists_may_begin_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "pairs.txt").write_text("s/é.png b/é.png\r\n", encoding=encoding)
+    assert named(find_files([tmp_path / "pairs.txt"]), tmp_path) == ([], [("b/é.png", "s/é.png")])
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le", "utf-32"])
+def test_lists_in_other_encodings_are_refused_by_name(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "pairs.txt").write_text("s/é.png b/é.png\n", encoding=encoding)
+    with pytest.raises(ConfigError, match=r"pairs.txt is no text in UTF-8.*save it as UTF-8"):
+        find_files([tmp_path / "pairs.txt"])

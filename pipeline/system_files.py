@@ -1,0 +1,30 @@
+"""What lies in folders without being an input: files of operating systems and network storage, results of ours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+RUN_LOG = "restoration.jsonl"
+_SYSTEM_NAMES = frozenset(
+    {
+        "#recycle", "#snapshot", "@eadir", "@recently-snapshot", "@recycle", "@sharebin", "@sharesnap", "@tmp",
+        "$recycle.bin", "recycler", "system volume information", "thumbs.db", "ehthumbs.db", "desktop.ini",
+        "__macosx", "network trash folder", "temporary items", "icon\r", "lost+found", "lost.dir",
+    }
+)  # fmt: skip
+
+
+def is_system_name(name: str) -> bool:
+    """Return whether a file or folder is hidden (``._photo.jpg``, ``.Trashes``) or a system's own (``@eaDir``)."""
+    return name.startswith(".") or name.casefold() in _SYSTEM_NAMES
+
+
+def holds_results(folder: Path) -> bool:
+    """Return whether a folder holds the run log of an earlier run, so that the images in it are its results."""
+    try:
+        with (folder / RUN_LOG).open("rb") as file:
+            record = json.loads(file.readline(1 << 20))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and {"input", "output", "status"} <= record.keys()
