@@ -106,7 +106,7 @@ class DnCNN(Stage):
         if self.noise_level != "auto":
             return blank + self.noise_level / 255
         level = F.avg_pool2d(image[:, 3:], self.unshuffle) if image.shape[1] > 3 else self.measure(image)
-        return blank + level.repeat_interleave(3 // self.channels, dim=0)
+        return blank + (level if self.channels == 3 else level.repeat_interleave(3, dim=0))
 
     def fuse(self) -> Stage:
         """Fold every batch norm into the convolution before it."""
