@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from pipeline.evaluation.metrics import psnr_rgb
+from stages.layers import with_planes
 from stages.stage import Stage
 from train.chain.inside import Inside
 from train.config import TrainingConfig
+from train.losses.noise_level import noise_level_of
 from train.losses.objective import Objective
 from train.optimizers import OPTIMIZERS
 
@@ -49,12 +51,23 @@ class RestorationTask(L.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Return the loss of one batch of (degraded, clean)."""
         degraded, clean = batch
-        restored = self.inside.after(self.stage(degraded.contiguous(memory_format=torch.channels_last)))
+        given, level_loss = self._with_noise_level(degraded, clean)
+        restored = self.inside.after(self.stage(given.contiguous(memory_format=torch.channels_last)))
         loss, terms = self.objective(restored, clean)
+        if level_loss is not None:
+            loss, terms = loss + level_loss, {**terms, "noise_level": level_loss.detach()}
         self.log("train/loss", loss, prog_bar=True, sync_dist=True)
         self.log("train/epoch_loss", loss, on_step=False, on_epoch=True, sync_dist=True)
         self.log_dict({f"train/{kind}": value for kind, value in terms.items()}, sync_dist=True)
         return loss
+
+    def _with_noise_level(self, degraded: Tensor, clean: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Append the noise level as a plane, and return what its estimate costs; nothing without an estimator."""
+        if self.config.noise_level is None:
+            return degraded, None
+        true, estimated = noise_level_of(degraded, clean), self.stage.measure(degraded)
+        given = with_planes(degraded, self.config.noise_level.given(estimated, true))
+        return given, self.config.noise_level.loss(estimated, true)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Log the PSNR (RGB) of one held-out image and return it restored; the trainer averages over images.
