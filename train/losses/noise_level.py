@@ -1,4 +1,4 @@
-"""How a network that takes the noise level is told it while training, and what its estimate costs."""
+"""How a network that takes the noise level is given it while training, and what its estimate costs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class NoiseLevelTraining(Section):
 
     weight: float = Field(0.1, gt=0, description="factor of the estimator's loss")
     too_low: float = Field(0.7, ge=0.5, lt=1, description="share of the loss for estimates that are too low")
-    told: float = Field(0.5, ge=0, le=1, description="share of a batch that is given the true level, not the estimate")
+    true_share: float = Field(0.5, ge=0, le=1, description="share of a batch that gets the true level")
 
     def loss(self, estimated: Tensor, true: Tensor) -> Tensor:
         """Return the weighted squared error of the levels' logarithms, ``(B, 1, 1, 1)`` each.
@@ -26,10 +26,10 @@ class NoiseLevelTraining(Section):
         return self.weight * (share * error.square()).mean()
 
     def given(self, estimated: Tensor, true: Tensor) -> Tensor:
-        """Return the levels for the network: the first of a batch are told the truth."""
+        """Return the levels for the network: the first of a batch get the true one."""
         level = estimated.detach().clone()
-        told = round(self.told * len(level))
-        level[:told] = true[:told].to(level)
+        known = round(self.true_share * len(level))
+        level[:known] = true[:known].to(level)
         return level
 
 

@@ -30,9 +30,9 @@ def test_estimates_that_are_too_low_cost_more() -> None:
     assert low == pytest.approx(0.7 / 0.3 * high)
 
 
-def test_a_share_of_the_batch_is_told_the_truth() -> None:
+def test_a_share_of_the_batch_is_given_the_true_level() -> None:
     estimated = levels(1, 2, 3, 4).requires_grad_()
-    given = NoiseLevelTraining(told=0.5).given(estimated, levels(10, 20, 30, 40))
+    given = NoiseLevelTraining(true_share=0.5).given(estimated, levels(10, 20, 30, 40))
     torch.testing.assert_close(given, levels(10, 20, 3, 4))
     assert not given.requires_grad
 
