@@ -117,6 +117,11 @@ def _make_filters(scale: int, kernel: Callable[[Tensor], Tensor], support: int, 
     return (filters / filters.sum(dim=1, keepdim=True)).float().to(device)
 
 
+def with_planes(image: Tensor, values: Tensor) -> Tensor:
+    """Append constant planes of ``(1 or B, N, 1, 1)`` values to ``(B, C, H, W)``."""
+    return torch.cat([image, values.to(image.dtype).expand(len(image), -1, *image.shape[-2:])], dim=1)
+
+
 def finer_halo(halo: int, factor: int) -> int:
     """Express a dependency radius on a ``factor`` times coarser grid in pixels of the finer grid.
 

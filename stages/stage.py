@@ -33,6 +33,8 @@ class Stage(nn.Module):
         multiple_of: What H and W must divide by.
         halo: Radius, in input pixels, of everything that one output pixel depends on; None where it is the whole
             image. Tiles that overlap by it are seam-free.
+        measures: Numbers that the stage has to know of the whole image. ``measure`` finds them; ``forward`` takes them
+            as constant planes behind the three colours, ``(B, 3 + measures, H, W)``, or measures what it is given.
         joined: Names of the layers whose input is a concatenation of two equally wide tensors, as behind a U-Net's
             skips. Widening a network has to treat both halves alike.
     """
@@ -40,7 +42,12 @@ class Stage(nn.Module):
     scale: int = 1
     multiple_of: int = 1
     halo: int | None = 0
+    measures: int = 0
     joined: frozenset[str] = frozenset()
+
+    def measure(self, image: Tensor) -> Tensor:
+        """Return what the stage has to know of each image, ``(B, measures, 1, 1)``; tiles are given the whole's."""
+        return image.new_empty(len(image), 0, 1, 1)
 
     def fuse(self) -> Stage:
         """Fold, in place, what only training needs (batch norm); the outputs in eval mode stay the same."""
@@ -133,9 +140,11 @@ class LearnedStageConfig(StageConfig, ABC):
     """Options of a stage with trained weights.
 
     Attributes:
+        later_options: Defaults of options that came after the first fingerprints, which leave them out.
         run_options: Names of architecture options that any weights can be run with, whatever they were trained with.
     """
 
+    later_options: ClassVar[dict[str, Any]] = {"normalize": "none"}
     run_options: ClassVar[frozenset[str]] = frozenset()
 
     weights: str | None = Field(None, description="a shipped name, or the path of a weights file relative to the YAML")
@@ -152,15 +161,20 @@ class LearnedStageConfig(StageConfig, ABC):
         network = self.build_network()
         return network if self.normalize == "none" else Normalized(network)
 
+    def arguments(self) -> dict[str, Any]:
+        """Return the network's keyword arguments, also those that are left out where they are written."""
+        later = {name: default for name, default in self.later_options.items() if name != "normalize"}
+        return {**later, **super().arguments()}
+
     def architecture(self) -> dict[str, Any]:
         """Return the network's keyword arguments and its normalization."""
         return {**self.arguments(), "normalize": self.normalize}
 
     @model_serializer(mode="wrap")
-    def _leave_out_no_normalization(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Keep what is written of configs, fingerprints included, as before there was normalization."""
+    def _leave_out_later_options(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Keep what is written of configs, fingerprints included, as before there were these options."""
         content: dict[str, Any] = handler(self)
-        return {key: value for key, value in content.items() if (key, value) != ("normalize", "none")}
+        return {key: value for key, value in content.items() if (key, value) not in self.later_options.items()}
 
     def files(self) -> dict[str, Path]:
         """Return the weights file and the other files that options name."""

@@ -13,12 +13,14 @@ from pydantic import AfterValidator, Field, model_validator
 from pipeline.chain.yaml_document import ConfigProblem, parse_value, read_document
 from pipeline.chain.yaml_validation import check, did_you_mean
 from pipeline.errors import ConfigError
+from stages.dncnn import DnCNNConfig
 from stages.encoder_unet import EncoderUNetConfig
 from stages.registry import AnyStageConfig
 from stages.stage import LearnedStageConfig, Section
 from train.chain.route import Place
 from train.data.layouts import BlurFolder
 from train.degradation.sequence import Degradation
+from train.losses.noise_level import NoiseLevelTraining
 from train.losses.objective import FormulaTerm, Terms
 from train.optimizers import OPTIMIZERS
 from train.pretrained import Pretrained
@@ -111,6 +113,9 @@ class TrainingConfig(Section):
     data: DataConfig = DataConfig()
     loss: Terms = Field([FormulaTerm(kind="l1")], description="what is minimized: a name, or a weighted list")
     teacher: TeacherConfig | None = Field(None, description="a better network to learn from, beside the clean images")
+    noise_level: NoiseLevelTraining | None = Field(
+        None, description="train the estimator of the noise level on the true one, for a stage that has it"
+    )
     pretrained: Pretrained | None = Field(None, description="an encoder's published weights to start from")
     optimizer: Annotated[str, AfterValidator(_known_optimizer)] = Field(
         "adam", description="muon makes every filter bank's step orthogonal: short trainings get much further"
@@ -143,6 +148,8 @@ class TrainingConfig(Section):
             raise ValueError(f"stage: {self.stage.stage} has nothing to train")
         if self.pretrained and not isinstance(self.stage, EncoderUNetConfig):
             raise ValueError(f"pretrained: {self.stage.stage} has no encoder with published weights; leave it out")
+        if self.noise_level and not (isinstance(self.stage, DnCNNConfig) and self.stage.estimator):
+            raise ValueError(f"noise_level: {self.stage.stage} has no estimator of it; leave it out")
         if math.prod(step.scale for step in self.pair_degradation) != 1:
             raise ValueError("pair_degradation: must not downscale; the degraded side of pairs already is small")
         return self

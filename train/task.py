@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from pipeline.evaluation.metrics import psnr_rgb
+from stages.layers import with_planes
 from stages.stage import Stage
 from train.chain.inside import Inside
 from train.config import TrainingConfig
+from train.losses.noise_level import noise_level_of
 from train.losses.objective import Objective
 from train.optimizers import OPTIMIZERS
 from train.teacher import Teacher
@@ -55,11 +57,14 @@ class RestorationTask(L.LightningModule):
         """Return the loss of one batch of (degraded, clean)."""
         degraded, clean = batch
         degraded = degraded.contiguous(memory_format=torch.channels_last)
-        restored = self.inside.after(self.stage(degraded))
+        given, level_loss = self._with_noise_level(degraded, clean)
+        restored = self.inside.after(self.stage(given))
         loss, terms = self.objective(restored, clean)
         if self.teacher:
             terms["teacher"] = self._distance_to_teacher(self.teacher, degraded, restored)
             loss = (1 - self.teacher.share) * loss + self.teacher.share * terms["teacher"]
+        if level_loss is not None:
+            loss, terms = loss + level_loss, {**terms, "noise_level": level_loss}
         self.log("train/loss", loss, prog_bar=True, sync_dist=True)
         self.log("train/epoch_loss", loss, on_step=False, on_epoch=True, sync_dist=True)
         self.log_dict({f"train/{kind}": value.detach() for kind, value in terms.items()}, sync_dist=True)
@@ -69,6 +74,14 @@ class RestorationTask(L.LightningModule):
         with torch.no_grad():
             target = self.inside.after(teacher(degraded))
         return self.objective(restored, target)[0]
+
+    def _with_noise_level(self, degraded: Tensor, clean: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Append the noise level as a plane, and return what its estimate costs; nothing without an estimator."""
+        if self.config.noise_level is None:
+            return degraded, None
+        true, estimated = noise_level_of(degraded, clean), self.stage.measure(degraded)
+        given = with_planes(degraded, self.config.noise_level.given(estimated, true))
+        return given.contiguous(memory_format=torch.channels_last), self.config.noise_level.loss(estimated, true)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Log the PSNR (RGB) of one held-out image and return it restored; the trainer averages over images.

@@ -29,6 +29,7 @@ from pipeline.backends.photos import comparison_photos
 from pipeline.backends.wrapper import NamedStage, StageWrapper
 from pipeline.errors import ConversionError
 from pipeline.tiling import round_up
+from stages.layers import with_planes
 from stages.stage import Stage
 
 FP32_BOUND = 1e-3
@@ -97,7 +98,7 @@ def tracing(stage: Stage, engine: str) -> Iterator[Tensor]:
         ConversionError: for whatever is raised inside.
     """
     side = round_up(64, stage.multiple_of)
-    example = torch.zeros(1, 3, side, side)
+    example = torch.zeros(1, 3 + stage.measures, side, side)
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tracing warns of what the comparison finds out
@@ -109,6 +110,11 @@ def tracing(stage: Stage, engine: str) -> Iterator[Tensor]:
         raise ConversionError(f"{engine} cannot convert it ({first_line(error)})") from error
 
 
+def with_measures(stage: Stage, photo: Tensor) -> Tensor:
+    """Return a photo as the engine gives it to a stage: with what that has to know of it as planes."""
+    return with_planes(photo, stage.measure(photo)) if stage.measures else photo
+
+
 def differences(stage: Stage, run: Callable[[Tensor], Tensor], engine: str, photos: Sequence[Tensor]) -> list[Tensor]:
     """Return an engine's result minus torch's, for each photo.
 
@@ -116,6 +122,7 @@ def differences(stage: Stage, run: Callable[[Tensor], Tensor], engine: str, phot
         ConversionError: if the engine fails, or returns another size.
     """
     with torch.inference_mode():
+        photos = [with_measures(stage, photo) for photo in photos]
         expected = [stage(photo) for photo in photos]
         try:
             made = [run(photo) for photo in photos]

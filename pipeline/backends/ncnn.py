@@ -27,6 +27,7 @@ from pipeline.backends.conversion import (
     open_cache,
     require_agreement,
     tracing,
+    with_measures,
 )
 from pipeline.backends.model_cache import ModelCache
 from pipeline.backends.parts import in_parts
@@ -73,8 +74,11 @@ def _export(stage: Stage, work: Path, place: Path) -> None:
 
     with tracing(stage, "pnnx") as example:
         torch.jit.trace(stage, example, check_trace=False).save(work / "model.pt")
-    side, step = example.shape[-1], round_up(16, stage.multiple_of)
-    shapes = (f"inputshape=[1,3,{side},{side}]", f"inputshape2=[1,3,{side + step},{side + 2 * step}]")
+    planes, side, step = example.shape[1], example.shape[-1], round_up(16, stage.multiple_of)
+    shapes = (
+        f"inputshape=[1,{planes},{side},{side}]",
+        f"inputshape2=[1,{planes},{side + step},{side + 2 * step}]",
+    )
     _call([pnnx.EXEC_PATH, "model.pt", *shapes, "fp16=0"], work, "pnnx cannot convert it")
     for made, kept in (("model.ncnn.param", ncnn_network.PARAM), ("model.ncnn.bin", ncnn_network.WEIGHTS)):
         if not (work / made).is_file():
@@ -85,7 +89,7 @@ def _export(stage: Stage, work: Path, place: Path) -> None:
 def _try(stage: Stage, place: Path, work: Path) -> None:
     """Compare a model, run in a separate process, with torch on photos of several sizes."""
     photos = trial_photos(stage.multiple_of)
-    np.savez(work / "given.npz", *(photo.numpy() for photo in photos))
+    np.savez(work / "given.npz", *(with_measures(stage, photo).detach().numpy() for photo in photos))
     # -P, or this folder's own ncnn.py would be imported for the library.
     command = [sys.executable, "-P", ncnn_network.__file__, str(place), str(torch.get_num_threads())]
     _call([*command, "given.npz", "made.npz"], work, "ncnn cannot run it")

@@ -21,6 +21,7 @@ from pipeline.backends.conversion import (
     differences,
     open_cache,
     tracing,
+    with_measures,
 )
 from pipeline.backends.model_cache import ModelCache
 from pipeline.backends.photos import calibration_photos, comparison_photos
@@ -52,7 +53,7 @@ def _convert(cache: ModelCache, int8: bool, stage: Stage, name: str, key: str) -
         return exact
     from pipeline.backends.int8 import quantise
 
-    ways = {"int8": lambda: quantise(_export(stage), calibration_photos())}
+    ways = {"int8": lambda: quantise(_export(stage), [with_measures(stage, photo) for photo in calibration_photos()])}
     if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         ways["bf16"] = lambda: _export(stage)
     for precision, make in ways.items():
@@ -74,7 +75,7 @@ def _export(stage: Stage) -> openvino.Model:
         ConversionError: if OpenVINO cannot.
     """
     with tracing(stage, "OpenVINO") as example:
-        return openvino.convert_model(stage, example_input=example, input=[-1, 3, -1, -1])
+        return openvino.convert_model(stage, example_input=example, input=[-1, 3 + stage.measures, -1, -1])
 
 
 def _save(model: openvino.Model, place: Path) -> None:

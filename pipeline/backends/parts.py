@@ -31,8 +31,8 @@ def in_parts(run: Run, stage: Stage, at_once: int) -> Run:
     footprint = Footprint(stage.scale, stage.multiple_of, stage.halo)
 
     def run_parts(images: Images) -> Images:
-        count, channels, height, width = images.shape
-        made = np.empty((count, channels, height * stage.scale, width * stage.scale), np.float32)
+        count, _, height, width = images.shape
+        made = np.empty((count, 3, height * stage.scale, width * stage.scale), np.float32)
 
         def make(index: int, part: Region) -> None:
             given, wanted = needed_regions(part, [footprint], height, width)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from torch import Tensor
+
 from stages.stage import Stage
 
 
@@ -38,7 +40,12 @@ class StageWrapper(Stage):
     def __init__(self, original: Stage) -> None:
         super().__init__()
         self.scale, self.multiple_of, self.halo = original.scale, original.multiple_of, original.halo
+        self.measures = original.measures
         self.original = original
+
+    def measure(self, image: Tensor) -> Tensor:
+        """Measure in torch, as ``original`` does."""
+        return self.original.measure(image)
 
     @property
     def label(self) -> str:

@@ -75,7 +75,8 @@ class ImageJobs:
         restoration = engine.run(pixels, keep_stages=keep_stages)
         if self.comparison is not None and quality is not None:
             quality = self.comparison.compare(quality, engine, pixels, restoration.stages)
-        return replace(record.computed(restoration), quality=quality), restoration
+        record = replace(record.computed(restoration), quality=quality, noise_levels=restoration.noise_levels)
+        return record, restoration
 
     def keep(
         self,

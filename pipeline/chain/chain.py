@@ -11,8 +11,9 @@ from torch import Tensor
 from pipeline.chain.config import ChainConfig, load_chain_config
 from pipeline.errors import ConfigError
 from pipeline.tiling import Footprint, scales_after, total_halo, total_multiple_of, total_scale
+from stages.dncnn import DnCNNConfig
 from stages.errors import WeightsError
-from stages.layers import BICUBIC_HALO, bicubic_upscale
+from stages.layers import BICUBIC_HALO, bicubic_upscale, with_planes
 from stages.stage import LearnedStageConfig, Stage, StageConfig
 from stages.weights import load_weights
 
@@ -76,12 +77,24 @@ class Chain:
         """
         return Chain(self.config.with_strengths(strengths), self.stages)
 
-    def run_stage(self, index: int, image: Tensor) -> Tensor:
-        """Run one stage at its strength on ``(B, 3, H, W)`` in ``[0, 1]``; fp32, not clamped."""
+    @property
+    def given_noise_levels(self) -> dict[str, float]:
+        """Noise levels that the configuration gives, by the stage's name."""
+        return {
+            name: stage.noise_level
+            for name, stage in zip(self.names, self.config.stages, strict=True)
+            if isinstance(stage, DnCNNConfig) and stage.noise_level != "auto"
+        }
+
+    def run_stage(self, index: int, image: Tensor, measured: Tensor | None = None) -> Tensor:
+        """Run one stage at its strength on ``(B, 3, H, W)`` in ``[0, 1]``; fp32, not clamped.
+
+        ``measured`` is what it has to know of the whole images; without it, it measures these.
+        """
         stage, strength = self.stages[index], self.strengths[index]
         if strength == 0:
             return bicubic_upscale(image, stage.scale)
-        result = stage(image).float()
+        result = stage(image if measured is None else with_planes(image, measured)).float()
         if strength == 1:
             return result
         return torch.lerp(bicubic_upscale(image, stage.scale), result, strength)

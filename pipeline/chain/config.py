@@ -15,6 +15,7 @@ from pipeline.chain.yaml_document import ConfigProblem, YamlDocument, read_docum
 from pipeline.chain.yaml_validation import check, did_you_mean
 from pipeline.errors import ConfigError
 from pipeline.hashing import sha256_of
+from stages.dncnn import DnCNNConfig
 from stages.errors import WeightsError
 from stages.registry import STAGES, AnyStageConfig
 from stages.stage import LearnedStageConfig
@@ -52,6 +53,19 @@ class ChainConfig(BaseModel):
                 for name, stage in zip(self.names, self.stages, strict=True)
             )
         )
+
+    def with_noise_levels(self, levels: Mapping[str, float]) -> ChainConfig:
+        """Return the chain with the noise levels of the named stages replaced.
+
+        Raises:
+            ConfigError: for a name that no stage has, a stage without noise level, or a level outside 0 to 75.
+        """
+        stages = dict(zip(self.names, self.stages, strict=True))
+        for name, level in levels.items():
+            if name not in stages:
+                raise ConfigError(f"noise_level: {no_such_stage(name, self.names)}")
+            stages[name] = _with_noise_level(name, stages[name], level)
+        return ChainConfig(stages=tuple(stages.values()))
 
     def weights_hashes(self) -> dict[str, str]:
         """Return the SHA-256 of every file that changes pixels: of weights by stage name, of others by option too."""
@@ -94,6 +108,14 @@ def load_chain_config(path: Path, untrained: str | None = None, *, up_to_it: boo
     if config is None or problems:
         raise document.error(problems)
     return config
+
+
+def _with_noise_level(name: str, stage: AnyStageConfig, level: float) -> AnyStageConfig:
+    if not isinstance(stage, DnCNNConfig) or not stage.noise_level_input:
+        raise ConfigError(f"noise_level: {name}: got {level:g}, but the network takes no noise level; leave it out")
+    if not 0 <= level <= 75:
+        raise ConfigError(f"noise_level: {name}: got {level:g}, expected a number from 0 to 75")
+    return stage.model_copy(update={"noise_level": level})
 
 
 def _numbered(tags: Iterable[str]) -> tuple[str, ...]:

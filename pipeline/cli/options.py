@@ -54,6 +54,14 @@ Strength = Annotated[
         help="Blend a stage's output (1) with its input (0), e.g. dncnn=0.5. Repeatable.",
     ),
 ]
+NoiseLevel = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="STAGE=NUMBER",
+        help="Standard deviation of the noise in 8-bit gray levels, 0 to 75, instead of the estimated one, "
+        "e.g. dncnn=12; for networks that take one. Repeatable.",
+    ),
+]
 Ext = Annotated[
     str | None,
     typer.Option(
@@ -158,12 +166,21 @@ def parse_strengths(texts: Sequence[str] | None) -> dict[str, float]:
     Raises:
         ConfigError: for what is no such text.
     """
-    return dict(map(_parse_strength, texts or []))
+    return dict(_parse_number("strength", "0.5", text) for text in texts or [])
 
 
-def _parse_strength(text: str) -> tuple[str, float]:
+def parse_noise_levels(texts: Sequence[str] | None) -> dict[str, float]:
+    """Read ``--noise-level dncnn=12``, any number of times.
+
+    Raises:
+        ConfigError: for what is no such text.
+    """
+    return dict(_parse_number("noise_level", "12", text) for text in texts or [])
+
+
+def _parse_number(option: str, example: str, text: str) -> tuple[str, float]:
     name, _, number = text.partition("=")
     try:
         return name, float(number)
     except ValueError as error:
-        raise ConfigError(f"strength: got {text!r}, expected STAGE=NUMBER, such as dncnn=0.5") from error
+        raise ConfigError(f"{option}: got {text!r}, expected STAGE=NUMBER, such as dncnn={example}") from error

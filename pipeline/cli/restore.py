@@ -31,6 +31,7 @@ def restore(
     output: options.Output,
     chain: options.ChainFile = options.DEFAULT_CHAIN,
     strength: options.Strength = None,
+    noise_level: options.NoiseLevel = None,
     ext: options.Ext = None,
     suffix: options.Suffix = "",
     overwrite: options.Overwrite = False,
@@ -80,6 +81,7 @@ def restore(
     }
     comparison = _make_comparison(reference, lpips=lpips)
     config = load_chain_config(chain).with_strengths(options.parse_strengths(strength))
+    config = config.with_noise_levels(options.parse_noise_levels(noise_level))
     found = plan(inputs, output, ext=ext, suffix=suffix, video=chosen)
     jobs = [entry for entry in found if isinstance(entry, Job)]
     video.refuse_without_videos(jobs, context.params)

@@ -14,6 +14,7 @@ from pipeline.device.computing import computing
 from pipeline.device.stopwatch import Stopwatch
 from pipeline.device.transfer import Download, down
 from pipeline.engine.canvas import Canvas
+from pipeline.engine.measurement import measure
 from pipeline.errors import RestorationError
 from pipeline.tiling import Region, needed_regions, split
 
@@ -39,7 +40,11 @@ class _Part:
 
 
 class Attempt:
-    """A chain run once over one canvas."""
+    """A chain run once over one canvas.
+
+    Attributes:
+        measured: What stages had to know of the whole frames, by name, ``(frames, measures, 1, 1)``.
+    """
 
     def __init__(self, chain: Chain, device: torch.device, precision: str, canvas: Canvas[Any]) -> None:
         self.chain = chain
@@ -48,11 +53,13 @@ class Attempt:
         self.canvas = canvas
         self.stopwatch = Stopwatch(device)
         self.fp32_retries = 0
+        self.measured: dict[str, Tensor] = {}
 
     @torch.inference_mode()
     def run(self, batch: int, tile: int) -> None:
         """Fill the canvas part by part; the host writes one while the device computes the next."""
         frames, height, width = self.canvas.shape
+        self.measured = measure(self.chain, self.canvas, self.device)
         begun: deque[_Part] = deque()
         for start in range(0, frames, batch):
             for region in split(height, width, tile):
@@ -91,7 +98,8 @@ class Attempt:
             for index, name in enumerate(self.chain.names):
                 given, needed = regions[index].scaled(self.chain.footprints[index].scale), regions[index + 1]
                 with self.stopwatch.lap(name):
-                    made = self.chain.run_stage(index, image)
+                    measured = self.measured[name][frames] if name in self.measured else None
+                    made = self.chain.run_stage(index, image, measured)
                     passed_on = made is image  # at strength 0
                     image = _crop(made, needed, given)
                     if not passed_on:

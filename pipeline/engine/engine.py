@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Literal
 
@@ -42,6 +42,7 @@ class Restoration(Generic[Image]):
         backends: By stage name: ``torch``, ``torch compiled in 9.5 s``, ``ncnn``, ``openvino``, or
             ``openvino int8|bf16``.
         fp32_retries: Tiles that overflowed in half precision and were recomputed in fp32.
+        noise_levels: Given or estimated, by the name of the stage that takes one; the mean over frames.
         memory_retries: Times that memory ran out and the image was restarted with a smaller batch or tile.
     """
 
@@ -54,6 +55,7 @@ class Restoration(Generic[Image]):
     backends: dict[str, str]
     fp32_retries: int
     memory_retries: int
+    noise_levels: dict[str, float] = field(default_factory=dict)
 
 
 class Engine:
@@ -202,6 +204,8 @@ class Engine:
             backends={name: label_of(stage) for name, stage in zip(self.chain.names, self.chain.stages, strict=True)},
             fp32_retries=attempt.fp32_retries,
             memory_retries=retries,
+            noise_levels=self.chain.given_noise_levels
+            | {name: round(255 * values.mean().item(), 2) for name, values in attempt.measured.items()},
         )
 
     def _scales(self, names: Sequence[str]) -> dict[str, int]:

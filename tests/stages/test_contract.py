@@ -22,6 +22,15 @@ SMALL_OPTIONS: dict[str, dict[str, Any]] = {
     "dncnn": {"depth": 4, "width": 6},
     "dncnn-gray": {"depth": 4, "width": 6, "channels": 1, "batch_norm": False},
     "dncnn-half-skips": {"depth": 6, "width": 6, "unshuffle": 2, "skips": True, "batch_norm": False},
+    "dncnn-level": {"depth": 4, "width": 6, "unshuffle": 2, "noise_level_input": True, "noise_level": 12.0},
+    "dncnn-gray-level": {
+        "depth": 4,
+        "width": 6,
+        "channels": 1,
+        "predicts": "clean",
+        "noise_level_input": True,
+        "noise_level": 5,
+    },
     "edsr-x2": {"depth": 2, "width": 6},
     "edsr-x3": {"depth": 1, "width": 6, "scale": 3},
     "edsr-x4": {"depth": 1, "width": 6, "scale": 4, "res_scale": 0.1},
@@ -59,7 +68,9 @@ def small_configs() -> dict[str, StageConfig]:
     for name, options in SMALL_OPTIONS.items():
         tag = name.partition("-")[0]
         configs[name] = STAGES[tag](**options)
-        if issubclass(STAGES[tag], LearnedStageConfig) and tag not in WITHOUT_NORMALIZE:
+        if tag in WITHOUT_NORMALIZE or options.get("noise_level_input"):
+            continue
+        if issubclass(STAGES[tag], LearnedStageConfig):
             configs[f"{tag}-imagenet"] = STAGES[tag](**options, normalize="imagenet")
     return configs
 

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from train.degradation.steps import (
     Blur,
+    CameraNoise,
     Downscale,
     GaussianNoise,
     Jpeg,
@@ -25,6 +26,7 @@ from train.degradation.steps import (
 __all__ = [
     "AnyStep",
     "Blur",
+    "CameraNoise",
     "Degradation",
     "Downscale",
     "GaussianNoise",
@@ -63,7 +65,7 @@ class Shuffled(Step):
 
 
 AnyStep = Annotated[
-    GaussianNoise | PoissonGaussianNoise | Jpeg | Blur | Shake | Downscale | Quantise | Shuffled,
+    GaussianNoise | PoissonGaussianNoise | CameraNoise | Jpeg | Blur | Shake | Downscale | Quantise | Shuffled,
     Field(discriminator="kind"),
 ]
 Degradation = list[AnyStep]

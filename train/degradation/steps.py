@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Annotated, Literal
@@ -70,6 +71,37 @@ class PoissonGaussianNoise(Step):
         photons, read = (draw(bounds, len(image), generator) for bounds in (self.photons, self.read_noise))
         light = functions.to_linear_light(image)
         return functions.from_linear_light(functions.add_poisson_gaussian_noise(light, photons, read, generator))
+
+
+class CameraNoise(Step):
+    """A sensor's noise as a camera's processing leaves it: spread over neighbours and colours; JPEG not included."""
+
+    kind: Literal["camera_noise"] = "camera_noise"
+    shot: Range = Field(
+        [1e-4, 0.012], description="variance of the shot noise at white, drawn evenly in its logarithm; read noise fits"
+    )
+    smoothing: float = Field(0.5, ge=0, le=1, description="share of the images whose noise the camera has smoothed")
+
+    @model_validator(mode="after")
+    def _some_noise(self) -> CameraNoise:
+        if min(self.shot) <= 0:
+            raise ValueError(f"shot: got {self.shot}, expected two numbers above 0; for none use `probability`")
+        return self
+
+    @property
+    def margin(self) -> int:
+        """Reach of demosaicing and smoothing."""
+        return functions.CAMERA_MARGIN
+
+    def apply(self, image: Tensor, generator: Generator) -> Tensor:
+        """Take every image with a camera of its own."""
+        count = len(image)
+        shot = draw([math.log(bound) for bound in self.shot], count, generator).exp()
+        smoothed = draw_share(count, generator) < self.smoothing
+        smoothing = draw([0.0, 0.25], count, generator) * smoothed
+        read = functions.read_noise_of(shot, generator)
+        cameras = functions.random_cameras(count, image.device, generator)
+        return functions.add_camera_noise(image, shot, read, cameras, smoothing, generator)
 
 
 class Jpeg(Step):

@@ -30,6 +30,46 @@ def test_photons_vary_by_their_number_and_the_reading_adds() -> None:
     torch.testing.assert_close(noisy.std(dim=(1, 2, 3)), expected, rtol=0.02, atol=0)
 
 
+def camera_noise(level: float, shot: float = 3e-3, smoothing: float = 0.0, side: int = 96) -> Tensor:
+    """What four cameras make of an even gray, less that gray."""
+    cameras = functions.random_cameras(4, torch.device("cpu"), seeded())
+    shots = torch.full((4,), shot)
+    read = functions.read_noise_of(shots, seeded())
+    image = torch.full((4, 3, side, side), level)
+    return functions.add_camera_noise(image, shots, read, cameras, torch.full((4,), smoothing), seeded()) - image
+
+
+def neighbours(noise: Tensor) -> float:
+    """Correlation of pixels with those to their right."""
+    noise = noise - noise.mean(dim=(2, 3), keepdim=True)
+    return ((noise[..., 1:] * noise[..., :-1]).mean() / noise.square().mean()).item()
+
+
+def test_camera_noise_is_correlated_and_stronger_in_the_dark() -> None:
+    bright, dark = camera_noise(0.8), camera_noise(0.3)
+    assert neighbours(bright) > 0.15
+    assert neighbours(camera_noise(0.8, smoothing=0.2)) > neighbours(bright) + 0.15
+    assert dark.std() > 1.2 * bright.std()
+    white = torch.randn(4, 3, 96, 96, generator=seeded())
+    assert coarse_colour(bright) > 1.3 * coarse_colour(white)
+
+
+def coarse_colour(noise: Tensor) -> float:
+    """Share of the noise in red less green that is left in the means of 4x4 pixels."""
+    colour = noise[:, 0] - noise[:, 1]
+    return (torch.nn.functional.avg_pool2d(colour, 4).std() / noise.std()).item()
+
+
+def test_camera_noise_keeps_the_mean_and_vanishes_with_its_variance() -> None:
+    assert camera_noise(0.7).mean().abs() < 3e-3
+    assert camera_noise(0.7, shot=1e-9).abs().max() < 1e-3
+
+
+def test_camera_noise_fits_odd_sizes_and_repeats_with_its_generator() -> None:
+    assert camera_noise(0.5, side=35).shape == (4, 3, 35, 35)
+    assert torch.equal(camera_noise(0.5, side=35), camera_noise(0.5, side=35))
+
+
 def test_quantise_keeps_what_a_file_keeps() -> None:
     image = torch.tensor([-0.1, 0.5 / 255 + 1e-6, 1.4 / 255, 1.2])
     assert (functions.quantise(image) * 255).tolist() == pytest.approx([0, 1, 1, 255])

@@ -5,6 +5,7 @@ from torch import Generator
 
 from train.degradation.sequence import (
     Blur,
+    CameraNoise,
     Degradation,
     Downscale,
     GaussianNoise,
@@ -29,6 +30,7 @@ STEPS: list[Step] = [
     Downscale(method="lanczos"),
     GaussianNoise(sigma=[5.0, 30.0]),
     PoissonGaussianNoise(photons=[50.0, 500.0]),
+    CameraNoise(),
     Jpeg(quality=[20.0, 90.0]),
     Jpeg(quality=[20.0, 90.0], chroma="full"),
     Quantise(),

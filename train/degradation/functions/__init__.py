@@ -5,6 +5,7 @@ are ``(B, K, K)`` with odd K and sum 1. The same generator state gives the same 
 """
 
 from train.degradation.functions.blur import average_frames, blur, shake, varying_blur
+from train.degradation.functions.camera import CAMERA_MARGIN, Cameras, add_camera_noise, random_cameras, read_noise_of
 from train.degradation.functions.encoding import from_linear_light, quantise, to_linear_light
 from train.degradation.functions.jpeg import compress_jpeg
 from train.degradation.functions.kernels import defocus_kernels, gaussian_kernels, kernel_size, shake_kernels
@@ -18,6 +19,9 @@ from train.degradation.functions.resize import (
 )
 
 __all__ = [
+    "CAMERA_MARGIN",
+    "Cameras",
+    "add_camera_noise",
     "add_gaussian_noise",
     "add_poisson_gaussian_noise",
     "aliased_downscale",
@@ -33,6 +37,8 @@ __all__ = [
     "kernel_size",
     "lanczos_downscale",
     "quantise",
+    "random_cameras",
+    "read_noise_of",
     "shake",
     "shake_kernels",
     "to_linear_light",
