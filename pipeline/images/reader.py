@@ -1,6 +1,7 @@
 """Read image files: by libvips, or by OpenCV in the few formats that libvips lacks."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from pipeline.images.image_file import ImageFile
 from pipeline.images.kinds import Header, format_of, is_animated_png, raw_header, second_image
 from pipeline.images.libvips import vips_errors_as
 from pipeline.images.metadata import Metadata, collect, orientation_of
+from pipeline.images.second_decoder import confirm_uniform
 from pipeline.images.tiff_lab import open_tiff_lab
 from pipeline.images.tiff_metadata import read_tiff_metadata
+from pipeline.images.tiff_pages import find_tiff_image
 from pipeline.pixels import Pixels, white
 
 # Above the largest photos of phones and medium format (200 megapixels): 2 GiB with alpha and 16 bits.
@@ -80,10 +83,14 @@ def _stretched(pixels: Pixels, header: Header) -> Pixels:
 
 
 def _read_by_libvips(path: Path, name: str, loader: str) -> ImageFile:
-    with vips_errors_as(BrokenImage, "is damaged, cut off, or of a rare kind"):
-        image = _open(path, loader)
+    with vips_errors_as(BrokenImage, "is damaged or cut off"):
+        tiff = find_tiff_image(path) if name == "TIFF" else None
+        image = _open(path, loader, {} if tiff is None else {"page": tiff.page})
         _check_size(image.width, image.height)
-        _check_still(path, name, image)
+        if tiff is None:
+            _check_still(path, name, image)
+        elif tiff.extra and image.bands > 1:
+            image = image.extract_band(0, n=image.bands - tiff.extra)
         image, converted = _to_srgb(image)
         metadata, left_behind = collect(image)
         if name == "TIFF":
@@ -91,16 +98,16 @@ def _read_by_libvips(path: Path, name: str, loader: str) -> ImageFile:
             metadata = replace(metadata, exif=exif, iptc=iptc)
         orientation = orientation_of(image)
         pixels = image.numpy().reshape(image.height, image.width, image.bands)
-    notes = converted + left_behind
+    notes = converted + left_behind + (() if tiff is None else tiff.notes) + confirm_uniform(path, pixels)
     if name == "JPEG" and (second := second_image(path)):
         notes += (f"the {second} in the file is not carried",)
     return _image_file(_upright(pixels, orientation), metadata, notes)
 
 
-def _open(path: Path, loader: str) -> pyvips.Image:
+def _open(path: Path, loader: str, page: Mapping[str, int]) -> pyvips.Image:
     """Open a file and read its header; with these options a damaged file fails when it is decoded."""
     try:
-        return getattr(pyvips.Image, loader)(os.fsencode(path), access="sequential", fail_on="error")
+        return getattr(pyvips.Image, loader)(os.fsencode(path), access="sequential", fail_on="error", **page)
     except pyvips.Error as error:
         if "bad labq format" not in error.detail:
             raise
