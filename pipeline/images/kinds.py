@@ -5,7 +5,7 @@ Nothing here decodes pixels, so hostile files are refused before they cost memor
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -71,6 +71,17 @@ def is_animated_png(path: Path) -> bool:
             if name in (b"acTL", b"IDAT"):
                 return name == b"acTL"
     return False
+
+
+def png_chunks(path: Path, names: Collection[bytes], longest: int = 2**24) -> Iterator[tuple[bytes, bytes]]:
+    """Yield name and data of the chunks of a PNG file that have one of the names; data is cut after ``longest``."""
+    with path.open("rb") as file:
+        file.seek(8)
+        for name, length in _png_chunks(file):
+            if name in names:
+                start = file.tell()
+                yield name, file.read(min(length, longest))
+                file.seek(start)
 
 
 def second_image(path: Path) -> str | None:

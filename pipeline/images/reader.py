@@ -10,6 +10,8 @@ import numpy as np
 import pyvips
 
 from pipeline.errors import BrokenImage, RefusedImage
+from pipeline.images.colour import find_colour
+from pipeline.images.icc import usable_profile
 from pipeline.images.image_file import ImageFile
 from pipeline.images.kinds import Header, format_of, is_animated_png, raw_header, second_image
 from pipeline.images.libvips import vips_errors_as
@@ -71,7 +73,24 @@ def _read_by_opencv(path: Path, name: str, head: bytes) -> ImageFile:
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
     notes = ("the metadata of a JPEG 2000 file is not carried",) if name == "JPEG 2000" else ()
-    return _image_file(np.atleast_3d(_stretched(pixels, header)), Metadata(), notes)
+    metadata, colour_notes = _with_colour(path, name, Metadata(), gray=pixels.ndim == 2)
+    return _image_file(np.atleast_3d(_stretched(pixels, header)), metadata, notes + colour_notes)
+
+
+def _with_colour(path: Path, name: str, metadata: Metadata, *, gray: bool) -> tuple[Metadata, tuple[str, ...]]:
+    """Add an ICC profile for colours that the file defines otherwise, and remove a broken one; also returns notes."""
+    icc, notes = metadata.icc, []
+    colour = find_colour(path, name, gray=gray)
+    if colour is not None and (icc is None or colour.overrides):
+        icc = colour.icc or icc
+        if colour.problem:
+            notes.append(f"the colour space ({colour.source}) is not carried: {colour.problem}")
+        elif colour.icc:
+            notes.append(f"the colour space ({colour.source}) is carried as an ICC profile")
+    usable = None if icc is None else usable_profile(icc)
+    if icc is not None and usable is None:
+        notes.append("the ICC profile is broken and not carried")
+    return replace(metadata, icc=usable), tuple(notes)
 
 
 def _stretched(pixels: Pixels, header: Header) -> Pixels:
@@ -96,9 +115,12 @@ def _read_by_libvips(path: Path, name: str, loader: str) -> ImageFile:
         if name == "TIFF":
             exif, iptc = read_tiff_metadata(path)
             metadata = replace(metadata, exif=exif, iptc=iptc)
+        metadata, colour_notes = _with_colour(path, name, metadata, gray=image.bands < 3)
         orientation = orientation_of(image)
         pixels = image.numpy().reshape(image.height, image.width, image.bands)
-    notes = converted + left_behind + (() if tiff is None else tiff.notes) + confirm_uniform(path, pixels)
+    notes = (
+        converted + left_behind + colour_notes + (() if tiff is None else tiff.notes) + confirm_uniform(path, pixels)
+    )
     if name == "JPEG" and (second := second_image(path)):
         notes += (f"the {second} in the file is not carried",)
     return _image_file(_upright(pixels, orientation), metadata, notes)

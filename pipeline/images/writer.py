@@ -44,7 +44,10 @@ def encode_image(path: Path, image: ImageFile) -> tuple[str, ...]:
     check_target(path, image)
     target = ENCODERS[path.suffix.lower()]
     fitted, notes = _fit(image, target)
-    prepared = attach(as_vips(fitted), image.metadata)
+    if image.metadata.icc is not None and not _keeps_profile(fitted, target):
+        fitted = replace(fitted, metadata=replace(image.metadata, icc=None))
+        notes += (f"the ICC profile does not fit the image, and is not carried into the {target.name} file",)
+    prepared = attach(as_vips(fitted), fitted.metadata)
     # Else libvips would make up EXIF for a file that had none.
     options = target.options if image.metadata.exif else {**target.options, "keep": "xmp:iptc:icc:other"}
     with vips_errors_as(BrokenImage, "cannot be written"):
@@ -73,6 +76,18 @@ def check_target(path: Path, image: ImageFile, scale: int = 1) -> None:
         raise RefusedImage(
             f"is transparent, which {target.name} cannot hold, expected one of {fit}; write another format (ext: png)"
         )
+
+
+def _keeps_profile(image: ImageFile, target: Encoder) -> bool:
+    """Return whether a corner of the image is written with its profile, which libpng and libvips drop in silence."""
+    alpha = None if image.alpha is None else image.alpha[:16, :16]
+    corner = replace(image, pixels=image.pixels[:16, :16], alpha=alpha)
+    try:
+        prepared = attach(as_vips(corner), Metadata(icc=image.metadata.icc))
+        written = getattr(prepared, f"{target.saver}_buffer")(**target.options)
+        return bool(pyvips.Image.new_from_buffer(written, "").get_typeof("icc-profile-data"))
+    except pyvips.Error:
+        return False
 
 
 def _save_tiff(image: pyvips.Image, path: Path, metadata: Metadata, options: Mapping[str, Any]) -> tuple[str, ...]:
