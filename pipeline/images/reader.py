@@ -13,13 +13,15 @@ from pipeline.errors import BrokenImage, RefusedImage
 from pipeline.images.colour import find_colour
 from pipeline.images.icc import usable_profile
 from pipeline.images.image_file import ImageFile
-from pipeline.images.kinds import Header, format_of, is_animated_png, raw_header, second_image
+from pipeline.images.jpeg_parts import jpeg_parts
+from pipeline.images.kinds import Header, format_of, is_animated_png, is_lossless_webp, raw_header
 from pipeline.images.libvips import vips_errors_as
-from pipeline.images.metadata import Metadata, collect, orientation_of
+from pipeline.images.metadata import Metadata, collect, orientation_of, read_png_texts
 from pipeline.images.second_decoder import confirm_uniform
 from pipeline.images.tiff_lab import open_tiff_lab
 from pipeline.images.tiff_metadata import read_tiff_metadata
 from pipeline.images.tiff_pages import find_tiff_image
+from pipeline.images.xmp import without_beside
 from pipeline.pixels import Pixels, white
 
 # Above the largest photos of phones and medium format (200 megapixels): 2 GiB with alpha and 16 bits.
@@ -111,19 +113,37 @@ def _read_by_libvips(path: Path, name: str, loader: str) -> ImageFile:
         elif tiff.extra and image.bands > 1:
             image = image.extract_band(0, n=image.bands - tiff.extra)
         image, converted = _to_srgb(image)
-        metadata, left_behind = collect(image)
+        metadata = collect(image)
         if name == "TIFF":
             exif, iptc = read_tiff_metadata(path)
             metadata = replace(metadata, exif=exif, iptc=iptc)
         metadata, colour_notes = _with_colour(path, name, metadata, gray=image.bands < 3)
         orientation = orientation_of(image)
         pixels = image.numpy().reshape(image.height, image.width, image.bands)
-    notes = (
-        converted + left_behind + colour_notes + (() if tiff is None else tiff.notes) + confirm_uniform(path, pixels)
-    )
-    if name == "JPEG" and (second := second_image(path)):
-        notes += (f"the {second} in the file is not carried",)
-    return _image_file(_upright(pixels, orientation), metadata, notes)
+    metadata, left_behind = _with_parts(path, name, metadata)
+    notes = converted + left_behind + colour_notes + confirm_uniform(path, pixels)
+    if tiff is not None:
+        notes += tiff.notes
+    pixels = _upright(pixels, orientation)
+    metadata = replace(metadata, size=(pixels.shape[1], pixels.shape[0]))
+    read = _image_file(pixels, metadata, notes)
+    return replace(read, lossless=name == "WebP" and is_lossless_webp(path))
+
+
+def _with_parts(path: Path, name: str, metadata: Metadata) -> tuple[Metadata, tuple[str, ...]]:
+    """Add texts and comments, which libvips does not read as they are, and note what stands beside the image."""
+    notes: tuple[str, ...] = ()
+    if name == "PNG":
+        texts, notes = read_png_texts(path)
+        metadata = replace(metadata, png_texts=texts)
+    if name == "JPEG":
+        parts = jpeg_parts(path)
+        metadata = replace(metadata, comments=parts.comments)
+        notes = tuple(f"the {beside} in the file is not carried" for beside in parts.beside)
+    if metadata.xmp is not None and (cleaned := without_beside(metadata.xmp)) != metadata.xmp:
+        metadata = replace(metadata, xmp=cleaned)
+        notes += ("what XMP says of data beside the image (motion photo, gain map, extended XMP) is removed",)
+    return metadata, notes
 
 
 def _open(path: Path, loader: str, page: Mapping[str, int]) -> pyvips.Image:

@@ -14,6 +14,7 @@ from pipeline.images.formats import ENCODERS, Encoder
 from pipeline.images.image_file import ImageFile
 from pipeline.images.libvips import vips_errors_as
 from pipeline.images.metadata import Metadata, attach, blocks
+from pipeline.images.texts import insert_jpeg_comments, insert_png_texts
 from pipeline.images.tiff_metadata import append_tiff_metadata
 from pipeline.pixels import Pixels, white
 from stages.atomic import written_whole
@@ -50,10 +51,16 @@ def encode_image(path: Path, image: ImageFile) -> tuple[str, ...]:
     prepared = attach(as_vips(fitted), fitted.metadata)
     # Else libvips would make up EXIF for a file that had none.
     options = target.options if image.metadata.exif else {**target.options, "keep": "xmp:iptc:icc:other"}
+    if image.lossless and target.name == "WebP":
+        options = {**options, "lossless": True}
     with vips_errors_as(BrokenImage, "cannot be written"):
         if target.saver == "tiffsave":
             return notes + _save_tiff(prepared, path, image.metadata, options)
         getattr(prepared, target.saver)(os.fsencode(path), **options)
+    if target.name == "PNG":
+        insert_png_texts(path, image.metadata.png_texts)
+    if target.name == "JPEG":
+        insert_jpeg_comments(path, image.metadata.comments)
     return notes
 
 
