@@ -35,8 +35,12 @@ _CONVERTED = {"cmyk": "CMYK", "lab": "Lab", "labs": "Lab", "labq": "Lab"}
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
-def read_image(path: Path) -> ImageFile:
+def read_image(path: Path, max_pixels: int = PIXEL_LIMIT) -> ImageFile:
     """Read one still image; the format follows from the content, not from the suffix.
+
+    Args:
+        path: The file.
+        max_pixels: More are refused before they are decoded.
 
     Raises:
         RefusedImage: for animations, several pages, too many pixels, and kinds that are not restored.
@@ -55,17 +59,17 @@ def read_image(path: Path) -> ImageFile:
         if source.refusal is not None:
             raise RefusedImage(source.refusal)
         if source.loader is not None:
-            return _read_by_libvips(path, source.name, source.loader)
-        return _read_by_opencv(path, source.name, head)
+            return _read_by_libvips(path, source.name, source.loader, max_pixels)
+        return _read_by_opencv(path, source.name, head, max_pixels)
     except OSError as error:
         raise BrokenImage(f"cannot be read: {error.strerror or error}") from error
 
 
-def _read_by_opencv(path: Path, name: str, head: bytes) -> ImageFile:
+def _read_by_opencv(path: Path, name: str, head: bytes, max_pixels: int) -> ImageFile:
     header = raw_header(name, head)
     if header is None:
         raise BrokenImage(f"has a damaged {name} header")
-    _check_size(header.width, header.height)
+    _check_size(header.width, header.height, max_pixels)
     try:
         pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
@@ -103,11 +107,11 @@ def _stretched(pixels: Pixels, header: Header) -> Pixels:
     return np.minimum(np.rint(pixels * (full / header.maximum)), full).astype(pixels.dtype)
 
 
-def _read_by_libvips(path: Path, name: str, loader: str) -> ImageFile:
+def _read_by_libvips(path: Path, name: str, loader: str, max_pixels: int) -> ImageFile:
     with vips_errors_as(BrokenImage, "is damaged or cut off"):
         tiff = find_tiff_image(path) if name == "TIFF" else None
         image = _open(path, loader, {} if tiff is None else {"page": tiff.page})
-        _check_size(image.width, image.height)
+        _check_size(image.width, image.height, max_pixels)
         if tiff is None:
             _check_still(path, name, image)
         elif tiff.extra and image.bands > 1:
@@ -169,11 +173,11 @@ def _to_srgb(image: pyvips.Image) -> tuple[pyvips.Image, tuple[str, ...]]:
     return converted, (f"{space} converted to sRGB",)
 
 
-def _check_size(width: int, height: int) -> None:
-    if width * height > PIXEL_LIMIT:
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
         raise RefusedImage(
             f"claims {width} x {height} = {width * height / 1e6:.0f} megapixels, expected at most "
-            f"{PIXEL_LIMIT / 1e6:.0f}; if it is no decompression bomb, cut it into parts"
+            f"{max_pixels / 1e6:.0f}; if it is no decompression bomb, allow more (max_pixels: {width * height})"
         )
     if width < 1 or height < 1:
         raise BrokenImage(f"claims {width} x {height} pixels")
