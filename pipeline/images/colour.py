@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pipeline.errors import RefusedImage
 from pipeline.images.icc import SRGB_PRIMARIES, display_profile
 from pipeline.images.kinds import png_chunks
+from pipeline.images.tiff_metadata import tiff_rationals
 
 _D65 = (0.3127, 0.3290)
 
@@ -55,7 +56,13 @@ def find_colour(path: Path, name: str, *, gray: bool) -> FileColour | None:
     Raises:
         RefusedImage: for HDR, whose values mean light beyond white, which a chain would take for something else.
     """
-    finders = {"PNG": _png_colour, "AVIF": _avif_colour, "BMP": _bmp_colour, "JPEG 2000": _jp2_colour}
+    finders = {
+        "PNG": _png_colour,
+        "AVIF": _avif_colour,
+        "BMP": _bmp_colour,
+        "JPEG 2000": _jp2_colour,
+        "TIFF": _tiff_colour,
+    }
     finder = finders.get(name)
     return finder(path, gray) if finder else None
 
@@ -116,6 +123,13 @@ def _jp2_colour(path: Path, gray: bool) -> FileColour | None:
         if length > 0:
             return FileColour("JP2", head[found.end() : found.end() + length])
     return None
+
+
+def _tiff_colour(path: Path, gray: bool) -> FileColour | None:
+    white, primaries = tiff_rationals(path, 318), tiff_rationals(path, 319)
+    if len(white) != 2 or len(primaries) != 6:
+        return None
+    return _measured("TIFF chromaticities", (*primaries, *white), None, gray)
 
 
 def _coded(source: str, primaries: int, transfer: int, *, gray: bool, overrides: bool = False) -> FileColour | None:

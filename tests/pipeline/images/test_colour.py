@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import pyvips
+import tifffile
 
 from pipeline.errors import RefusedImage
 from pipeline.images import ImageFile, read_image, write_image
@@ -165,3 +166,12 @@ def test_a_profile_of_other_channels_is_named(tmp_path: Path) -> None:
     gray = ImageFile(photo(20, 20), metadata=Metadata(icc=ICC))
     notes = write_image(tmp_path / "a.png", gray)
     assert notes == ("the ICC profile does not fit the image, and is not carried into the PNG file",)
+
+
+def test_chromaticities_of_a_tiff_become_a_profile(tmp_path: Path) -> None:
+    white, primaries = (3127, 10000, 3290, 10000), (68, 100, 32, 100, 265, 1000, 69, 100, 15, 100, 6, 100)
+    tags = [(318, 5, 2, white, False), (319, 5, 6, primaries, False)]
+    tifffile.imwrite(tmp_path / "a.tif", photo(8, 12, 3), photometric="rgb", metadata=None, extratags=tags)
+    image = read_image(tmp_path / "a.tif")
+    assert image.metadata.icc == display_profile(P3, None, gray=False)
+    assert image.notes == ("the colour space (TIFF chromaticities) is carried as an ICC profile",)
