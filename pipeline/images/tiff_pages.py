@@ -60,9 +60,13 @@ def find_tiff_image(path: Path) -> TiffImage | None:
 
 
 def _tags(page: Any) -> dict[int, Any]:
-    """Return the values of a directory by tag, but not those that need a table of their own."""
-    wanted = {254, 255, 256, 257, 258, 259, 277, 330, 338, *_GEO_TAGS}
-    tags = {tag.code: tag.value for tag in page.tags if tag.code in wanted}
+    """Return the values of a directory by tag; those of damaged tags, which should be one number, are left out."""
+    single, several = {254, 255, 256, 257, 259, 277}, {258, 330, 338, *_GEO_TAGS}
+    tags = {
+        tag.code: tag.value
+        for tag in page.tags
+        if tag.code in several or (tag.code in single and isinstance(tag.value, int))
+    }
     return {**tags, 262: getattr(page.photometric, "name", "")}
 
 

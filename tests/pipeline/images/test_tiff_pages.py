@@ -83,6 +83,12 @@ def test_tags_of_maps_are_named(tmp_path: Path) -> None:
     assert read_image(tmp_path / "b.tif").notes == ()
 
 
+def test_a_damaged_tag_of_several_values_is_passed_over(tmp_path: Path) -> None:
+    tags = [(254, "I", 2, (0, 0), True)]
+    tifffile.imwrite(tmp_path / "a.tif", photo(8, 12, 3), photometric="rgb", metadata=None, extratags=tags)
+    assert read_image(tmp_path / "a.tif").pixels.shape == (8, 12, 3)
+
+
 def relabel(path: Path, tag: int, value: int) -> None:
     """Overwrite one tag of the first page."""
     with tifffile.TiffFile(path, mode="r+") as tiff:
