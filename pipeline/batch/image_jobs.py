@@ -14,7 +14,7 @@ from pipeline.batch.record import Record
 from pipeline.batch.run_log import RunLog
 from pipeline.errors import needing_space
 from pipeline.hashing import sha256_of
-from pipeline.images import ImageFile, check_target, encode_image, read_image, write_image
+from pipeline.images import PIXEL_LIMIT, ImageFile, check_target, encode_image, read_image, write_image
 from stages.atomic import flush, written_whole
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class ImageJobs:
             is there now, is restored again; a reference that is missing or does not fit is recorded, and the input is
             restored all the same.
         keep_stages: Asked before each image whether its image after every stage is wanted for other reasons.
+        max_pixels: Larger images are refused.
     """
 
     def __init__(
@@ -41,10 +42,12 @@ class ImageJobs:
         stages: Sequence[str] = (),
         comparison: ReferenceComparison | None = None,
         keep_stages: Callable[[], bool] = lambda: False,
+        max_pixels: int = PIXEL_LIMIT,
     ) -> None:
         self.stages = stages
         self.comparison = comparison
         self.keep_stages = keep_stages
+        self.max_pixels = max_pixels
 
     def fingerprint(self, chain: str) -> str:
         """Return the chain's fingerprint: nothing else determines an image's pixels."""
@@ -60,7 +63,7 @@ class ImageJobs:
             record = replace(record, quality=self.comparison.find(job.relative))
         if record.status == "skipped" and (recalled := self._recall(job.target, record, run_log)) is not None:
             return recalled, None
-        image = read_image(job.source)
+        image = read_image(job.source, self.max_pixels)
         height, width = image.pixels.shape[:2]
         record = replace(record, status="pending", output_sha256=None, notes=image.notes, input_size=(width, height))
         return record, image

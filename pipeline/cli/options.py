@@ -133,6 +133,15 @@ Tile = Annotated[
         rich_help_panel=_COMPUTING,
     ),
 ]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Refuse images with more pixels than this, which may be decompression bombs; by default 268435456.",
+        show_default=False,
+        rich_help_panel=_COMPUTING,
+    ),
+]
 Reports = Annotated[
     list[Path] | None,
     typer.Option(

@@ -43,6 +43,7 @@ def restore(
     backend: options.Backend = "auto",
     compile: options.Compile = "auto",
     tile: options.Tile = "auto",
+    max_pixels: options.MaxPixels = None,
     report: options.Reports = None,
     quiet: options.Quiet = False,
     codec: video.Codec = None,
@@ -99,7 +100,16 @@ def restore(
             output,
             run_log,
             partial(_make_engine, config, engine_options),
-            _make_kinds(jobs, config, chosen, comparison, html_report, save_stages=save_stages, flicker=flicker),
+            _make_kinds(
+                jobs,
+                config,
+                chosen,
+                comparison,
+                html_report,
+                save_stages=save_stages,
+                flicker=flicker,
+                max_pixels=max_pixels,
+            ),
             precision=precision,
             overwrite=overwrite,
             listener=html_report,
@@ -123,12 +133,16 @@ def _make_kinds(
     *,
     save_stages: bool,
     flicker: bool,
+    max_pixels: int | None,
 ) -> dict[str, JobKind]:
     """Return how each kind of job is done; what videos need is imported only if there are any."""
     from pipeline.batch.image_jobs import ImageJobs
+    from pipeline.images import PIXEL_LIMIT
 
     shown = (lambda: html_report.has_room) if html_report is not None else (lambda: False)
-    kinds: dict[str, JobKind] = {"image": ImageJobs(config.names if save_stages else (), comparison, shown)}
+    kinds: dict[str, JobKind] = {
+        "image": ImageJobs(config.names if save_stages else (), comparison, shown, max_pixels or PIXEL_LIMIT)
+    }
     if any(job.kind != "image" for job in jobs):
         from pipeline.batch.video_jobs import VideoJobs
 

@@ -16,12 +16,14 @@ class ImageFile:
         alpha: ``(H, W)``, same dtype, not multiplied into the pixels; None for an opaque image.
         metadata: What is carried to the output.
         notes: What was converted or left behind, for the run log.
+        lossless: Whether its file holds it exactly though the format could do otherwise (WebP).
     """
 
     pixels: Pixels
     alpha: Pixels | None = None
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
+    lossless: bool = False
 
     @property
     def transparent(self) -> bool:

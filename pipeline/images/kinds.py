@@ -5,7 +5,7 @@ Nothing here decodes pixels, so hostile files are refused before they cost memor
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -73,16 +73,27 @@ def is_animated_png(path: Path) -> bool:
     return False
 
 
-def second_image(path: Path) -> str | None:
-    """Name what a JPEG holds besides its first image; None if nothing."""
+def is_lossless_webp(path: Path) -> bool:
+    """Return whether a WebP holds its pixels exactly."""
     with path.open("rb") as file:
-        file.seek(2)
-        segments = list(_jpeg_segments(file))
-    if any(b"hdrgm:" in data or b"urn:iso:std:iso:ts:21496" in data for data in segments):
-        return "HDR gain map"
-    if any(data.startswith(b"MPF\0") for data in segments):
-        return "second image (MPO: another view, or a gain map)"
-    return None
+        file.seek(12)
+        while len(header := file.read(8)) == 8:
+            name, length = struct.unpack("<4sI", header)
+            if name in (b"VP8L", b"VP8 "):
+                return bool(name == b"VP8L")
+            file.seek(length + length % 2, 1)
+    return False
+
+
+def png_chunks(path: Path, names: Collection[bytes], longest: int = 2**24) -> Iterator[tuple[bytes, bytes]]:
+    """Yield name and data of the chunks of a PNG file that have one of the names; data is cut after ``longest``."""
+    with path.open("rb") as file:
+        file.seek(8)
+        for name, length in _png_chunks(file):
+            if name in names:
+                data = file.read(min(length, longest))
+                file.seek(-len(data), 1)
+                yield name, data
 
 
 def _png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
@@ -91,15 +102,3 @@ def _png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         length, name = struct.unpack(">I4s", header)
         yield name, length
         file.seek(length + 4, 1)
-
-
-def _jpeg_segments(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the data of each application segment before the first scan."""
-    while len(header := file.read(4)) == 4:
-        marker, code, length = struct.unpack(">BBH", header)
-        if marker != 0xFF or code == 0xDA or length < 2:
-            return
-        if 0xE1 <= code <= 0xEF:
-            yield file.read(length - 2)
-        else:
-            file.seek(length - 2, 1)

@@ -1,19 +1,23 @@
 """Carry metadata from one image file to another: ICC profile, EXIF, XMP, IPTC, PNG texts, resolution.
 
 Everything is copied unchanged except for what new pixels would make wrong: the orientation (the pixels are upright
-now), the thumbnail of the original and its size in pixels.
+now), the thumbnail of the original and sizes in pixels.
 """
 
 import re
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyvips
 
-# A longer text is no caption: hostile PNG files inflate a few bytes to megabytes.
-_LONGEST_TEXT = 65_536
+from pipeline.images.kinds import png_chunks
+from pipeline.images.xmp import resized
+
+_LONGEST_TEXT = 2**22
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+_XMP_CHUNK = b"XML:com.adobe.xmp\0"
 
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)([1-8])")
 
@@ -33,7 +37,9 @@ class Metadata:
         exif_has_size: Whether its first directory holds the size too, as Photoshop writes it.
         xmp: The packet, its orientation already set to upright.
         iptc: The bare IPTC-IIM records, without the wrapping that JPEG puts around them.
-        png_texts: By the name that libvips gives them.
+        png_texts: Chunks of a PNG file, by name and data, unchanged: compressed ones stay compressed.
+        comments: Of a JPEG or GIF file, in whatever encoding they are.
+        size: Width and height of the upright image, to which sizes in XMP refer; None if it was not read.
         resolution: Pixels per millimetre, horizontal and vertical; an arbitrary value if the file has none.
         resolution_unit: ``in`` or ``cm``, as in the file.
     """
@@ -43,7 +49,9 @@ class Metadata:
     exif_has_size: bool = False
     xmp: bytes | None = None
     iptc: bytes | None = None
-    png_texts: Mapping[str, str] = field(default_factory=dict)
+    png_texts: tuple[tuple[bytes, bytes], ...] = ()
+    comments: tuple[bytes, ...] = ()
+    size: tuple[int, int] | None = None
     resolution: tuple[float, float] = (1.0, 1.0)
     resolution_unit: str = "in"
 
@@ -57,22 +65,32 @@ def orientation_of(image: pyvips.Image) -> int:
     return int(found[2]) if found else 1
 
 
-def collect(image: pyvips.Image) -> tuple[Metadata, tuple[str, ...]]:
-    """Return the metadata of an image, and notes on what is left behind."""
-    texts = {name: image.get(name) for name in image.get_fields() if name.startswith("png-comment-")}
-    too_long = {name for name, text in texts.items() if len(text) > _LONGEST_TEXT}
+def collect(image: pyvips.Image) -> Metadata:
+    """Return the metadata of an image, apart from the texts of PNG files."""
     xmp = _get(image, "xmp-data")
-    metadata = Metadata(
+    comment = _get(image, "gif-comment")
+    return Metadata(
         icc=_get(image, "icc-profile-data"),
         exif=_get(image, "exif-data"),
         exif_has_size=bool(image.get_typeof("exif-ifd0-ImageWidth")),
         xmp=None if xmp is None else _XMP_ORIENTATION.sub(rb"\g<1>1", xmp),
         iptc=_bare_iptc(_get(image, "iptc-data")),
-        png_texts={name: text for name, text in texts.items() if name not in too_long},
+        comments=() if comment is None else (comment.encode("latin-1", "replace"),),
         resolution=(image.xres, image.yres),
         resolution_unit=_get(image, "resolution-unit") or "in",
     )
-    return metadata, tuple(f"a PNG text of {len(texts[name])} characters is not carried" for name in sorted(too_long))
+
+
+def read_png_texts(path: Path) -> tuple[tuple[tuple[bytes, bytes], ...], tuple[str, ...]]:
+    """Return the text chunks of a PNG file, and notes on those that are too long."""
+    chunks = [
+        (name, data)
+        for name, data in png_chunks(path, _TEXT_CHUNKS, _LONGEST_TEXT + 1)
+        if not data.startswith(_XMP_CHUNK)
+    ]
+    kept = tuple((name, data) for name, data in chunks if len(data) <= _LONGEST_TEXT)
+    lost = len(chunks) - len(kept)
+    return kept, (f"{lost} PNG text{'s' * (lost > 1)} of more than 4 MiB not carried",) if lost else ()
 
 
 def attach(image: pyvips.Image, metadata: Metadata) -> pyvips.Image:
@@ -80,11 +98,12 @@ def attach(image: pyvips.Image, metadata: Metadata) -> pyvips.Image:
     horizontal, vertical = metadata.resolution
     image = image.copy(xres=horizontal, yres=vertical)
     image.set_type(_TEXT, "resolution-unit", metadata.resolution_unit)
-    for name, block in (("icc-profile-data", metadata.icc), ("xmp-data", metadata.xmp)):
+    xmp = metadata.xmp
+    if xmp is not None and metadata.size is not None:
+        xmp = resized(xmp, metadata.size, (image.width, image.height))
+    for name, block in (("icc-profile-data", metadata.icc), ("xmp-data", xmp)):
         if block is not None:
             image.set_type(_BLOB, name, block)
-    for name, text in metadata.png_texts.items():
-        image.set_type(_TEXT, name, text)
     if metadata.iptc is not None:
         image.set_type(_BLOB, "iptc-data", _wrapped_iptc(metadata.iptc))
     if metadata.exif is not None:
@@ -109,6 +128,7 @@ def blocks(metadata: Metadata) -> set[str]:
         "XMP": metadata.xmp,
         "IPTC": metadata.iptc,
         "PNG text": metadata.png_texts,
+        "comment": metadata.comments,
     }
     return {name for name, block in found.items() if block}
 

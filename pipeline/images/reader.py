@@ -1,6 +1,7 @@
 """Read image files: by libvips, or by OpenCV in the few formats that libvips lacks."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,18 @@ import numpy as np
 import pyvips
 
 from pipeline.errors import BrokenImage, RefusedImage
+from pipeline.images.colour import find_colour
+from pipeline.images.icc import usable_profile
 from pipeline.images.image_file import ImageFile
-from pipeline.images.kinds import Header, format_of, is_animated_png, raw_header, second_image
+from pipeline.images.jpeg_parts import jpeg_parts
+from pipeline.images.kinds import Header, format_of, is_animated_png, is_lossless_webp, raw_header
 from pipeline.images.libvips import vips_errors_as
-from pipeline.images.metadata import Metadata, collect, orientation_of
+from pipeline.images.metadata import Metadata, collect, orientation_of, read_png_texts
+from pipeline.images.second_decoder import confirm_uniform
 from pipeline.images.tiff_lab import open_tiff_lab
 from pipeline.images.tiff_metadata import read_tiff_metadata
+from pipeline.images.tiff_pages import find_tiff_image
+from pipeline.images.xmp import without_beside
 from pipeline.pixels import Pixels, white
 
 # Above the largest photos of phones and medium format (200 megapixels): 2 GiB with alpha and 16 bits.
@@ -28,8 +35,12 @@ _CONVERTED = {"cmyk": "CMYK", "lab": "Lab", "labs": "Lab", "labq": "Lab"}
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
-def read_image(path: Path) -> ImageFile:
+def read_image(path: Path, max_pixels: int = PIXEL_LIMIT) -> ImageFile:
     """Read one still image; the format follows from the content, not from the suffix.
+
+    Args:
+        path: The file.
+        max_pixels: More are refused before they are decoded.
 
     Raises:
         RefusedImage: for animations, several pages, too many pixels, and kinds that are not restored.
@@ -48,17 +59,17 @@ def read_image(path: Path) -> ImageFile:
         if source.refusal is not None:
             raise RefusedImage(source.refusal)
         if source.loader is not None:
-            return _read_by_libvips(path, source.name, source.loader)
-        return _read_by_opencv(path, source.name, head)
+            return _read_by_libvips(path, source.name, source.loader, max_pixels)
+        return _read_by_opencv(path, source.name, head, max_pixels)
     except OSError as error:
         raise BrokenImage(f"cannot be read: {error.strerror or error}") from error
 
 
-def _read_by_opencv(path: Path, name: str, head: bytes) -> ImageFile:
+def _read_by_opencv(path: Path, name: str, head: bytes, max_pixels: int) -> ImageFile:
     header = raw_header(name, head)
     if header is None:
         raise BrokenImage(f"has a damaged {name} header")
-    _check_size(header.width, header.height)
+    _check_size(header.width, header.height, max_pixels)
     try:
         pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
@@ -68,7 +79,24 @@ def _read_by_opencv(path: Path, name: str, head: bytes) -> ImageFile:
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
     notes = ("the metadata of a JPEG 2000 file is not carried",) if name == "JPEG 2000" else ()
-    return _image_file(np.atleast_3d(_stretched(pixels, header)), Metadata(), notes)
+    metadata, colour_notes = _with_colour(path, name, Metadata(), gray=pixels.ndim == 2)
+    return _image_file(np.atleast_3d(_stretched(pixels, header)), metadata, notes + colour_notes)
+
+
+def _with_colour(path: Path, name: str, metadata: Metadata, *, gray: bool) -> tuple[Metadata, tuple[str, ...]]:
+    """Add an ICC profile for colours that the file defines otherwise, and remove a broken one; also returns notes."""
+    icc, notes = metadata.icc, []
+    colour = find_colour(path, name, gray=gray)
+    if colour is not None and (icc is None or colour.overrides):
+        icc = colour.icc or icc
+        if colour.problem:
+            notes.append(f"the colour space ({colour.source}) is not carried: {colour.problem}")
+        elif colour.icc:
+            notes.append(f"the colour space ({colour.source}) is carried as an ICC profile")
+    usable = None if icc is None else usable_profile(icc)
+    if icc is not None and usable is None:
+        notes.append("the ICC profile is broken and not carried")
+    return replace(metadata, icc=usable), tuple(notes)
 
 
 def _stretched(pixels: Pixels, header: Header) -> Pixels:
@@ -79,28 +107,53 @@ def _stretched(pixels: Pixels, header: Header) -> Pixels:
     return np.minimum(np.rint(pixels * (full / header.maximum)), full).astype(pixels.dtype)
 
 
-def _read_by_libvips(path: Path, name: str, loader: str) -> ImageFile:
-    with vips_errors_as(BrokenImage, "is damaged, cut off, or of a rare kind"):
-        image = _open(path, loader)
-        _check_size(image.width, image.height)
-        _check_still(path, name, image)
+def _read_by_libvips(path: Path, name: str, loader: str, max_pixels: int) -> ImageFile:
+    with vips_errors_as(BrokenImage, "is damaged or cut off"):
+        tiff = find_tiff_image(path) if name == "TIFF" else None
+        image = _open(path, loader, {} if tiff is None else {"page": tiff.page})
+        _check_size(image.width, image.height, max_pixels)
+        if tiff is None:
+            _check_still(path, name, image)
+        elif tiff.extra and image.bands > 1:
+            image = image.extract_band(0, n=image.bands - tiff.extra)
         image, converted = _to_srgb(image)
-        metadata, left_behind = collect(image)
+        metadata = collect(image)
         if name == "TIFF":
             exif, iptc = read_tiff_metadata(path)
             metadata = replace(metadata, exif=exif, iptc=iptc)
+        metadata, colour_notes = _with_colour(path, name, metadata, gray=image.bands < 3)
         orientation = orientation_of(image)
         pixels = image.numpy().reshape(image.height, image.width, image.bands)
-    notes = converted + left_behind
-    if name == "JPEG" and (second := second_image(path)):
-        notes += (f"the {second} in the file is not carried",)
-    return _image_file(_upright(pixels, orientation), metadata, notes)
+    metadata, left_behind = _with_parts(path, name, metadata)
+    notes = converted + left_behind + colour_notes + confirm_uniform(path, pixels)
+    if tiff is not None:
+        notes += tiff.notes
+    pixels = _upright(pixels, orientation)
+    metadata = replace(metadata, size=(pixels.shape[1], pixels.shape[0]))
+    read = _image_file(pixels, metadata, notes)
+    return replace(read, lossless=name == "WebP" and is_lossless_webp(path))
 
 
-def _open(path: Path, loader: str) -> pyvips.Image:
+def _with_parts(path: Path, name: str, metadata: Metadata) -> tuple[Metadata, tuple[str, ...]]:
+    """Add texts and comments, which libvips does not read as they are, and note what stands beside the image."""
+    notes: tuple[str, ...] = ()
+    if name == "PNG":
+        texts, notes = read_png_texts(path)
+        metadata = replace(metadata, png_texts=texts)
+    if name == "JPEG":
+        parts = jpeg_parts(path)
+        metadata = replace(metadata, comments=parts.comments)
+        notes = tuple(f"the {beside} in the file is not carried" for beside in parts.beside)
+    if metadata.xmp is not None and (cleaned := without_beside(metadata.xmp)) != metadata.xmp:
+        metadata = replace(metadata, xmp=cleaned)
+        notes += ("what XMP says of data beside the image (motion photo, gain map, extended XMP) is removed",)
+    return metadata, notes
+
+
+def _open(path: Path, loader: str, page: Mapping[str, int]) -> pyvips.Image:
     """Open a file and read its header; with these options a damaged file fails when it is decoded."""
     try:
-        return getattr(pyvips.Image, loader)(os.fsencode(path), access="sequential", fail_on="error")
+        return getattr(pyvips.Image, loader)(os.fsencode(path), access="sequential", fail_on="error", **page)
     except pyvips.Error as error:
         if "bad labq format" not in error.detail:
             raise
@@ -120,11 +173,11 @@ def _to_srgb(image: pyvips.Image) -> tuple[pyvips.Image, tuple[str, ...]]:
     return converted, (f"{space} converted to sRGB",)
 
 
-def _check_size(width: int, height: int) -> None:
-    if width * height > PIXEL_LIMIT:
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
         raise RefusedImage(
             f"claims {width} x {height} = {width * height / 1e6:.0f} megapixels, expected at most "
-            f"{PIXEL_LIMIT / 1e6:.0f}; if it is no decompression bomb, cut it into parts"
+            f"{max_pixels / 1e6:.0f}; if it is no decompression bomb, allow more (max_pixels: {width * height})"
         )
     if width < 1 or height < 1:
         raise BrokenImage(f"claims {width} x {height} pixels")

@@ -13,7 +13,7 @@ import numpy as np
 
 _IPTC, _EXIF, _GPS, _INTEROPERABILITY = 0x83BB, 0x8769, 0x8825, 0xA005
 _WIDTH, _HEIGHT = 0xA002, 0xA003
-_LONG, _UNDEFINED = 4, 7
+_LONG, _RATIONAL, _UNDEFINED = 4, 5, 7
 
 # Description, make, model, software, date, artist, copyright: the others describe the pixels of the file.
 _ABOUT_PHOTO = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
@@ -48,6 +48,16 @@ def read_tiff_metadata(path: Path) -> tuple[bytes | None, bytes | None]:
     packed, start = _pack(photo, exif, gps, at=8)
     block = _PREFIX + struct.pack("<2sHI", b"II", 42, start) + packed
     return (block if len(block) <= _LONGEST else None), iptc
+
+
+def tiff_rationals(path: Path, tag: int) -> tuple[float, ...]:
+    """Return the fractions under a tag of the first directory; none if it is absent, or has a zero below."""
+    with path.open("rb") as file:
+        entry = _read(file)[0].get(tag)
+    if entry is None or entry.kind != _RATIONAL:
+        return ()
+    above, below = np.frombuffer(entry.value, "<u4").astype(float).reshape(-1, 2).T
+    return tuple((above / below).tolist()) if below.all() else ()
 
 
 def append_tiff_metadata(path: Path, block: bytes | None, iptc: bytes | None, width: int, height: int) -> None:

@@ -14,6 +14,7 @@ from pipeline.images.formats import ENCODERS, Encoder
 from pipeline.images.image_file import ImageFile
 from pipeline.images.libvips import vips_errors_as
 from pipeline.images.metadata import Metadata, attach, blocks
+from pipeline.images.texts import insert_jpeg_comments, insert_png_texts
 from pipeline.images.tiff_metadata import append_tiff_metadata
 from pipeline.pixels import Pixels, white
 from stages.atomic import written_whole
@@ -44,13 +45,22 @@ def encode_image(path: Path, image: ImageFile) -> tuple[str, ...]:
     check_target(path, image)
     target = ENCODERS[path.suffix.lower()]
     fitted, notes = _fit(image, target)
-    prepared = attach(as_vips(fitted), image.metadata)
+    if image.metadata.icc is not None and not _keeps_profile(fitted, target):
+        fitted = replace(fitted, metadata=replace(image.metadata, icc=None))
+        notes += (f"the ICC profile does not fit the image, and is not carried into the {target.name} file",)
+    prepared = attach(as_vips(fitted), fitted.metadata)
     # Else libvips would make up EXIF for a file that had none.
     options = target.options if image.metadata.exif else {**target.options, "keep": "xmp:iptc:icc:other"}
+    if image.lossless and target.name == "WebP":
+        options = {**options, "lossless": True}
     with vips_errors_as(BrokenImage, "cannot be written"):
         if target.saver == "tiffsave":
             return notes + _save_tiff(prepared, path, image.metadata, options)
         getattr(prepared, target.saver)(os.fsencode(path), **options)
+    if target.name == "PNG":
+        insert_png_texts(path, image.metadata.png_texts)
+    if target.name == "JPEG":
+        insert_jpeg_comments(path, image.metadata.comments)
     return notes
 
 
@@ -73,6 +83,18 @@ def check_target(path: Path, image: ImageFile, scale: int = 1) -> None:
         raise RefusedImage(
             f"is transparent, which {target.name} cannot hold, expected one of {fit}; write another format (ext: png)"
         )
+
+
+def _keeps_profile(image: ImageFile, target: Encoder) -> bool:
+    """Return whether a corner of the image is written with its profile, which libpng and libvips drop in silence."""
+    alpha = None if image.alpha is None else image.alpha[:16, :16]
+    corner = replace(image, pixels=image.pixels[:16, :16], alpha=alpha)
+    try:
+        prepared = attach(as_vips(corner), Metadata(icc=image.metadata.icc))
+        written = getattr(prepared, f"{target.saver}_buffer")(**target.options)
+        return bool(pyvips.Image.new_from_buffer(written, "").get_typeof("icc-profile-data"))
+    except pyvips.Error:
+        return False
 
 
 def _save_tiff(image: pyvips.Image, path: Path, metadata: Metadata, options: Mapping[str, Any]) -> tuple[str, ...]:

@@ -84,6 +84,12 @@ def test_ignored_files_and_losses_are_reported(run: Run) -> None:
     assert " 4 done, 2 ignored (.cr2, .txt) in " in out
 
 
+def test_larger_images_than_allowed_are_refused(run: Run) -> None:
+    code, _, err = run(*RESTORE, "--max-pixels", "10")
+    assert code == 1
+    assert "allow more (max_pixels: " in err
+
+
 def test_two_runs_do_not_write_to_the_same_folder(run: Run) -> None:
     from pipeline.batch.output import reserved
 

@@ -65,3 +65,10 @@ def test_decompression_bombs_are_refused_by_their_header(tmp_path: Path) -> None
     for path in sorted(tmp_path.iterdir()):
         with pytest.raises(RefusedImage, match="60000 x 60000 = 3600 megapixels"):
             read_image(path)
+
+
+def test_the_limit_of_pixels_can_be_moved(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", photo(10, 20, 3))
+    assert read_image(path, max_pixels=200).pixels.shape == (10, 20, 3)
+    with pytest.raises(RefusedImage, match=r"allow more \(max_pixels: 200\)"):
+        read_image(path, max_pixels=199)

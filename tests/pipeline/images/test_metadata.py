@@ -1,5 +1,7 @@
 """Metadata are carried from file to file, apart from what new pixels make wrong."""
 
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,8 @@ import pytest
 import pyvips
 
 from pipeline.images import ImageFile, read_image, write_image
-from tests.pipeline.images.samples import BLOB, INT, IPTC, TEXT, photo, saved
+from pipeline.images.xmp import resized
+from tests.pipeline.images.samples import BLOB, INT, IPTC, TEXT, photo, png_chunk, saved
 
 ICC = pyvips.Operation.call("profile_load", "p3")
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
@@ -93,11 +96,76 @@ def test_no_metadata_is_made_up(tmp_path: Path) -> None:
     for suffix in (".jpg", ".png", ".webp", ".tif", ".avif"):
         write_image(tmp_path / f"a{suffix}", ImageFile(photo(20, 20, 3)))
         metadata = read_image(tmp_path / f"a{suffix}").metadata
-        assert [metadata.icc, metadata.exif, metadata.xmp, metadata.iptc, metadata.png_texts] == [None] * 4 + [{}]
+        assert [metadata.icc, metadata.exif, metadata.xmp, metadata.iptc, metadata.png_texts] == [None] * 4 + [()]
 
 
-def test_long_png_texts_are_left_behind(tmp_path: Path) -> None:
-    source = saved(tmp_path / "a.png", photo(4, 4), {"png-comment-0-big": (TEXT, "0" * 100_000)}, keep="other")
-    image = read_image(source)
-    assert image.notes == ("a PNG text of 100000 characters is not carried",)
-    assert image.metadata.png_texts == {}
+def test_png_texts_are_kept_as_the_bytes_that_they_are(tmp_path: Path) -> None:
+    texts = (
+        (b"iTXt", b"Description\0\0\0de\0Titel\0" + "Großmutter 1936 Übung".encode()),
+        (b"zTXt", b"Comment\0\0" + zlib.compress(b"a" * 100_000)),
+        (b"tEXt", b"parameters\0" + b"b" * 100_000),
+        (b"tEXt", b"Author\0K\xe4the"),
+    )
+    data = saved(tmp_path / "a.png", photo(40, 40, 3)).read_bytes()
+    body = b"".join(png_chunk(*text) for text in texts)
+    (tmp_path / "b.png").write_bytes(data[:-12] + body + data[-12:])  # after the pixels, as some programs write them
+    image = read_image(tmp_path / "b.png")
+    assert image.notes == ()
+    assert write_image(tmp_path / "c.png", image) == ()
+    assert body in (tmp_path / "c.png").read_bytes()
+    np.testing.assert_array_equal(read_image(tmp_path / "c.png").pixels, image.pixels)
+
+
+def test_png_texts_beyond_reason_are_left_behind(tmp_path: Path) -> None:
+    data = saved(tmp_path / "a.png", photo(4, 4)).read_bytes()
+    text = png_chunk(b"tEXt", b"big\0" + b"0" * 2**22)
+    (tmp_path / "a.png").write_bytes(data[:-12] + text + data[-12:])
+    image = read_image(tmp_path / "a.png")
+    assert image.notes == ("1 PNG text of more than 4 MiB not carried",)
+    assert image.metadata.png_texts == ()
+
+
+def test_comments_of_a_jpeg_are_kept_or_said(tmp_path: Path) -> None:
+    data = saved(tmp_path / "a.jpg", photo(16, 16, 3)).read_bytes()
+    comment = "Käthe, 1936".encode("latin-1")
+    (tmp_path / "a.jpg").write_bytes(data[:2] + b"\xff\xfe" + struct.pack(">H", 2 + len(comment)) + comment + data[2:])
+    image = read_image(tmp_path / "a.jpg")
+    assert write_image(tmp_path / "b.jpg", image) == ()
+    assert read_image(tmp_path / "b.jpg").metadata.comments == (comment,)
+    assert write_image(tmp_path / "b.png", image) == ("comment is not carried into PNG files",)
+
+
+PANORAMA = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/"
+ xmlns:e="http://ns.adobe.com/exif/1.0/" xmlns:GPano="http://ns.google.com/photos/1.0/panorama/" tiff:ImageWidth="40"
+ tiff:ImageLength='20' e:PixelXDimension="40" GPano:CroppedAreaImageWidthPixels="40" GPano:FullPanoWidthPixels="80"
+ GPano:CroppedAreaLeftPixels="11" GPano:PoseHeadingDegrees="12"><e:PixelYDimension>20</e:PixelYDimension>
+<GPano:FullPanoHeightPixels>40</GPano:FullPanoHeightPixels><GPano:CroppedAreaTopPixels>7</GPano:CroppedAreaTopPixels>
+</rdf:Description></x:xmpmeta>"""
+RESIZED = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/"
+ xmlns:e="http://ns.adobe.com/exif/1.0/" xmlns:GPano="http://ns.google.com/photos/1.0/panorama/" tiff:ImageWidth="80"
+ tiff:ImageLength='40' e:PixelXDimension="80" GPano:CroppedAreaImageWidthPixels="80" GPano:FullPanoWidthPixels="160"
+ GPano:CroppedAreaLeftPixels="22" GPano:PoseHeadingDegrees="12"><e:PixelYDimension>40</e:PixelYDimension>
+<GPano:FullPanoHeightPixels>80</GPano:FullPanoHeightPixels><GPano:CroppedAreaTopPixels>14</GPano:CroppedAreaTopPixels>
+</rdf:Description></x:xmpmeta>"""
+
+
+def test_sizes_in_xmp_grow_with_the_image(tmp_path: Path) -> None:
+    image = read_image(saved(tmp_path / "a.jpg", photo(20, 40, 3), {"xmp-data": (BLOB, PANORAMA)}))
+    write_image(tmp_path / "b.jpg", image)
+    assert read_image(tmp_path / "b.jpg").metadata.xmp == PANORAMA
+    write_image(tmp_path / "c.jpg", replace(image, pixels=photo(40, 80, 3)))
+    assert read_image(tmp_path / "c.jpg").metadata.xmp == RESIZED
+
+
+def test_regions_in_pixels_grow_with_the_image() -> None:
+    area = b'<r xmlns:s="http://ns.adobe.com/xap/1.0/sType/Dimensions#" s:w="10" s:h="8" s:unit="pixel"/>'
+    larger = area.replace(b'"10"', b'"20"').replace(b'"8"', b'"16"')
+    assert resized(area, (10, 8), (20, 16)) == larger
+
+
+def test_lossless_webp_stays_lossless(tmp_path: Path) -> None:
+    pixels = photo(32, 32, 3)
+    image = read_image(saved(tmp_path / "a.webp", pixels, lossless=True))
+    write_image(tmp_path / "b.webp", image)
+    np.testing.assert_array_equal(read_image(tmp_path / "b.webp").pixels, pixels)
+    assert not read_image(saved(tmp_path / "c.webp", pixels)).lossless

@@ -1,0 +1,84 @@
+"""Find what a JPEG file holds besides its image: comments, a video, a gain map, trailers of phones."""
+
+import mmap
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+_COMMENT, _SCAN, _END = 0xFE, 0xDA, 0xD9
+_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_MARKED = (
+    (b"JP", 0xEB, "C2PA or JUMBF data (content credentials)"),
+    (b"FLIR\0", 0xE1, "thermal data (FLIR)"),
+    (b"FPXR\0", 0xE2, "FlashPix data (FPXR)"),
+)
+
+
+class JpegParts(NamedTuple):
+    """What is in a JPEG file besides pixels, EXIF, XMP, IPTC and ICC.
+
+    Args:
+        comments: The texts of its comments, in unknown encoding.
+        beside: Names of what is not carried.
+    """
+
+    comments: tuple[bytes, ...]
+    beside: tuple[str, ...]
+
+
+def jpeg_parts(path: Path) -> JpegParts:
+    """Return the parts of a JPEG file."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        segments = [(code, data[start:end]) for code, start, end in _segments(data)]
+        after = data[_end_of_image(data) :]
+    comments = tuple(body for code, body in segments if code == _COMMENT)
+    names = [_second_image(segments, after), _motion(after)]
+    names += [name for mark, code, name in _MARKED if any(c == code and b.startswith(mark) for c, b in segments)]
+    if any(body.startswith(_EXTENDED_XMP) for _, body in segments):
+        names.append("extended XMP")
+    if b"SEFT" in after[-8:]:
+        names.append("Samsung trailer")
+    if after.strip(b"\0\r\n \xff") and not any(names):
+        names.append(f"data of {len(after)} bytes after the image")
+    return JpegParts(comments, tuple(name for name in names if name))
+
+
+def _segments(data: mmap.mmap) -> Iterator[tuple[int, int, int]]:
+    """Yield (marker, start, end) of each comment and application segment, up to the first scan."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        code = data[at + 1]
+        if code == 0xFF:
+            at += 1
+            continue
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        if code == _SCAN or length < 2:
+            return
+        if code == _COMMENT or 0xE0 <= code <= 0xEF:
+            yield code, at + 4, at + 2 + length
+        at += 2 + length
+
+
+def _end_of_image(data: mmap.mmap) -> int:
+    """Return the offset after the first image; thumbnails lie within segments, which are jumped over."""
+    at = 2
+    marker = re.compile(rb"\xff[^\0\xff\xd0-\xd7]", re.DOTALL)
+    while found := marker.search(data, at):
+        if data[found.end() - 1] == _END:
+            return found.end()
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return len(data)
+
+
+def _second_image(segments: list[tuple[int, bytes]], after: bytes) -> str:
+    if any(b"hdrgm:" in body or b"urn:iso:std:iso:ts:21496" in body for _, body in segments):
+        return "HDR gain map"
+    if any(code == 0xE2 and body.startswith(b"MPF\0") for code, body in segments):
+        return "second image (MPO: another view, or a gain map)"
+    return "second image" if after.startswith(b"\xff\xd8\xff") else ""
+
+
+def _motion(after: bytes) -> str:
+    found = re.search(rb"....ftyp(?:mp4|iso|qt|heic|avc|MSNV|3gp)", after, re.DOTALL)
+    return f"video of {len(after) - found.start()} bytes (motion photo)" if found else ""
