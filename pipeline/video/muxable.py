@@ -49,7 +49,7 @@ def muxable(source: Path, header: ContainerHeader, result: Path, video: Track) -
         video: The result's main video, used in place of the source's, whose codec may differ.
     """
     with open_video(source) as given, open_video(result) as made:
-        name = _muxer_name(made, result)
+        name = muxer_name(made, result)
         main = _StreamCopy(video_stream_of(made), video.first, video_stream_of(given))
         whole = _round_trip(name, [main], given)
         if not whole.tracks:  # not even the video can be muxed, so a trial proves nothing
@@ -84,7 +84,7 @@ def unsupported_properties(result: Path, earliest: Fraction) -> dict[str, str]:
     return reasons
 
 
-def _muxer_name(container: InputContainer, path: Path) -> str:
+def muxer_name(container: InputContainer, path: Path) -> str:
     """Return the name of the muxer for a container that was opened by a demuxer with several names."""
     names = container.format.name.split(",")
     suffix = path.suffix.lower().removeprefix(".")
