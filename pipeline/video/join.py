@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from pipeline.errors import BrokenVideo, needing_space
 from pipeline.video.container import FILE_ONLY_METADATA, address_of, demuxed, open_video, video_stream_of
 from pipeline.video.container_choice import supports
+from pipeline.video.metadata_keys import metadata_flag
 from pipeline.video.options import FORMATS
 from pipeline.video.probe import Footage
 from pipeline.video.segments import Segment, decoding_times, packets_of
@@ -77,7 +78,8 @@ def _mp4_flags(footage: Footage, given: InputContainer | None) -> dict[str, str]
     bases = [stream.time_base for stream in given.streams if stream.time_base] if given is not None else []
     common = math.lcm(footage.time_base.denominator, *(base.denominator for base in bases))
     timescale = common if common < 2**31 else footage.time_base.denominator
-    return {"movflags": "faststart", "movie_timescale": str(timescale)}
+    keys = "" if given is None else metadata_flag(given)
+    return {"movflags": f"faststart{keys}", "movie_timescale": str(timescale)}
 
 
 def _rounded_by(muxer: str, segments: Sequence[Segment], footage: Footage) -> Iterator[str]:

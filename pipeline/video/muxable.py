@@ -21,6 +21,7 @@ from pipeline.errors import RefusedVideo
 from pipeline.video.container import open_video, video_stream_of
 from pipeline.video.contents import MAIN_VIDEO, ContainerHeader, Track
 from pipeline.video.inventory import read_header
+from pipeline.video.metadata_keys import metadata_flag
 from pipeline.video.options import FORMATS
 
 # Names of properties, and the codecs that carry them in their own bitstream.
@@ -98,7 +99,9 @@ def _round_trip(muxer: str, copies: Sequence[_StreamCopy], given: InputContainer
     """Mux streams with all metadata and chapters, and return the header read back; empty if muxing fails."""
     file = io.BytesIO()
     try:
-        with av.open(file, "w", format=muxer) as trial:
+        flag = "" if muxer == "matroska" else metadata_flag(given)
+        flags = {"movflags": flag} if flag else {}
+        with av.open(file, "w", format=muxer, options=flags) as trial:
             trial.metadata.update(given.metadata)
             trial.set_chapters(given.chapters())
             packets = [_first_packet(trial, copy) for copy in copies]

@@ -126,6 +126,14 @@ def with_sound(path: Path, codec: str) -> Path:
     return path
 
 
+def camcorder(path: Path) -> Path:
+    """MPEG-2 in the container that a camcorder's suffix stands for."""
+    muxer = {".mod": "mpeg", ".tod": "mpegts", ".m2v": "mpeg2video"}[path.suffix]
+    with av.open(str(path), "w", format=muxer) as container:
+        _VideoWriter(container, ClipSpec("mpeg2video")).write()
+    return path
+
+
 def late_video(path: Path) -> Path:
     """The video starts 0.48 s after its audio."""
     return _write(path.with_suffix(".mp4"), ClipSpec(times=range(12, 20)), audio="aac")
