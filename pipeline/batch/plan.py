@@ -130,7 +130,7 @@ def _entry(found: Found, output: Path, ext: str | None, suffix: str, video: Vide
     if kind == "frames":
         return Job(source, relative, target(relative.name, f"{video.part}{video.suffix_for(source)}"), "frames")
     if source.suffix.lower() in VIDEOS:
-        return Job(source, relative, target(relative.stem, f"{video.part}{video.suffix_for(source)}"), "video")
+        return Job(source, relative, target(relative.stem, f"{video.part}{_video_suffix(source, video)}"), "video")
     if _is_readable(source):
         return Job(source, relative, target(relative.stem, _dotted(ext) if ext else _own_suffix(relative)), "image")
     if named:
@@ -230,6 +230,13 @@ def _walk(folder: Path, output: Path) -> Iterator[Found]:
         for path in (Path(parent, name) for name in sorted(files) if not is_system_name(name)):
             yield Found(path, path.relative_to(folder), named=False)
     yield from closed
+
+
+def _video_suffix(source: Path, video: VideoOptions) -> str:
+    """Return the suffix of a restored video; libav is imported only if there is one."""
+    from pipeline.video.container_choice import suffix_with_sound
+
+    return suffix_with_sound(source, video)
 
 
 def _own_suffix(path: Path) -> str:

@@ -18,6 +18,7 @@ from pipeline.evaluation.comparison import ReferenceComparison
 from pipeline.evaluation.quality import Quality
 from pipeline.hashing import sha256_of
 from pipeline.video.conformance import compare_videos
+from pipeline.video.container_choice import notes_on_sound
 from pipeline.video.encoder import check_codec
 from pipeline.video.flicker import flicker_of_files
 from pipeline.video.frame_output import FrameOutput
@@ -80,6 +81,8 @@ class VideoJobs:
             record = replace(record, differs=run_log.differences(record))
             return self._with_flicker(job, record, job.target), None
         source = (VideoFile if job.kind == "video" else FrameFolder)(job.source, self.options)
+        if source.file is not None:
+            record = replace(record, notes=(*record.notes, *notes_on_sound(source.file, job.target, self.options)))
         return replace(record, status="pending", input_size=source.footage.size), source
 
     def restore(

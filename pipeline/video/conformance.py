@@ -12,10 +12,14 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
+
 from pipeline.errors import BrokenVideo, ImageError
+from pipeline.video.container import open_video
+from pipeline.video.container_choice import supports
 from pipeline.video.contents import MAIN_VIDEO, Chapter, Contents, Timestamps, Track, VideoProperties
 from pipeline.video.inventory import read_contents, read_frames
-from pipeline.video.muxable import muxable, unsupported_properties
+from pipeline.video.muxable import muxable, muxer_name, unsupported_properties
 from pipeline.video.options import VideoOptions
 from pipeline.video.property_comparison import (
     PropertyComparison,
@@ -24,7 +28,9 @@ from pipeline.video.property_comparison import (
     compare_timestamps,
     compare_values,
 )
+from pipeline.video.sound import decoded_track, is_decodable
 from pipeline.video.sources import frame_number, frame_paths
+from pipeline.video.window import window_of
 
 
 def compare_videos(
@@ -50,6 +56,8 @@ def compare_videos(
         BrokenVideo: if one of them cannot be read as a video, or has no frames.
     """
     before, after = _read("source", source, options), _read("result", result, VideoOptions())
+    if source.is_file() and result.is_file():
+        before = _with_decoded_sound(before, source, result, options)
     if result.is_dir():
         return list(_folder_comparisons(before.video, after.video, frame_paths(result), scale))
     comparisons = [*_video_comparisons(before.video, after.video, scale), *_other_comparisons(before, after)]
@@ -60,7 +68,8 @@ def compare_videos(
         main = next(track for track in after.header.tracks if track.kind == MAIN_VIDEO)
         possible = replace(before, header=muxable(source, before.header, result, main))
         lost = _names(_other_comparisons(before, after)) - _names(_other_comparisons(possible, after))
-        obstacles |= dict.fromkeys(lost, "not supported by this container; mkv may store it")
+        sound = {_label(track) for track in before.header.tracks if track.kind == "audio"}  # never lost without a fault
+        obstacles |= dict.fromkeys(lost - sound, "not supported by this container; mkv may store it")
     return [one if one.agrees else replace(one, obstacle=obstacles.get(one.name, "")) for one in comparisons]
 
 
@@ -71,6 +80,18 @@ def _read(role: str, path: Path, options: VideoOptions) -> Contents:
         return read_contents(path, start=options.start, duration=options.duration)
     except ImageError as error:
         raise BrokenVideo(f"the {role} {path} {error}") from error
+
+
+def _with_decoded_sound(before: Contents, source: Path, result: Path, options: VideoOptions) -> Contents:
+    """Replace sound that the result's container cannot store by its PCM, as which it is written."""
+    with open_video(source) as given, open_video(result) as made:
+        muxer = muxer_name(made, result)
+        window = window_of(Fraction(given.start_time or 0, av.time_base), options.start, options.duration)
+        decoded = {stream.index for stream in given.streams if is_decodable(stream) and not supports(muxer, stream)}
+    tracks = (
+        decoded_track(source, track, window) if track.index in decoded else track for track in before.header.tracks
+    )
+    return replace(before, header=replace(before.header, tracks=tuple(tracks)))
 
 
 def _video_comparisons(

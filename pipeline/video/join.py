@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -11,15 +10,19 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from pipeline.errors import BrokenVideo, needing_space
 from pipeline.video.container import FILE_ONLY_METADATA, address_of, demuxed, open_video, video_stream_of
+from pipeline.video.container_choice import supports
+from pipeline.video.metadata_keys import metadata_flag
 from pipeline.video.options import FORMATS
 from pipeline.video.probe import Footage
 from pipeline.video.segments import Segment, decoding_times, packets_of
+from pipeline.video.sound import add_pcm, decoded_samples, is_decodable
 from pipeline.video.timecode import shifted_timecodes
 from pipeline.video.window import Window
 
@@ -75,7 +78,8 @@ def _mp4_flags(footage: Footage, given: InputContainer | None) -> dict[str, str]
     bases = [stream.time_base for stream in given.streams if stream.time_base] if given is not None else []
     common = math.lcm(footage.time_base.denominator, *(base.denominator for base in bases))
     timescale = common if common < 2**31 else footage.time_base.denominator
-    return {"movflags": "faststart", "movie_timescale": str(timescale)}
+    keys = "" if given is None else metadata_flag(given)
+    return {"movflags": f"faststart{keys}", "movie_timescale": str(timescale)}
 
 
 def _rounded_by(muxer: str, segments: Sequence[Segment], footage: Footage) -> Iterator[str]:
@@ -101,8 +105,11 @@ def _add_streams(
             _describe(video, stream)
         elif _is_cover(stream) and out.format.name == "matroska":
             _attach_cover(out, given, stream)
-        elif not _is_timecode(stream) and _supports(out.format.name, stream):
+        elif not _is_timecode(stream) and supports(out.format.name, stream):
             copies[stream.index] = _add_copy(out, stream)
+        elif isinstance(stream, AudioStream) and is_decodable(stream):
+            copies[stream.index] = add_pcm(out, stream)
+            _describe(copies[stream.index], stream)
     assert video is not None
     return video, copies
 
@@ -149,17 +156,6 @@ def _is_timecode(stream: Stream) -> bool:
     return stream.type == "data" and "timecode" in stream.metadata
 
 
-def _supports(muxer: str, stream: Stream) -> bool:
-    """Return whether a container supports a stream, by muxing a trial header."""
-    try:
-        with av.open(io.BytesIO(), "w", format=muxer) as trial:
-            _add_copy(trial, stream)
-            trial.start_encoding()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
-
-
 def _copy_file_metadata(out: OutputContainer, given: InputContainer, window: Window) -> None:
     out.metadata.update({key: text for key, text in given.metadata.items() if key.lower() not in FILE_ONLY_METADATA})
     if chapters := list(window.chapters(given)):
@@ -196,6 +192,7 @@ def _copied_packets(given: InputContainer, copies: dict[int, Stream], window: Wi
     if not wanted:
         return
     latest = Fraction(-(10**9))
+    ends: dict[int, int] = {}
     for number, packet in enumerate(demuxed(given, wanted)):
         if packet.size and _is_cover(packet.stream):  # it has no timestamp
             packet.pts = packet.dts = 0
@@ -203,10 +200,15 @@ def _copied_packets(given: InputContainer, copies: dict[int, Stream], window: Wi
             yield latest, 1, number, packet
             continue
         at = packet.dts if packet.dts is not None else packet.pts
-        if at is None:
+        if at is not None and not window.contains(at * packet.time_base):
             continue
-        seconds = at * packet.time_base
-        if not window.contains(seconds):
+        seconds = latest + window.shift if at is None else at * packet.time_base
+        if isinstance(packet.stream, AudioStream) and _is_pcm_of(copies[packet.stream.index], packet.stream):
+            latest = max(latest, seconds - window.shift)
+            pcm = _pcm_packets(packet, packet.stream, copies[packet.stream.index], window, ends)
+            yield from ((latest, 1, number, samples) for samples in pcm)
+            continue
+        if at is None:
             continue
         base = packet.time_base
         packet.pts = None if packet.pts is None else window.shifted(packet.pts, base)
@@ -214,3 +216,25 @@ def _copied_packets(given: InputContainer, copies: dict[int, Stream], window: Wi
         packet.stream = copies[packet.stream.index]
         latest = max(latest, seconds - window.shift)
         yield latest, 1, number, packet
+
+
+def _is_pcm_of(copy: Stream, stream: AudioStream) -> bool:
+    """Return whether a stream of the result holds the decoded samples of the source's."""
+    return copy.codec_context.codec.canonical_name != stream.codec_context.codec.canonical_name
+
+
+def _pcm_packets(
+    packet: av.Packet, stream: AudioStream, pcm: Stream, window: Window, ends: dict[int, int]
+) -> Iterator[av.Packet]:
+    """Decode a packet and yield its samples; a start rounded to the source's ticks continues where the last ended."""
+    assert isinstance(pcm, AudioStream)
+    if not packet.size and window.stop is not None:
+        return
+    for frame in decoded_samples(packet, stream):
+        assert frame.time_base is not None
+        end = ends.get(stream.index)
+        start = end if frame.pts is None else window.shifted(frame.pts, frame.time_base)
+        tick = packet.time_base / frame.time_base
+        frame.pts = end if end is not None and (start is None or abs(start - end) <= tick) else start or 0
+        ends[stream.index] = frame.pts + frame.samples
+        yield from pcm.encode(frame)

@@ -21,6 +21,7 @@ from pipeline.errors import RefusedVideo
 from pipeline.video.container import open_video, video_stream_of
 from pipeline.video.contents import MAIN_VIDEO, ContainerHeader, Track
 from pipeline.video.inventory import read_header
+from pipeline.video.metadata_keys import metadata_flag
 from pipeline.video.options import FORMATS
 
 # Names of properties, and the codecs that carry them in their own bitstream.
@@ -49,7 +50,7 @@ def muxable(source: Path, header: ContainerHeader, result: Path, video: Track) -
         video: The result's main video, used in place of the source's, whose codec may differ.
     """
     with open_video(source) as given, open_video(result) as made:
-        name = _muxer_name(made, result)
+        name = muxer_name(made, result)
         main = _StreamCopy(video_stream_of(made), video.first, video_stream_of(given))
         whole = _round_trip(name, [main], given)
         if not whole.tracks:  # not even the video can be muxed, so a trial proves nothing
@@ -84,7 +85,7 @@ def unsupported_properties(result: Path, earliest: Fraction) -> dict[str, str]:
     return reasons
 
 
-def _muxer_name(container: InputContainer, path: Path) -> str:
+def muxer_name(container: InputContainer, path: Path) -> str:
     """Return the name of the muxer for a container that was opened by a demuxer with several names."""
     names = container.format.name.split(",")
     suffix = path.suffix.lower().removeprefix(".")
@@ -98,7 +99,9 @@ def _round_trip(muxer: str, copies: Sequence[_StreamCopy], given: InputContainer
     """Mux streams with all metadata and chapters, and return the header read back; empty if muxing fails."""
     file = io.BytesIO()
     try:
-        with av.open(file, "w", format=muxer) as trial:
+        flag = "" if muxer == "matroska" else metadata_flag(given)
+        flags = {"movflags": flag} if flag else {}
+        with av.open(file, "w", format=muxer, options=flags) as trial:
             trial.metadata.update(given.metadata)
             trial.set_chapters(given.chapters())
             packets = [_first_packet(trial, copy) for copy in copies]

@@ -13,8 +13,10 @@ from typing import Literal
 from pipeline.errors import ConfigError
 
 READABLE = frozenset(
-    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut"}
-    | {".ogv", ".ts", ".vob", ".webm", ".wmv"}
+    {".3g2", ".3gp", ".3gpp", ".amv", ".asf", ".avi", ".divx", ".dv", ".dvr-ms", ".f4v", ".flv", ".gxf", ".ivf", ".m1v"}
+    | {".m2p", ".m2t", ".m2ts", ".m2v", ".m4v", ".mj2", ".mjpeg", ".mjpg", ".mk3d", ".mkv", ".mod", ".mov", ".mp4"}
+    | {".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nsv", ".nut", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod"}
+    | {".trp", ".ts", ".vob", ".vro", ".webm", ".wmv", ".wtv", ".y4m"}
 )
 # The containers to choose from: suffix and libav's muxer.
 CONTAINERS: Mapping[str, str] = MappingProxyType({"mp4": "mp4", "mkv": "matroska", "mov": "mov"})

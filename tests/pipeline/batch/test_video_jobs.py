@@ -89,3 +89,10 @@ def test_frames_of_two_videos_do_not_share_a_folder(write_video, tmp_path):
     with pytest.raises(ConfigError, match=r"frames of .*clip.mkv and .*clip.mp4 would both go to"):
         restore_batch(tmp_path, "", frames_out=tmp_path / "frames")
     assert len(restore_batch(tmp_path, "")) == 2
+
+
+@pytest.mark.parametrize("name", ["clip.mod", "clip.tod", "clip.m2v"])
+def test_videos_of_camcorders_are_read_by_their_suffix(name, tmp_path):
+    clips.camcorder(tmp_path / name)
+    (record,) = restore_batch(tmp_path, name, preset="ultrafast")
+    assert (record.status, record.differs, record.output) == ("done", (), "clip.mp4")

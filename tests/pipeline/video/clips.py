@@ -103,6 +103,37 @@ def rotated(path: Path) -> Path:
     return _write(path.with_suffix(".mp4"), ClipSpec(display_matrix=upright), audio="aac")
 
 
+def with_sound(path: Path, codec: str) -> Path:
+    """A video in any container, with sound in any codec, as old cameras write it."""
+    video = "wmv2" if path.suffix == ".wmv" else "mpeg4" if path.suffix in (".avi", ".3gp") else "libx264"
+    rate = {"libopencore_amrnb": 8000, "nellymoser": 8000}.get(codec, 48000)
+    with av.open(str(path), "w") as container:
+        clip = _VideoWriter(container, ClipSpec(video, options={"bf": "0"} if video == "libx264" else {}))
+        stream = container.add_stream(codec, rate=rate, layout="stereo" if codec in ("pcm_bluray", "wmav2") else "mono")
+        if codec == "wmav2":
+            stream.bit_rate = 64000
+        container.start_encoding()
+        clip.write()
+        context = stream.codec_context
+        size = context.frame_size or rate // 25
+        for begin in range(0, rate * 8 // 25 // size * size, size):
+            frame = av.AudioFrame(context.format.name, context.layout.name, size)
+            for plane in frame.planes:
+                plane.update(bytes((begin + at) % 64 for at in range(plane.buffer_size)))
+            frame.sample_rate, frame.pts, frame.time_base = rate, begin, Fraction(1, rate)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def camcorder(path: Path) -> Path:
+    """MPEG-2 in the container that a camcorder's suffix stands for."""
+    muxer = {".mod": "mpeg", ".tod": "mpegts", ".m2v": "mpeg2video"}[path.suffix]
+    with av.open(str(path), "w", format=muxer) as container:
+        _VideoWriter(container, ClipSpec("mpeg2video")).write()
+    return path
+
+
 def late_video(path: Path) -> Path:
     """The video starts 0.48 s after its audio."""
     return _write(path.with_suffix(".mp4"), ClipSpec(times=range(12, 20)), audio="aac")

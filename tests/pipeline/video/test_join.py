@@ -90,3 +90,23 @@ def test_a_timecode_is_kept(tmp_path, container):
     with av.open(str(tmp_path / f"out/clip.{container}")) as made:
         metadata = {key.lower(): text for key, text in made.streams.video[0].metadata.items()}
     assert metadata["timecode"] == "01:02:03:04"
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
+def test_the_keys_of_phones_are_kept(tmp_path, container):
+    keys = {"com.apple.quicktime.make": "Apple", "com.android.version": "14", "own": "mine"}
+    options = {"movflags": "use_metadata_tags"}
+    with (
+        av.open(str(clips.wide_pixels(tmp_path / "in"))) as given,
+        av.open(str(tmp_path / "clip.mov"), "w", options=options) as out,
+    ):
+        video = out.add_stream_from_template(given.streams.video[0])
+        out.metadata.update(keys)
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                out.mux(packet)
+    (record,) = restore_batch(tmp_path, "clip.mov", preset="ultrafast", container=container)
+    assert (record.status, record.differs) == ("done", ())
+    with av.open(str(tmp_path / f"out/clip.{container}")) as made:
+        assert keys.items() <= {key.lower(): text for key, text in made.metadata.items()}.items()
