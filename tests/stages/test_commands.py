@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,10 +50,10 @@ def test_stages_show_names_the_paper_types_and_values() -> None:
     output = output_of(stages_app, "show", "dncnn")
     assert "Beyond a Gaussian Denoiser" in output
     assert "https://arxiv.org/abs/1608.03981" in output
-    assert "depth       int >= 3         20     convolutions" in output
+    assert re.search(r"depth +int >= 3 +20 +convolutions", output)
     assert "668,227 parameters" in output
     assert "file | null" in output_of(stages_app, "show", "richardson_lucy")
-    assert "depth       int >= 3         16     convolutions" in output_of(stages_app, "show", "denoise_blind")
+    assert re.search(r"depth +int >= 3 +16 +convolutions", output_of(stages_app, "show", "denoise_blind"))
 
 
 def test_weights_list_takes_two_lines_an_entry_at_80_columns() -> None:

@@ -102,6 +102,7 @@ def test_the_run_log_says_everything(tmp_path: Path) -> None:
         "status": "done",
         "error": None,
         "notes": [],
+        "noise_levels": {},
         "tile": 0,
         "precision": "fp32",
         "device": "cpu",
