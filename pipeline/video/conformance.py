@@ -68,7 +68,8 @@ def compare_videos(
         main = next(track for track in after.header.tracks if track.kind == MAIN_VIDEO)
         possible = replace(before, header=muxable(source, before.header, result, main))
         lost = _names(_other_comparisons(before, after)) - _names(_other_comparisons(possible, after))
-        sound = {_label(track) for track in before.header.tracks if track.kind == "audio"}  # never lost without a fault
+        # Sound that is there is never lost without a fault.
+        sound = {_label(track) for track in before.header.tracks if track.kind == "audio" and track.packets}
         obstacles |= dict.fromkeys(lost - sound, "not supported by this container; mkv may store it")
     return [one if one.agrees else replace(one, obstacle=obstacles.get(one.name, "")) for one in comparisons]
 

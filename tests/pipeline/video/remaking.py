@@ -15,7 +15,10 @@ Clip = Callable[[Path], Path]
 
 
 # So that Matroska does not shift negative timestamps, and that offsets in MP4 are finer than 1 ms.
-EXACT = {".mkv": {"avoid_negative_ts": "disabled"}, ".mp4": {"movie_timescale": "90000"}}
+EXACT = {
+    ".mkv": {"avoid_negative_ts": "disabled"},
+    ".mp4": {"movie_timescale": "90000", "movflags": "use_metadata_tags"},
+}
 
 
 def remake(

@@ -20,7 +20,8 @@ def test_a_line_states_the_actual_and_the_expected_value(tmp_path: Path) -> None
     lines = {comparison.name: str(comparison) for comparison in verify(source, result, scale=2)}
     assert lines["frames"] == "frames: 7, expected 8"
     assert lines["timestamps"] == "timestamps: number 2 at 0.120000 s, expected 0.080000 s after the first"
-    assert lines["metadata director"].endswith("expected nobody; not supported by this container; mkv may store it")
+    subtitle = lines["stream 3 (subtitle subrip)"]
+    assert subtitle.endswith("missing, expected present; not supported by this container; mkv may store it")
 
 
 def test_many_values_missing_for_one_reason_are_one_note(write_video, tmp_path, monkeypatch):
