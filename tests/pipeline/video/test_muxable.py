@@ -17,7 +17,7 @@ def test_what_a_container_cannot_store_is_no_fault(tmp_path: Path) -> None:
         found = verify(source, remake(source, tmp_path / "result.mp4", **changes))
         return {comparison.name: comparison.is_fault for comparison in found}
 
-    lost = {"stream 3 (subtitle subrip)": False, "stream 4 (attachment)": False, "metadata director": True}
+    lost = {"stream 3 (subtitle subrip)": False, "stream 4 (attachment)": False}
     assert fault() == lost
     assert fault(streams=lambda own: [own[0], own[1]]) == lost | {"stream 2 (audio flac)": True}
     assert fault(change=lambda out, video: out.set_chapters([])) == lost | {"chapters": True}
