@@ -1,6 +1,6 @@
 """What each way of upscaling gives for its time: ``python benchmarks/quality_over_time.py --data DIR [-o FILE.md]``.
 
-quality    the mean PSNR over RGB on the chain's protocols (train/evaluation/protocols.py): photos made half as large
+quality    the mean PSNR over RGB on the chain's protocols (train/evaluation/samples.py): photos made half as large
            and noisy, and shaken before that; DIR holds CBSD68 and Set14
 time       the median of one frame, as benchmarks/chain_speed.py takes it, whose ways these are
 """
@@ -34,7 +34,7 @@ from skimage import data
 
 from pipeline.evaluation.metrics import psnr_rgb
 from train.degradation.sequence import Degradation
-from train.evaluation.protocols import SHAKEN_SMALL_NOISY, SMALL_NOISY, Sample, degraded_images, to_tensor
+from train.evaluation.samples import SHAKEN_SMALL_NOISY, SMALL_NOISY, Sample, degraded_images, to_tensor
 
 # The protocols' sets and degradations, by the column's name.
 _PROTOCOLS: dict[str, tuple[tuple[str, ...], Degradation]] = {

@@ -8,7 +8,9 @@ from stages.profile import count_parameters
 from stages.smfanet import SMFANetConfig
 from stages.weights import load_state, read_published
 from train.degradation.sequence import Downscale
-from train.evaluation import protocols
+from train.evaluation.measurement import measure
+from train.evaluation.restorers import bicubic_upscaler, restorer
+from train.evaluation.samples import degraded_images
 
 
 def test_parameters_of_the_published_networks() -> None:
@@ -30,12 +32,12 @@ def test_published_weights_reach_their_psnr(shared_data: Path) -> None:
     """Set5 x2, MATLAB bicubic: 38.19 dB after rounding to 8 bit."""
     stage = SMFANetConfig().build().eval()
     load_state(stage, read_published(shared_data / "published" / "smfanet_plus_x2_df2k.pth"), "published")
-    result = protocols.measure(
+    result = measure(
         "Set5",
         "smfanet",
-        protocols.degraded_images([shared_data / "test" / "Set5"], [Downscale(factor=2)]),
-        protocols.bicubic_upscaler(2),
-        protocols.restorer(stage),
+        degraded_images([shared_data / "test" / "Set5"], [Downscale(factor=2)]),
+        bicubic_upscaler(2),
+        restorer(stage),
         lambda restored, clean: psnr_y(restored, clean, border=2),
     )
     assert result.restored == pytest.approx(38.19, abs=0.02)

@@ -29,7 +29,7 @@ from train.callbacks.sheets import Row, write_sheet
 from train.config import TrainingConfig
 from train.data.batches import ValidationImages
 from train.data.layouts import Files
-from train.evaluation.protocols import restorer
+from train.evaluation.restorers import restorer
 from train.fit import fit
 from train.run import Run
 from train.training import Training

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from pipeline.chain.yaml_validation import did_you_mean
 from pipeline.errors import ConfigError
-from train.evaluation.protocols import PROTOCOLS, ProtocolResult
+from train.evaluation.measurement import ProtocolResult
+from train.evaluation.protocols import PROTOCOLS
 
 _CHAINS = Path(__file__).parents[2] / "configs"
 # Shipped weights and chains by the protocol that evaluates them.

@@ -14,7 +14,8 @@ from pipeline.errors import ConfigError
 from stages.registry import config_from
 from stages.weights import SHIPPED_FOLDER, load_weights, read_card, save_weights, shipped_weights
 from train.evaluation.evaluate import SHIPPED, print_results
-from train.evaluation.protocols import PROTOCOLS, ProtocolResult
+from train.evaluation.measurement import ProtocolResult
+from train.evaluation.protocols import PROTOCOLS
 
 NAMES = {name: PROTOCOLS[kind] for kind, names in SHIPPED.items() if kind not in ("chain", "harm") for name in names}
 

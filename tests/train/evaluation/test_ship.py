@@ -8,7 +8,7 @@ from stages.dncnn import DnCNNConfig
 from stages.registry import load_stage
 from stages.weights import Card, read_card, resolve, save_weights
 from train.evaluation import ship
-from train.evaluation.protocols import ProtocolResult
+from train.evaluation.measurement import ProtocolResult
 
 
 @pytest.fixture
