@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from pipeline.batch.job import Job, LeftOut
 from pipeline.batch.job_kind import JobKind, Watch
-from pipeline.batch.plan import Job, LeftOut
 from pipeline.batch.prefetch import Spans, ahead, worker
 from pipeline.batch.record import Record, Status
 from pipeline.batch.run_log import RunLog

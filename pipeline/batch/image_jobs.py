@@ -18,8 +18,8 @@ from pipeline.images import PIXEL_LIMIT, ImageFile, check_target, encode_image, 
 from stages.atomic import flush, written_whole
 
 if TYPE_CHECKING:
+    from pipeline.batch.job import Job
     from pipeline.batch.job_kind import Watch
-    from pipeline.batch.plan import Job
     from pipeline.engine.engine import Engine, Restoration
     from pipeline.evaluation.comparison import ReferenceComparison
     from pipeline.pixels import Pixels

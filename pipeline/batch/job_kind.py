@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from pipeline.batch.plan import Job
+    from pipeline.batch.job import Job
     from pipeline.batch.record import Record
     from pipeline.batch.run_log import RunLog
     from pipeline.engine.engine import Engine

@@ -7,11 +7,12 @@ import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from pipeline.batch.job import Job
 from pipeline.batch.job_kind import Watch
 from pipeline.batch.output import refuse_new_file
-from pipeline.batch.plan import Job, frames_place
 from pipeline.batch.record import Record
 from pipeline.batch.run_log import RunLog
+from pipeline.batch.targets import frames_place
 from pipeline.engine.engine import Engine
 from pipeline.errors import ImageError, one_line
 from pipeline.evaluation.comparison import ReferenceComparison

@@ -74,7 +74,8 @@ def attention(
     Heat maps of its levels over each image, and its effective receptive field, written to OUTPUT/IMAGE.attention,
     a folder for each image.
     """
-    from pipeline.batch.plan import Job, plan
+    from pipeline.batch.job import Job
+    from pipeline.batch.plan import plan
     from pipeline.chain.config import load_chain_config
     from pipeline.errors import RestorationError
     from pipeline.images import read_image

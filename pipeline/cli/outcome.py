@@ -12,7 +12,7 @@ from pipeline.text import printable
 
 if TYPE_CHECKING:
     from pipeline.batch.batch import Batch
-    from pipeline.batch.plan import Job, LeftOut
+    from pipeline.batch.job import Job, LeftOut
     from pipeline.batch.record import Record
     from pipeline.html_report import HtmlReport
 

@@ -17,7 +17,7 @@ from pipeline.errors import suffixes_of
 from pipeline.text import printable
 
 if TYPE_CHECKING:
-    from pipeline.batch.plan import Job
+    from pipeline.batch.job import Job
     from pipeline.video.restore import VideoProgress
 
 _ORDER = ("done", "skipped", "failed", "refused", "ignored")

@@ -16,8 +16,8 @@ from pipeline.cli.terminal import OUT
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pipeline.batch.job import Job
     from pipeline.batch.job_kind import JobKind
-    from pipeline.batch.plan import Job
     from pipeline.chain.config import ChainConfig
     from pipeline.engine.engine import Engine
     from pipeline.evaluation.comparison import ReferenceComparison
@@ -67,8 +67,9 @@ def restore(
     Run it again to resume after an interruption, or for files that were added: what is finished is skipped.
     """
     from pipeline.batch.batch import Batch
+    from pipeline.batch.job import Job
     from pipeline.batch.output import reserved
-    from pipeline.batch.plan import Job, plan
+    from pipeline.batch.plan import plan
     from pipeline.batch.run_log import RunLog, split_paths
     from pipeline.chain.config import load_chain_config
 

@@ -13,7 +13,7 @@ from pipeline.errors import ConfigError
 from pipeline.video.options import CONTAINERS, VideoOptions
 
 if TYPE_CHECKING:
-    from pipeline.batch.plan import Job
+    from pipeline.batch.job import Job
 
 _PANEL = "Video"
 _FOR_IMAGES = {

@@ -1,0 +1,124 @@
+"""Name the results, and refuse results of one name."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.batch.job import Job, LeftOut
+from pipeline.batch.search import Found
+from pipeline.images import READABLE, WRITABLE
+from pipeline.video.options import READABLE as VIDEOS
+from pipeline.video.options import VideoOptions
+
+
+def wrong_names(output: Path, ext: str | None, suffix: str) -> Iterator[str]:
+    """Yield an error for each option that no results can be named by."""
+    if output.exists() and not output.is_dir():
+        yield f"output: {output} is a file, expected a folder"
+    elif output.suffix.lower() in READABLE | VIDEOS and not output.exists():
+        yield f"output: got the file name {output}, expected a folder; file names follow the inputs'"
+    if ext is not None and _dotted(ext) not in WRITABLE:
+        hint = "; the type of videos is the container" if _dotted(ext) in VIDEOS else ""
+        yield f"ext: got {ext!r}, expected one of {', '.join(sorted(name[1:] for name in WRITABLE))}{hint}"
+    if "\0" in suffix or Path(f"name{suffix}").name != f"name{suffix}":
+        yield f"suffix: got {suffix!r}, expected a part of a file name, such as _x2"
+
+
+def entry_for(found: Found, output: Path, ext: str | None, suffix: str, video: VideoOptions) -> Job | LeftOut:
+    """Return the job of a file that was found, with the path of its result, or why it is left out."""
+    source, relative, named, kind = found
+
+    def target(stem: str, ending: str) -> Path:
+        return output / relative.with_name(f"{stem}{suffix}{ending}")
+
+    if kind == "closed":
+        return LeftOut(source, "failed", "the folder cannot be listed; what is in it was left out")
+    if kind == "results":
+        return LeftOut(source, "ignored", "holds results of an earlier run, left out; give it itself to restore them")
+    if kind == "frames":
+        return Job(source, relative, target(relative.name, f"{video.part}{video.suffix_for(source)}"), "frames")
+    if source.suffix.lower() in VIDEOS:
+        return Job(source, relative, target(relative.stem, f"{video.part}{_video_suffix(source, video)}"), "video")
+    if source.suffix.lower() in READABLE:
+        return Job(source, relative, target(relative.stem, _dotted(ext) if ext else _own_suffix(relative)), "image")
+    if named:
+        text = "is not the suffix of an image or video that can be read; convert it to PNG or TIFF first"
+        return LeftOut(source, "refused", f"{source.suffix!r} {text}")
+    return LeftOut(source, "ignored")
+
+
+def _video_suffix(source: Path, video: VideoOptions) -> str:
+    """Return the suffix of a restored video; libav is imported only if there is one."""
+    from pipeline.video.container_choice import suffix_with_sound
+
+    return suffix_with_sound(source, video)
+
+
+def _own_suffix(path: Path) -> str:
+    """Keep a suffix that can be written; otherwise take the nearest that loses nothing."""
+    if path.suffix.lower() in WRITABLE:
+        return path.suffix
+    return ".tif" if path.suffix.lower() == ".pfm" else ".png"  # PNG holds no floats
+
+
+def with_suffixes(entries: Iterable[Job | LeftOut]) -> list[Job | LeftOut]:
+    """Keep the source's suffix in names that would clash: ``a.gif`` beside ``a.png`` gives ``a.gif.png``.
+
+    A result with its source's suffix keeps its name, so that it does not depend on what else is there.
+    """
+    listed = list(entries)
+    by_target: dict[Path, list[Job]] = defaultdict(list)
+    for entry in listed:
+        if isinstance(entry, Job):
+            by_target[entry.target].append(entry)
+    taken = set(by_target)
+
+    def renamed(entry: Job | LeftOut) -> Job | LeftOut:
+        if not isinstance(entry, Job) or len(by_target[entry.target]) < 2 or entry.kind == "frames":
+            return entry
+        if entry.source.suffix == entry.target.suffix:
+            return entry
+        stem = entry.relative.stem
+        name = f"{stem}{entry.source.suffix}{entry.target.name.removeprefix(stem)}"
+        target = entry.target.with_name(name)
+        return entry if target in taken else replace(entry, target=target)
+
+    return [renamed(entry) for entry in listed]
+
+
+def clashes(jobs: list[Job]) -> Iterator[str]:
+    """Yield an error for each target that would be written twice or is an input."""
+    sources = {os.path.realpath(job.source) for job in jobs}
+    by_target: dict[Path, list[Job]] = defaultdict(list)
+    for job in jobs:
+        by_target[job.target].append(job)
+    for target, group in by_target.items():
+        names = " and ".join(str(job.source) for job in group)
+        if len(group) > 1:
+            yield f"{names} would both be written to {target}; restore them into different folders"
+        elif os.path.realpath(target) in sources:
+            yield f"{names} would be written over the input {target}; use another output or a suffix"
+
+
+def clashing_frames(jobs: list[Job], folder: Path) -> Iterator[str]:
+    """Yield an error for videos whose frames would share a folder: results of different types may share the stem."""
+    by_place: dict[Path, list[str]] = defaultdict(list)
+    for job in jobs:
+        if job.kind != "image":
+            by_place[frames_place(job, folder)].append(str(job.source))
+    for place, names in by_place.items():
+        if len(names) > 1:
+            yield f"frames_out: frames of {' and '.join(names)} would both go to {place}; restore them one by one"
+
+
+def frames_place(job: Job, folder: Path) -> Path:
+    """Return the folder for the frames of a video, below the folder of all frames."""
+    return folder / job.relative.with_name(job.target.stem)
+
+
+def _dotted(ext: str) -> str:
+    return "." + ext.lower().removeprefix(".")
