@@ -3,7 +3,7 @@
 from pipeline.cli.app import app
 from pipeline.device.process import keep_freed_memory, let_waiting_threads_sleep
 from stages.commands import stages_app, weights_app
-from train.commands import register as register_training
+from train.cli.commands import register as register_training
 
 app.add_typer(stages_app, name="stages")
 app.add_typer(weights_app, name="weights")

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from pipeline.device.find import find_device
 from pipeline.device.process import keep_freed_memory
-from train.commands import CONFIGS
+from train.cli.options import CONFIGS
 from train.config import TrainingConfig, read_config
 from train.data.batches import TrainingBatches
 from train.data.layouts import find_files

@@ -14,7 +14,7 @@ import yaml
 from skimage.io import imread
 
 import run_pipeline
-from train.commands import COMMANDS
+from train.cli.commands import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import typer
 
 from pipeline.cli.group import CommandGroup
 from pipeline.device.process import let_waiting_threads_sleep
-from train.commands import register
+from train.cli.commands import register
 
 
 class TrainingGroup(CommandGroup):

@@ -8,7 +8,7 @@ from pipeline.errors import ConfigError
 from stages.profile import count_parameters
 from stages.registry import STAGES
 from stages.stage import LearnedStageConfig
-from train.commands import CONFIGS
+from train.cli.options import CONFIGS
 from train.config import TrainingConfig, read_config
 from train.training import read_training
 

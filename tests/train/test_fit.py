@@ -23,7 +23,7 @@ from train.callbacks.curves import read_curve
 from train.callbacks.schedules import AnnealWithinBudget
 from train.callbacks.watch import Diverged
 from train.chain.inside import Inside
-from train.commands import CONFIGS
+from train.cli.options import CONFIGS
 from train.config import Schedule, TrainingConfig
 from train.data.batches import TrainingBatches, ValidationImages
 from train.data.images import read_rgb

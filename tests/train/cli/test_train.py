@@ -2,11 +2,9 @@ import re
 from pathlib import Path
 
 import pytest
-import typer
 
 from stages.weights import read_card
 from tests.train.command_line import main
-from train.commands import CONFIGS, find_config, parse_time, repeat_options
 
 CONFIG = """
 stage: {stage: dncnn, depth: 4, width: 8, skips: true, batch_norm: false}
@@ -68,15 +66,6 @@ def test_errors_end_in_one_line_and_exit_code_2(
     assert "expected a folder of images" in capsys.readouterr().err
     assert call(monkeypatch, tmp_path / "none.yaml", "--data", tmp_path) == 2
     assert "none.yaml" in capsys.readouterr().err
-
-
-def test_time_is_read_or_refused() -> None:
-    assert parse_time("01:02:03").total_seconds() == 3723
-    with pytest.raises(Exception, match="expected HH:MM:SS"):
-        parse_time("20 minutes")
-    for nothing in ("00:00:00", "-1:00:00"):
-        with pytest.raises(typer.BadParameter, match="expected HH:MM:SS"):
-            parse_time(nothing)
 
 
 def test_values_of_the_configuration_can_be_set(
@@ -141,30 +130,9 @@ def test_a_run_is_not_resumed_by_another_configuration(
     assert call(monkeypatch, *options, "--max-epochs", 2, "--resume") == 0
 
 
-def test_a_configuration_is_a_shipped_name_or_a_file() -> None:
-    assert find_config("unet") == CONFIGS / "unet.yaml"
-    assert find_config("my/unet.yaml") == Path("my/unet.yaml")
-    with pytest.raises(typer.BadParameter, match=r"got 'unit', expected a training YAML or one of .*unet"):
-        find_config("unit")
-
-
 def test_counts_are_at_least_one(
     monkeypatch: pytest.MonkeyPatch, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for text in ("0", "-1", "two"):
         assert call(monkeypatch, config_file, "--data", tmp_path, "--max-epochs", text) == 2
         assert "--max-epochs" in capsys.readouterr().err
-
-
-def test_an_option_takes_several_values_until_the_next_one() -> None:
-    words = ["unet.yaml", "--data", "a", "b", "--resume", "--set", "x=1", "y=2", "--set=z=3", "v=4", "-o", "run"]
-    repeated = "unet.yaml --data a --data b --resume --set x=1 --set y=2 --set=z=3 --set v=4 -o run"
-    assert repeat_options(words, {"--data", "--set"}) == repeated.split()
-
-
-@pytest.mark.parametrize("command", ["train", "compare", "evaluate", "degrade", "grow"])
-def test_every_command_has_help(
-    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call(monkeypatch, command, "--help") == 0
-    assert "Usage: python -m train" in capsys.readouterr().out
