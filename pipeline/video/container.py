@@ -16,6 +16,15 @@ from pipeline.errors import BrokenVideo, RefusedVideo
 # Metadata that describe a file rather than the video, so they are neither copied nor compared.
 FILE_ONLY_METADATA = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
 
+# The demuxers of files that hold all of their video. libav has 330 more, and chooses by content: playlists, lists of
+# files to concatenate, session descriptions and subtitles in two files make it open what they name.
+_DEMUXERS = (
+    *("asf", "asf_o", "av1", "avi", "cavsvideo", "dhav", "dirac", "dv", "flv", "gif", "gxf", "h264", "hevc", "ivf"),
+    *("kux", "live_flv", "m4v", "matroska", "mjpeg", "mjpeg_2000", "mov", "mpeg", "mpegts", "mpegvideo", "mpjpeg"),
+    *("mxf", "nsv", "nut", "obu", "ogg", "rm", "swf", "vc1", "vvc", "wtv", "yuv4mpegpipe"),
+)
+_ONLY_THIS_FILE = {"format_whitelist": ",".join(_DEMUXERS), "protocol_whitelist": "file"}
+
 
 def address_of(path: Path) -> str:
     """Return a path in the form that libav needs: in a bare ``10:30.mp4`` it would take ``10`` for a protocol."""
@@ -23,13 +32,21 @@ def address_of(path: Path) -> str:
 
 
 def open_video(path: Path) -> InputContainer:
-    """Open a file for reading.
+    """Open a file for reading, and no other file or address that it may name.
 
     Raises:
-        BrokenVideo: if libav cannot read it.
+        RefusedVideo: if it is of a format that holds no video itself.
+        BrokenVideo: if libav cannot read it, or it is no file: opening a named pipe would wait for its writer.
     """
+    if not path.is_file():
+        raise BrokenVideo("is not a file, or a link to nothing")
     try:
-        return av.open(address_of(path), metadata_errors="replace")
+        return av.open(address_of(path), options=_ONLY_THIS_FILE, metadata_errors="replace")
+    except av.error.ArgumentError as error:
+        raise RefusedVideo(
+            "is of no video format that is read; playlists, lists of files and subtitles are not, because they name "
+            "other files"
+        ) from error
     except (av.FFmpegError, OSError) as error:
         raise BrokenVideo(f"cannot be read as a video: {error.strerror or error}") from error
 

@@ -34,3 +34,10 @@ def test_a_file_that_is_no_video_is_refused(tmp_path):
     (tmp_path / "in.mp4").write_bytes(b"not a video")
     with pytest.raises(BrokenVideo, match="cannot be read as a video"):
         restore(tmp_path / "in.mp4", tmp_path / "out.mp4")
+
+
+def test_a_list_of_other_videos_is_refused(write_video, tmp_path):
+    write_video("other.mp4")
+    (tmp_path / "in.mp4").write_text("ffconcat version 1.0\nfile other.mp4\n")
+    with pytest.raises(RefusedVideo, match="playlists, lists of files and subtitles are not"):
+        restore(tmp_path / "in.mp4", tmp_path / "out.mp4")
