@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.errors import ConfigError
 from stages.concat_unet import ConcatUNetConfig
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
@@ -12,12 +13,13 @@ from stages.stage import LearnedStageConfig
 from stages.unet import UNetConfig
 from stages.weights import Card, read_card, save_weights
 from tests.train.command_line import main
-from train.grow import widen_weights
+from train.grow import grow_weights
 
 PLAIN = DnCNNConfig(depth=4, width=4, batch_norm=False)
 NORMALISED = DnCNNConfig(depth=4, width=4)
 RESIDUAL = DnCNNConfig(depth=6, width=4, batch_norm=False, skips=True, unshuffle=2)
 SHUFFLED = EDSRConfig(scale=2, width=4, depth=2)
+LEVEL = {"noise_level_input": True, "estimator": 2}
 U_NET = UNetConfig(width=4, levels=3, unshuffle=2, residual=True)
 
 
@@ -36,7 +38,7 @@ def written(config: LearnedStageConfig, path: Path) -> Path:
 )
 def test_grown_network_answers_as_the_narrow_one_and_can_learn(config: LearnedStageConfig, tmp_path: Path) -> None:
     narrow = written(config, tmp_path / "narrow.safetensors")
-    widen_weights(narrow, tmp_path / "wide.safetensors", width=7)
+    grow_weights(narrow, tmp_path / "wide.safetensors", width=7)
     wide = load_stage(tmp_path / "wide.safetensors")
     image = torch.rand(2, 3, 16, 24)
     assert torch.allclose(wide(image), load_stage(narrow)(image), atol=1e-5)
@@ -47,20 +49,60 @@ def test_grown_network_answers_as_the_narrow_one_and_can_learn(config: LearnedSt
     assert last.grad[:, 4:].abs().max() > 0, "the new channels are not trained"
 
 
+def test_denoiser_takes_the_noise_level_and_answers_as_before(tmp_path: Path) -> None:
+    blind = written(RESIDUAL, tmp_path / "blind.safetensors")
+    changes = grow_weights(blind, tmp_path / "grown.safetensors", width=6, estimator=3)
+    assert changes == {"width": 6, "noise_level_input": True, "estimator": 3}
+    grown = load_stage(tmp_path / "grown.safetensors")
+    image = torch.rand(2, 3, 16, 24)
+    assert torch.allclose(grown(image), load_stage(blind)(image), atol=1e-5)
+    grown(image).square().mean().backward()
+    level = grown.model[0].weight.grad[:, -1]
+    assert level.abs().max() > 0, "the new input is not trained"
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [(SHUFFLED, "stage edsr takes no noise level"), (PLAIN.model_copy(update=LEVEL), "takes a noise level already")],
+    ids=["no denoiser", "takes one already"],
+)
+def test_what_takes_no_noise_level_is_refused(config: LearnedStageConfig, message: str, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=message):
+        grow_weights(written(config, tmp_path / "small.safetensors"), tmp_path / "grown.safetensors", estimator=3)
+    assert not (tmp_path / "grown.safetensors").exists()
+
+
+@pytest.mark.parametrize(("before", "after"), [(4, 12), (12, 16)])
+def test_width_that_changes_the_layers_is_refused(before: int, after: int, tmp_path: Path) -> None:
+    """The first block of 12 channels reads the 12 planes of the image, and adds them as they are."""
+    small = written(U_NET.model_copy(update={"width": before}), tmp_path / "small.safetensors")
+    with pytest.raises(WeightsError, match=r"another network, with or without encoder.0.project.bias, "):
+        grow_weights(small, tmp_path / "grown.safetensors", width=after)
+
+
+def test_something_must_grow(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="got neither width nor estimator"):
+        grow_weights(written(PLAIN, tmp_path / "small.safetensors"), tmp_path / "grown.safetensors")
+
+
 def test_network_that_joins_channels_is_refused(tmp_path: Path) -> None:
     narrow = written(ConcatUNetConfig(width=4), tmp_path / "narrow.safetensors")
     with pytest.raises(WeightsError, match="concat_unet of width 8 would answer differently"):
-        widen_weights(narrow, tmp_path / "wide.safetensors", width=8)
+        grow_weights(narrow, tmp_path / "wide.safetensors", width=8)
     assert not (tmp_path / "wide.safetensors").exists()
 
 
 def test_width_must_be_larger(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="its width is 4"):
-        widen_weights(written(PLAIN, tmp_path / "narrow.safetensors"), tmp_path / "wide.safetensors", width=4)
+        grow_weights(written(PLAIN, tmp_path / "narrow.safetensors"), tmp_path / "wide.safetensors", width=4)
 
 
-def test_shipped_weights_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wide = tmp_path / "wide.safetensors"
-    monkeypatch.setattr("sys.argv", ["train", "grow", "deblur_mild_fast", "-o", str(wide), "--width", "26"])
+def test_shipped_weights_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grown = tmp_path / "grown.safetensors"
+    monkeypatch.setattr("sys.argv", ["train", "grow", "denoise_blind_fast", "-o", str(grown), "--estimator", "4"])
     assert main() == 0
-    assert read_card(wide).config["width"] == 26
+    assert read_card(grown).config["estimator"] == 4
+    options = "stage.noise_level_input=true stage.estimator=4"
+    assert capsys.readouterr().out == f"{grown}: train it by `--init {grown} --set {options}`\n"

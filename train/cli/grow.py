@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,19 +11,33 @@ import typer
 
 def grow(
     weights: Annotated[
-        str, typer.Argument(metavar="WEIGHTS", help="Weights file of the narrow network, or a shipped name.")
+        str, typer.Argument(metavar="WEIGHTS", help="Weights file of the smaller network, or a shipped name.")
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE.safetensors", help="Weights file of the wider network.")
+        Path, typer.Option("-o", "--output", metavar="FILE.safetensors", help="Weights file of the larger network.")
     ],
-    width: Annotated[int, typer.Option(min=1, help="Channels of the wider network's hidden layers.")],
+    width: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Channels of the larger network's hidden layers.")
+    ] = None,
+    estimator: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Let a DnCNN take the noise level as an input, estimated by a network of N channels.",
+        ),
+    ] = None,
 ) -> None:
-    """Make a wider network of a narrow one that gives the same results, to train further."""
+    """Make a larger network of a smaller one that gives the same results, to train further.
+
+    It gets more channels (--width), the noise level as an input (--estimator), or both.
+    """
     import torch
 
     from stages.weights import resolve
-    from train.grow import widen_weights
+    from train.grow import grow_weights
 
     torch.manual_seed(0)
-    widen_weights(resolve(weights, Path()), output, width)
-    typer.echo(f"{output}: train it by `--init {output} --set stage.width={width}`")
+    changes = grow_weights(resolve(weights, Path()), output, width=width, estimator=estimator)
+    options = " ".join(f"stage.{name}={json.dumps(value)}" for name, value in changes.items())
+    typer.echo(f"{output}: train it by `--init {output} --set {options}`")
