@@ -19,6 +19,11 @@ def working_path(path: Path, ending: str) -> Path:
     return path.with_name(name)
 
 
+def writing_path(path: Path) -> Path:
+    """Return the hidden path beside a file to which it is written first; it keeps the suffix."""
+    return working_path(path, f".writing{path.suffix}")
+
+
 def partial_folder(target: Path) -> Path:
     """Return the hidden folder in which a result is written first."""
     return working_path(target, ".partial")
@@ -34,7 +39,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     Raises:
         OSError: if it cannot be written.
     """
-    temporary = working_path(path, f".writing{path.suffix}")
+    temporary = writing_path(path)
     try:
         yield temporary
         flush(temporary)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.alpha import restored_like, visible_pixels
-from pipeline.batch.output import refuse_new_file, stage_paths
+from pipeline.batch.output import stage_paths
 from pipeline.batch.record import Record
-from pipeline.batch.run_log import RunLog
 from pipeline.errors import needing_space
 from pipeline.hashing import sha256_of
 from pipeline.images import PIXEL_LIMIT, ImageFile, check_target, encode_image, read_image, write_image
-from stages.atomic import flush, written_whole
+from stages.atomic import flush, writing_path
 
 if TYPE_CHECKING:
+    from pipeline.batch.earlier import EarlierResults
     from pipeline.batch.job import Job
     from pipeline.batch.job_kind import Watch
     from pipeline.engine.engine import Engine, Restoration
@@ -57,11 +56,11 @@ class ImageJobs:
         """Return the SHA-256 of the file."""
         return sha256_of(job.source)
 
-    def open(self, job: Job, record: Record, run_log: RunLog) -> tuple[Record, ImageFile | None]:
+    def open(self, job: Job, record: Record, earlier: EarlierResults) -> tuple[Record, ImageFile | None]:
         """Read an image; or recall its scores, if it is finished and all that is asked for is there."""
         if self.comparison is not None:
             record = replace(record, quality=self.comparison.find(job.relative))
-        if record.status == "skipped" and (recalled := self._recall(job.target, record, run_log)) is not None:
+        if record.status == "skipped" and (recalled := self._recall(job.target, record, earlier)) is not None:
             return recalled, None
         image = read_image(job.source, self.max_pixels)
         height, width = image.pixels.shape[:2]
@@ -81,42 +80,32 @@ class ImageJobs:
         record = replace(record.computed(restoration), quality=quality, noise_levels=restoration.noise_levels)
         return record, restoration
 
-    def keep(
-        self,
-        job: Job,
-        content: ImageFile,
-        result: Restoration[Pixels],
-        record: Record,
-        run_log: RunLog,
-        *,
-        replaces: bool,
-    ) -> Record:
-        """Write an image to a hidden path, record it, then rename it."""
-        started, target = time.perf_counter(), job.target
+    def write(self, job: Job, content: ImageFile, result: Restoration[Pixels], record: Record) -> Record:
+        """Encode an image, and those after the stages if they are wanted."""
+        target, hidden = job.target, writing_path(job.target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with needing_space(), written_whole(target) as temporary:
+        with needing_space():
             self._write_stages(content, result, target)
-            notes = encode_image(temporary, restored_like(content, result.pixels))
-            flush(temporary)  # before it is recorded as done
-            height, width = result.pixels.shape[:2]
-            record = replace(
-                record,
-                status="done",
-                notes=record.notes + notes,
-                output_sha256=sha256_of(temporary),
-                output_size=(width, height),
-            ).spent_since(started)
-            refuse_new_file(target, replaces=replaces)
-            run_log.append(record)
-        return record
+            notes = encode_image(hidden, restored_like(content, result.pixels))
+            flush(hidden)  # before it is recorded as done
+        height, width = result.pixels.shape[:2]
+        return replace(record, notes=record.notes + notes, output_sha256=sha256_of(hidden), output_size=(width, height))
 
-    def _recall(self, target: Path, record: Record, run_log: RunLog) -> Record | None:
+    def place(self, job: Job) -> None:
+        """Rename the encoded image."""
+        writing_path(job.target).replace(job.target)
+
+    def discard(self, job: Job) -> None:
+        """Delete the encoded image."""
+        writing_path(job.target).unlink(missing_ok=True)
+
+    def _recall(self, target: Path, record: Record, earlier: EarlierResults) -> Record | None:
         """Return a finished record with its scores; None if stages or scores that are asked for are missing."""
         if not all(path.exists() for path in stage_paths(self.stages, target)):
             return None
         if self.comparison is None or record.quality is None or record.quality.error is not None:
             return record
-        scores = run_log.scores(record)
+        scores = earlier.scores(record)
         if not self.comparison.has_compared(scores):
             return None
         return replace(record, quality=replace(record.quality, scores=scores))

@@ -1,4 +1,4 @@
-"""What a batch asks of each kind of input: open it, restore it, keep the result."""
+"""What a batch asks of each kind of input: open it, restore it, write the result, put it into its place."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from pipeline.batch.earlier import EarlierResults
     from pipeline.batch.job import Job
     from pipeline.batch.record import Record
-    from pipeline.batch.run_log import RunLog
     from pipeline.engine.engine import Engine
 
 Watch = Callable[["Job", Any], None]
@@ -16,7 +16,7 @@ Watch = Callable[["Job", Any], None]
 
 
 class JobKind(Protocol):
-    """How inputs of one kind go through a batch; each method runs in a thread of its own."""
+    """How inputs of one kind go through a batch; ``open``, ``restore`` and ``write`` run in threads of their own."""
 
     def fingerprint(self, chain: str) -> str:
         """Return a hash of all options that determine a result, beside its input; ``chain`` is that of the chain."""
@@ -24,7 +24,7 @@ class JobKind(Protocol):
     def input_hash(self, job: Job) -> str:
         """Return a hash of the input's bytes."""
 
-    def open(self, job: Job, record: Record, run_log: RunLog) -> tuple[Record, Any]:
+    def open(self, job: Job, record: Record, earlier: EarlierResults) -> tuple[Record, Any]:
         """Read an input, or recall what was recorded of it if nothing is left to do.
 
         Returns:
@@ -35,25 +35,31 @@ class JobKind(Protocol):
         """
 
     def restore(self, job: Job, content: Any, engine: Engine, record: Record, watch: Watch) -> tuple[Record, Any]:
-        """Run the chain over what ``open`` returned; return the record and what ``keep`` needs.
+        """Run the chain over what ``open`` returned; return the record and what ``write`` needs.
 
         Raises:
             RefusedImage: if the target's format cannot hold the result.
             RestorationError: as from ``Engine``.
         """
 
-    def keep(self, job: Job, content: Any, result: Any, record: Record, run_log: RunLog, *, replaces: bool) -> Record:
-        """Write and record a result, then rename it to its place, whole.
+    def write(self, job: Job, content: Any, result: Any, record: Record) -> Record:
+        """Write a result to a hidden path beside its place, whole and safe on the disk.
 
         Args:
             job: The input.
             content: From ``open``.
             result: From ``restore``.
             record: From ``restore``.
-            run_log: Where the result is recorded.
-            replaces: Whether a file at the target was there when the job began, and is replaced.
+
+        Returns:
+            The record with the hash of the result.
 
         Raises:
-            RefusedImage: if there is a file that is not to be replaced.
             OutOfSpace: if the disk is full.
         """
+
+    def place(self, job: Job) -> None:
+        """Rename what ``write`` has written to its place."""
+
+    def discard(self, job: Job) -> None:
+        """Delete what ``write`` has written, except for what the next run can resume from."""

@@ -9,14 +9,14 @@ import io
 import json
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.batch.earlier import EarlierResults, FinishedResult, made_of
 from pipeline.batch.record import Record
 from pipeline.errors import ConfigError, needing_space
-from pipeline.evaluation.quality import Scores
 from pipeline.system_files import RUN_LOG
 
 Origin = tuple[str, ...]
@@ -33,35 +33,13 @@ class RunLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: io.FileIO | None = None
-        self._made: set[tuple[str, ...]] = set()  # output and its hash
-        self._precisions: dict[Origin, set[str]] = defaultdict(set)
-        self._differences: dict[Origin, tuple[str, ...]] = {}
-        self._scores: dict[tuple[Origin, str], dict[str, Scores]] = {}  # by the reference's hash, too
+        self._finished: dict[str, list[FinishedResult]] = defaultdict(list)
         for record in _read_done(path):
-            origin = _origin(record)
-            self._made.add(origin[:2])
-            self._precisions[origin].add(str(record.get("precision")))
-            self._differences[origin] = tuple(record.get("differs", ()))
-            quality = record.get("quality")
-            if isinstance(quality, dict) and quality.get("scores"):
-                self._scores[origin, quality["reference_sha256"]] = quality["scores"]
+            self._finished[str(record.get("output"))].append(FinishedResult.of(record))
 
-    def made(self, output: str, output_sha256: str) -> bool:
-        """Return whether an earlier run wrote an output with these very bytes."""
-        return (output, output_sha256) in self._made
-
-    def finished(self, record: Record, precisions: Collection[str]) -> bool:
-        """Return whether an earlier run made this output of this input by this chain, in one of these precisions."""
-        return not self._precisions.get(_origin(vars(record)), set()).isdisjoint(precisions)
-
-    def scores(self, record: Record) -> dict[str, Scores]:
-        """Return the scores that an earlier run found for a finished record with the same reference; else ``{}``."""
-        reference = None if record.quality is None else record.quality.reference_sha256
-        return self._scores.get((_origin(vars(record)), str(reference)), {})
-
-    def differences(self, record: Record) -> tuple[str, ...]:
-        """Return how an earlier run found a finished video to differ from its source."""
-        return self._differences.get(_origin(vars(record)), ())
+    def earlier(self, output: str | None) -> EarlierResults:
+        """Return what earlier runs wrote to a path, which is relative to the folder of the results."""
+        return EarlierResults(str(self.path), tuple(self._finished.get(str(output), ())))
 
     def append(self, record: Record) -> None:
         """Write one line at once; what is done is on the disk before this returns."""
@@ -118,7 +96,7 @@ def recall(path: Path, records: Sequence[Record]) -> list[Record]:
 
 
 def _origin(record: Mapping[str, Any]) -> Origin:
-    return tuple(str(record.get(key)) for key in ("output", "output_sha256", "input_sha256", "chain"))
+    return (str(record.get("output")), *made_of(record))
 
 
 def _recalled(record: Record, earlier: dict[str, Any]) -> Record:

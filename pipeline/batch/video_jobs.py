@@ -7,11 +7,10 @@ import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from pipeline.batch.earlier import EarlierResults
 from pipeline.batch.job import Job
 from pipeline.batch.job_kind import Watch
-from pipeline.batch.output import refuse_new_file
 from pipeline.batch.record import Record
-from pipeline.batch.run_log import RunLog
 from pipeline.batch.targets import frames_place
 from pipeline.engine.engine import Engine
 from pipeline.errors import ImageError, one_line
@@ -28,7 +27,7 @@ from pipeline.video.options import READABLE, VideoOptions
 from pipeline.video.property_comparison import summarized
 from pipeline.video.restore import VideoRestoration
 from pipeline.video.sources import FrameFolder, VideoFile, VideoSource, frame_paths, parse_fps
-from stages.atomic import partial_folder
+from stages.atomic import flush, partial_folder
 
 
 class VideoJobs:
@@ -68,7 +67,7 @@ class VideoJobs:
         frames = "".join(f"{path.name} {sha256_of(path)}\n" for path in frame_paths(job.source))
         return hashlib.sha256(frames.encode("utf-8", "surrogateescape")).hexdigest()
 
-    def open(self, job: Job, record: Record, run_log: RunLog) -> tuple[Record, VideoSource | None]:
+    def open(self, job: Job, record: Record, earlier: EarlierResults) -> tuple[Record, VideoSource | None]:
         """Probe a video, or restore the recorded differences if it is finished.
 
         Returns:
@@ -79,7 +78,7 @@ class VideoJobs:
         """
         frames = self._frame_output(job, record)
         if record.status == "skipped" and (frames is None or frames.is_whole()):
-            record = replace(record, differs=run_log.differences(record))
+            record = replace(record, differs=earlier.differences(record))
             return self._with_flicker(job, record, job.target), None
         source = (VideoFile if job.kind == "video" else FrameFolder)(job.source, self.options)
         if source.file is not None:
@@ -89,7 +88,7 @@ class VideoJobs:
     def restore(
         self, job: Job, content: VideoSource, engine: Engine, record: Record, watch: Watch
     ) -> tuple[Record, None]:
-        """Write the video next to its target, for ``keep``; partial output of an interrupted run is resumed.
+        """Write the video next to its target, for ``write``; partial output of an interrupted run is resumed.
 
         Args:
             job: The input.
@@ -124,23 +123,25 @@ class VideoJobs:
         )
         return record, None
 
-    def keep(
-        self, job: Job, content: VideoSource, result: None, record: Record, run_log: RunLog, *, replaces: bool
-    ) -> Record:
-        """Verify and record a video, then move it to its target and delete its segments."""
-        folder = partial_folder(job.target)
-        made = folder / job.target.name
+    def write(self, job: Job, content: VideoSource, result: None, record: Record) -> Record:
+        """Verify a video that ``restore`` has written."""
+        made = partial_folder(job.target) / job.target.name
         record = self._with_flicker(job, self._checked(job, record, made), made)
-        record = replace(record, status="done", output_sha256=sha256_of(made))
         if (frames := self._frame_output(job, record)) is not None:
             assert record.frames is not None
             assert record.output_size is not None
             frames.keep(record.frames, record.output_size)
-        refuse_new_file(job.target, replaces=replaces)
-        run_log.append(record)
-        made.replace(job.target)
+        flush(made)
+        return replace(record, output_sha256=sha256_of(made))
+
+    def place(self, job: Job) -> None:
+        """Move a video to its target and delete its segments."""
+        folder = partial_folder(job.target)
+        (folder / job.target.name).replace(job.target)
         shutil.rmtree(folder, ignore_errors=True)
-        return record
+
+    def discard(self, job: Job) -> None:
+        """Keep the segments: the next run resumes from them."""
 
     def _checked(self, job: Job, record: Record, made: Path) -> Record:
         """Record how a restored video differs from its source, and what the result cannot store."""

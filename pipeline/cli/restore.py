@@ -68,6 +68,7 @@ def restore(
     """
     from pipeline.batch.batch import Batch
     from pipeline.batch.job import Job
+    from pipeline.batch.job_steps import JobSteps
     from pipeline.batch.output import reserved
     from pipeline.batch.plan import plan
     from pipeline.batch.run_log import RunLog, split_paths
@@ -96,10 +97,9 @@ def restore(
         closing(RunLog(log_path)) as run_log,
         _make_report(report_path, config, output, log_path) as html_report,
     ):
-        batch_of_jobs = Batch(
+        steps = JobSteps(
             config,
             output,
-            run_log,
             partial(_make_engine, config, engine_options),
             _make_kinds(
                 jobs,
@@ -113,8 +113,8 @@ def restore(
             ),
             precision=precision,
             overwrite=overwrite,
-            listener=html_report,
         )
+        batch_of_jobs = Batch(steps, run_log, listener=html_report)
         raise typer.Exit(run_batch(batch_of_jobs, found, html_report, quiet=quiet))
 
 

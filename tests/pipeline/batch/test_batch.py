@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.batch.batch import Batch
 from pipeline.batch.image_jobs import ImageJobs
+from pipeline.batch.job_steps import JobSteps
 from pipeline.batch.plan import plan
 from pipeline.batch.record import Record
 from pipeline.batch.run_log import RunLog
@@ -58,10 +59,9 @@ def restore(
     """Restore ``folder/in`` to ``folder/out``; return the records, by input name."""
     jobs = plan([str(folder / "in")], folder / "out", ext=ext)
     report = RunLog(folder / "out" / "restoration.jsonl")
-    batch = Batch(
+    steps = JobSteps(
         config,
         folder / "out",
-        report,
         engine or (lambda: make_engine(config, precision)),
         {"image": ImageJobs(config.names if save_stages else ()), **({"video": videos} if videos else {})},
         precision=precision,
@@ -69,7 +69,7 @@ def restore(
     )
     records: list[Record] = []
     try:
-        batch.run(jobs, records.append)
+        Batch(steps, report).run(jobs, records.append)
     finally:
         report.close()
     return {Path(record.input).name: record for record in records}
@@ -301,7 +301,7 @@ def test_a_named_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("notes")
     jobs = plan([str(tmp_path / "notes.txt")], tmp_path / "out")
     records: list[Record] = []
-    Batch(MASK, tmp_path / "out", RunLog(tmp_path / "r"), no_engine, {}).run(jobs, records.append)
+    Batch(JobSteps(MASK, tmp_path / "out", no_engine, {}), RunLog(tmp_path / "r")).run(jobs, records.append)
     assert [(record.status, record.error) for record in records] == [
         ("refused", "'.txt' is not the suffix of an image or video that can be read; convert it to PNG or TIFF first")
     ]

@@ -41,10 +41,10 @@ def test_nothing_is_created_before_the_first_record(tmp_path: Path) -> None:
 def test_finished_means_same_bytes_input_chain_and_precision(tmp_path: Path) -> None:
     append(tmp_path / "r", done())
     report = RunLog(tmp_path / "r")
-    assert report.finished(done(), ("fp16", "fp32"))
+    assert report.earlier("a.png").finished(done(), ("fp16", "fp32"))
     for other in (done("other"), done(sha="other"), done(source="other"), done(chain="other")):
-        assert not report.finished(other, ("fp16", "fp32"))
-    assert not report.finished(done(), ("fp16",))
+        assert not report.earlier(other.output).finished(other, ("fp16", "fp32"))
+    assert not report.earlier("a.png").finished(done(), ("fp16",))
 
 
 def test_older_outputs_are_still_known_as_made_by_us(tmp_path: Path) -> None:
@@ -55,9 +55,9 @@ def test_older_outputs_are_still_known_as_made_by_us(tmp_path: Path) -> None:
         Record("a.png", "a.png", "skipped"),
     )
     report = RunLog(tmp_path / "r")
-    assert report.made("a.png", "first")
-    assert report.made("a.png", "second")
-    assert not report.made("a.png", "third")
+    assert report.earlier("a.png").made("first")
+    assert report.earlier("a.png").made("second")
+    assert not report.earlier("a.png").made("third")
 
 
 def test_only_what_is_done_counts(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_only_what_is_done_counts(tmp_path: Path) -> None:
         tmp_path / "r",
         Record("a.png", "a.png", "failed", input_sha256="in", output_sha256="out", chain="chain"),
     )
-    assert not RunLog(tmp_path / "r").made("a.png", "out")
+    assert not RunLog(tmp_path / "r").earlier("a.png").made("out")
 
 
 def test_a_torn_last_line_is_passed_over_and_closed(tmp_path: Path) -> None:
@@ -74,20 +74,20 @@ def test_a_torn_last_line_is_passed_over_and_closed(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + done("b.png").line()[:40])
     append(path, done("c.png"))
     report = RunLog(path)
-    assert [report.made(name, "out") for name in ("a.png", "b.png", "c.png")] == [True, False, True]
+    assert [report.earlier(name).made("out") for name in ("a.png", "b.png", "c.png")] == [True, False, True]
     assert path.read_bytes().count(b"\n") == 3
 
 
 def test_lines_that_are_not_ours_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "r").write_bytes(b'\xff\xfe\n[1]\n"x"\n{"status": "done"}\n')
     append(tmp_path / "r", done())
-    assert RunLog(tmp_path / "r").made("a.png", "out")
+    assert RunLog(tmp_path / "r").earlier("a.png").made("out")
 
 
 def test_a_name_that_is_not_unicode_is_found_again(tmp_path: Path) -> None:
     name = b"caf\xe9.png".decode("utf-8", "surrogateescape")
     append(tmp_path / "r", done(name))
-    assert RunLog(tmp_path / "r").made(name, "out")
+    assert RunLog(tmp_path / "r").earlier(name).made("out")
 
 
 def test_a_folder_is_no_report(tmp_path: Path) -> None:

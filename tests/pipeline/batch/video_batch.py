@@ -7,6 +7,7 @@ import av
 
 from pipeline.batch.batch import Batch
 from pipeline.batch.image_jobs import ImageJobs
+from pipeline.batch.job_steps import JobSteps
 from pipeline.batch.plan import plan
 from pipeline.batch.record import Record
 from pipeline.batch.run_log import RunLog
@@ -37,13 +38,8 @@ def restore_batch(
     videos = VideoJobs(chosen, flicker=flicker, references=references)
     records: list[Record] = []
     try:
-        Batch(
-            CHAIN,
-            folder / "out",
-            report,
-            lambda: engine,
-            {"image": ImageJobs((), references), "video": videos, "frames": videos},
-        ).run(jobs, records.append, watch)
+        kinds = {"image": ImageJobs((), references), "video": videos, "frames": videos}
+        Batch(JobSteps(CHAIN, folder / "out", lambda: engine, kinds), report).run(jobs, records.append, watch)
     finally:
         report.close()
     return records

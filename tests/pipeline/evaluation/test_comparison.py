@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.batch.batch import Batch
 from pipeline.batch.image_jobs import ImageJobs
+from pipeline.batch.job_steps import JobSteps
 from pipeline.batch.plan import plan
 from pipeline.batch.record import Record
 from pipeline.batch.run_log import RunLog
@@ -50,7 +51,7 @@ def restore(
     report = RunLog(folder / "out" / "restoration.jsonl")
     make_engine = engine or (lambda: Engine(Chain.build(config), device="cpu"))
     kinds = {"image": ImageJobs(config.names if save_stages else (), ReferenceComparison(folder / "clean"))}
-    batch = Batch(config, folder / "out", report, make_engine, kinds, **options)
+    batch = Batch(JobSteps(config, folder / "out", make_engine, kinds, **options), report)
     records: list[Record] = []
     batch.run(plan([str(folder / "in")], folder / "out"), records.append)
     report.close()

@@ -14,6 +14,7 @@ import pytest
 import pipeline.html_report.report
 from pipeline.batch.batch import Batch
 from pipeline.batch.image_jobs import ImageJobs
+from pipeline.batch.job_steps import JobSteps
 from pipeline.batch.plan import plan
 from pipeline.batch.run_log import RunLog
 from pipeline.chain.chain import Chain
@@ -75,7 +76,7 @@ def restore(folder: Path, *, compared: bool = True, planned: int | None = None, 
     make_engine = engine or (lambda: Engine(Chain.build(TWICE), device="cpu"))
     jobs = plan([str(folder / "in")], output)
     kinds = {"image": ImageJobs((), comparison, lambda: report.has_room)}
-    Batch(TWICE, output, run_log, make_engine, kinds, listener=report).run(jobs, lambda record: None)
+    Batch(JobSteps(TWICE, output, make_engine, kinds), run_log, listener=report).run(jobs, lambda record: None)
     run_log.close()
     report.write(planned=planned or len(jobs), seconds=1.5, waiting=0.25)
     report.close()

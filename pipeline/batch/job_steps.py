@@ -1,0 +1,218 @@
+"""The steps of one job, wherever they run: read and compare, compute, write to a hidden path; then put into its place.
+
+Nobody ever sees a half-written result, and the run log knows every result. For that, a result is written to a hidden
+path beside its place, then its record is appended to the run log, and only then it is renamed. A kill in between leaves
+the record of a result that is not there, and the next run restores that input again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from pipeline.batch.earlier import EarlierResults
+from pipeline.batch.job import Job, LeftOut
+from pipeline.batch.job_kind import JobKind, Watch
+from pipeline.batch.output import refuse_new_file
+from pipeline.batch.record import Record, Status
+from pipeline.batch.run_log import RunLog
+from pipeline.chain.config import ChainConfig
+from pipeline.device.precision import precisions_as_exact_as
+from pipeline.errors import BrokenImage, OutOfSpace, RefusedImage, one_line
+from pipeline.hashing import sha256_of
+
+if TYPE_CHECKING:
+    from pipeline.engine.engine import Engine
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Work:
+    """A job between two of its steps.
+
+    Attributes:
+        content: What was read.
+        replaces: Something was at the target when the job began.
+        result: What was computed.
+    """
+
+    job: Job
+    record: Record
+    content: Any
+    replaces: bool = False
+    result: Any = None
+
+
+class JobSteps:
+    """Takes jobs step by step to a result at a hidden path; a step returns a record where it is the job's last.
+
+    Args:
+        config: The chain; its fingerprint decides what is already finished.
+        output: The folder of the results.
+        make_engine: Called once, for the first file that has to be computed.
+        kinds: How each kind of job is done.
+        precision: What the engine computes in, as for ``Engine``; what is finished less exactly is restored again.
+        overwrite: Redo what is finished, and replace files that no earlier run has made.
+    """
+
+    def __init__(
+        self,
+        config: ChainConfig,
+        output: Path,
+        make_engine: Callable[[], Engine],
+        kinds: Mapping[str, JobKind],
+        *,
+        precision: str = "auto",
+        overwrite: bool = False,
+    ) -> None:
+        self.output = output
+        self.kinds = kinds
+        self.precisions = precisions_as_exact_as(precision)
+        self.overwrite = overwrite
+        self.chain = config.fingerprint()
+        self.weights = config.weights_hashes()
+        self._make_engine = make_engine
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, made when it is first needed.
+
+        Raises:
+            ConfigError: if it cannot be made.
+        """
+        if self._engine is None:
+            self._engine = self._make_engine()
+        return self._engine
+
+    def record_of(self, found: Job | LeftOut) -> Record:
+        """Return the record that a job begins with; the final one of what is left out."""
+        source = str(found.source)
+        if isinstance(found, LeftOut):
+            return Record(source, None, found.status, found.error, chain=self.chain, weights=self.weights)
+        output = found.target.relative_to(self.output).as_posix()
+        return Record(source, output, chain=self.kinds[found.kind].fingerprint(self.chain), weights=self.weights)
+
+    def read(self, job: Job, earlier: EarlierResults) -> Work | Record:
+        """Identify an input, skip it if it is finished, else read it."""
+        record = self.record_of(job)
+        return step(record, lambda: self._read(job, record, earlier))
+
+    def compute(self, work: Work, watch: Watch) -> Work | Record:
+        """Run the chain.
+
+        Raises:
+            ConfigError: if the engine cannot be made.
+        """
+        engine = self.engine
+        return step(work.record, lambda: self._compute(work, engine, watch))
+
+    def write(self, work: Work) -> Work | Record:
+        """Write the result to its hidden path; the record says ``done``, as it will be once that is renamed."""
+        return step(work.record, lambda: self._write(work))
+
+    def _read(self, job: Job, record: Record, earlier: EarlierResults) -> Work | Record:
+        started, kind = time.perf_counter(), self.kinds[job.kind]
+        if not (job.source.is_dir() if job.kind == "frames" else job.source.is_file()):
+            raise BrokenImage("is not a file, or a link to nothing")
+        record = self._compare(replace(record, input_sha256=kind.input_hash(job)), job.target, earlier)
+        record, content = kind.open(job, record, earlier)
+        record = record.spent_since(started)
+        return record if content is None else Work(job, record, content, replaces=os.path.lexists(job.target))
+
+    def _compare(self, record: Record, target: Path, earlier: EarlierResults) -> Record:
+        """Mark the input as skipped if its target is finished; refuse a target that no earlier run has made."""
+        if self.overwrite or not os.path.lexists(target):
+            return record
+        came = sha256_of(target) if target.is_file() else ""
+        if not earlier.made(came):
+            raise RefusedImage(
+                f"{target} is there already, and {earlier.place} does not know its content; "
+                "move it away, or choose overwrite"
+            )
+        skipped = replace(record, status="skipped", output_sha256=came)
+        return skipped if earlier.finished(skipped, self.precisions) else record
+
+    def _compute(self, work: Work, engine: Engine, watch: Watch) -> Work:
+        started = time.perf_counter()
+        record, result = self.kinds[work.job.kind].restore(work.job, work.content, engine, work.record, watch)
+        return replace(work, record=record.spent_since(started), result=result)
+
+    def _write(self, work: Work) -> Work:
+        started, kind = time.perf_counter(), self.kinds[work.job.kind]
+        try:
+            record = kind.write(work.job, work.content, work.result, work.record)
+        except BaseException:
+            kind.discard(work.job)
+            raise
+        return replace(work, record=replace(record, status="done").spent_since(started))
+
+
+class Listener(Protocol):
+    """Is given every input with its content and result, once its record is final."""
+
+    def add(self, record: Record, content: Any, result: Any) -> None:
+        """Take one input; content and result are None where nothing was computed, or elsewhere."""
+
+
+class FinalStep:
+    """Records every input, and puts the written results into their places; in one thread of one process.
+
+    Args:
+        kinds: How each kind of job is done.
+        run_log: Where every input is recorded.
+        listener: Is given every input once its record is final.
+    """
+
+    def __init__(self, kinds: Mapping[str, JobKind], run_log: RunLog, listener: Listener | None = None) -> None:
+        self.kinds = kinds
+        self.run_log = run_log
+        self.listener = listener
+
+    def finish(self, work: Work | Record) -> Record:
+        """Record an input, and rename its result if there is one.
+
+        Raises:
+            OSError: if the run log cannot be written.
+            OutOfSpace: if the disk is full.
+        """
+        record = work if isinstance(work, Record) else step(work.record, lambda: self._place(work))
+        if record.status != "done":  # what is done was recorded before it was renamed
+            self.run_log.append(record)
+        if self.listener is not None:
+            content, result = (work.content, work.result) if isinstance(work, Work) else (None, None)
+            self.listener.add(record, content, result)
+        return record
+
+    def discard(self, job: Job) -> None:
+        """Delete what a job has written, since nothing will record it."""
+        with suppress(OSError):
+            self.kinds[job.kind].discard(job)
+
+    def _place(self, work: Work) -> Record:
+        try:
+            refuse_new_file(work.job.target, replaces=work.replaces)
+            self.run_log.append(work.record)
+            self.kinds[work.job.kind].place(work.job)
+        except BaseException:
+            self.discard(work.job)
+            raise
+        return work.record
+
+
+def step(record: Record, take: Callable[[], Made]) -> Made | Record:
+    """Take a job one step further; an exception ends this job only, except for a full disk."""
+    started = time.perf_counter()
+    try:
+        return take()
+    except OutOfSpace:
+        raise
+    except Exception as error:
+        status: Status = "refused" if isinstance(error, RefusedImage) else "failed"
+        return replace(record, status=status, error=one_line(error)).spent_since(started)
