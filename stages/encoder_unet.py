@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stages.errors import WeightsError
+from stages.extras import install_hint
 from stages.layers import IMAGENET_DEVIATION, IMAGENET_MEAN, zero_init
 from stages.stage import LearnedStageConfig, Stage
 
@@ -63,7 +64,7 @@ def _build_network(encoder: str, width: int) -> nn.Module:
         import segmentation_models_pytorch as smp
     except ImportError as error:
         raise WeightsError(
-            f"stage encoder_unet needs segmentation-models-pytorch ({error}); pip install 'restorechain[zoo]'"
+            f"stage encoder_unet needs segmentation-models-pytorch ({error}); {install_hint('zoo')}"
         ) from error
     network: Any = smp.Unet(
         encoder, encoder_weights=None, decoder_channels=[width * 2**level for level in reversed(range(5))], classes=3

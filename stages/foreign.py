@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from stages.errors import WeightsError
+from stages.extras import install_hint
 from stages.layers import full_precision
 from stages.stage import FileBeside, Stage, StageConfig
 from stages.weights import read_tensors
@@ -79,7 +80,7 @@ def load_descriptor(path: Path) -> ImageModelDescriptor:
     try:
         from spandrel import MAIN_REGISTRY, UnsupportedModelError, canonicalize_state_dict
     except ImportError as error:
-        raise WeightsError(f'{path.name}: spandrel is not installed; pip install "restorechain[zoo]"') from error
+        raise WeightsError(f"{path.name}: spandrel is not installed; {install_hint('zoo')}") from error
     tensors = canonicalize_state_dict(read_tensors(path))
     try:
         with torch.device("cpu"):

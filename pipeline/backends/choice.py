@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import ConfigError
+from stages.extras import install_hint
 
 if TYPE_CHECKING:
     import torch
@@ -81,5 +82,5 @@ def _obstacle(name: str, device: torch.device, precision: str) -> str:
     if precision not in precisions:
         return f"it computes in {' or '.join(precisions[1:])}, got precision {precision}"
     if not all(map(find_spec, packages)):
-        return 'it is not installed; pip install "restorechain[cpu]"'
+        return f"it is not installed; {install_hint('cpu')}"
     return ""

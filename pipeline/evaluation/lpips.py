@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import ConfigError
+from stages.extras import install_hint
 
 SMALLEST = 32
 _BACKBONE = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
@@ -29,7 +30,7 @@ class Lpips:
 
             self._distance = LearnedPerceptualImagePatchSimilarity("alex", normalize=True)
         except ImportError as error:
-            raise ConfigError(f'lpips: {error.name} is missing; pip install "restorechain[train]"') from error
+            raise ConfigError(f"lpips: {error.name} is missing; {install_hint('train')}") from error
         except (OSError, HTTPException, RuntimeError) as error:  # the last for a broken download
             raise ConfigError(
                 f"lpips: AlexNet's weights cannot be downloaded ({error}); put {_BACKBONE} into "

@@ -1,3 +1,4 @@
+import re
 import sys
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 
 from stages.encoder_unet import EncoderUNetConfig
 from stages.errors import WeightsError
+from stages.extras import install_hint
 from stages.profile import count_parameters
 
 
@@ -37,5 +39,5 @@ def test_halo_of_vgg19_is_what_it_reaches() -> None:
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
-    with pytest.raises(WeightsError, match=r"needs segmentation-models-pytorch .*pip install 'restorechain\[zoo\]'"):
+    with pytest.raises(WeightsError, match=f"needs segmentation-models-pytorch .*{re.escape(install_hint('zoo'))}"):
         EncoderUNetConfig().build()

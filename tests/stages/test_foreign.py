@@ -1,5 +1,6 @@
 """Networks of other projects. ``data/compact_x2.safetensors`` is a tiny one with random weights."""
 
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from stages.dncnn import DnCNNConfig
 from stages.errors import WeightsError
+from stages.extras import install_hint
 from stages.foreign import SpandrelConfig
 from stages.profile import count_macs, count_parameters
 
@@ -133,7 +135,7 @@ def test_validating_reads_nothing_and_building_reads_once(monkeypatch: pytest.Mo
 
 def test_without_spandrel_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "spandrel", None)
-    with pytest.raises(WeightsError, match=r'pip install "restorechain\[zoo\]"'):
+    with pytest.raises(WeightsError, match=re.escape(install_hint("zoo"))):
         SpandrelConfig(weights=COMPACT).build()
 
 

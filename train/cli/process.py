@@ -1,11 +1,16 @@
-"""Set the process of a command up: its memory, its log, and how much Lightning says."""
+"""Set the process of a command up: its packages, its memory, its log, and how much Lightning says."""
 
 from __future__ import annotations
 
 import logging
 import warnings
+from importlib.util import find_spec
 
 from pipeline.device.process import keep_freed_memory
+from pipeline.errors import ConfigError
+from stages.extras import install_hint
+
+_PACKAGES = ("imagesize", "lightning", "tensorboard", "timm")
 
 # Those of Lightning's warnings that need nothing from the user.
 _NOISE = (
@@ -16,7 +21,13 @@ _NOISE = (
 
 
 def prepare() -> None:
-    """Set the process and its log up before torch is imported."""
+    """Set the process and its log up before torch is imported.
+
+    Raises:
+        ConfigError: if a package that training needs is missing.
+    """
+    if missing := [name for name in _PACKAGES if find_spec(name) is None]:
+        raise ConfigError(f"training needs {', '.join(missing)}; {install_hint('train')}")
     keep_freed_memory()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("train").setLevel(logging.INFO)

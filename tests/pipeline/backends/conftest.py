@@ -14,6 +14,7 @@ from pipeline.chain.chain import Chain
 from pipeline.engine.engine import named_stages
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
+from stages.extras import install_hint
 from stages.stage import Stage
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
@@ -22,7 +23,7 @@ from tests.pipeline.chains import alone, chain_of
 
 def engine_named(name: str) -> Any:
     """Import an engine's module, or skip the test where the package itself is not installed."""
-    pytest.importorskip(name, reason='needs pip install "restorechain[cpu]"')
+    pytest.importorskip(name, reason=f"needs {install_hint('cpu')}")
     return import_module(f"pipeline.backends.{name}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from pipeline.backends import choice
 from pipeline.backends.choice import choose_backend
 from pipeline.errors import ConfigError
+from stages.extras import install_hint
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 
@@ -33,7 +35,7 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
             CPU,
             "fp32",
             False,
-            r'backend: openvino cannot be used, it is not installed; pip install "restorechain\[cpu\]"',
+            f"backend: openvino cannot be used, it is not installed; {re.escape(install_hint('cpu'))}",
         ),
         (
             "openvino",
