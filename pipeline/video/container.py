@@ -12,6 +12,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from pipeline.errors import BrokenVideo, RefusedVideo
+from pipeline.video.clock import continued
 
 # Metadata that describe a file rather than the video, so they are neither copied nor compared.
 FILE_ONLY_METADATA = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
@@ -65,8 +66,11 @@ def video_stream_of(container: InputContainer) -> VideoStream:
 
 
 def demuxed(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Any]:
-    """Yield the packets of streams up to the end of the file, or to the first packet that cannot be read."""
-    packets = container.demux(list(streams))
+    """Yield the packets of streams up to the end of the file, or to the first packet that cannot be read.
+
+    Their timestamps go on where the file's clock jumps.
+    """
+    packets = continued(container, container.demux(list(streams)))
     while True:
         try:
             yield next(packets)

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from pipeline.errors import RefusedVideo
 from pipeline.video.container import FILE_ONLY_METADATA, demuxed, open_video, video_stream_of
 from pipeline.video.contents import MAIN_VIDEO, Chapter, ContainerHeader, Contents, Timestamps, Track, VideoProperties
+from pipeline.video.frame_times import FrameTimes
 from pipeline.video.options import VideoOptions
 from pipeline.video.sources import FrameFolder
 from pipeline.video.timecode import shifted_timecodes
@@ -60,7 +61,7 @@ def read_contents(path: Path, *, start: float = 0.0, duration: float | None = No
         stream.thread_type = "AUTO"
         window = window_of(Fraction(container.start_time or 0, av.time_base), start, duration)
         header = read_header(container, stream, window)
-        video = _VideoReader(stream, window)
+        video = _VideoReader(stream, window, FrameTimes(container))
         packets = {other.index: _PacketReader(window) for other in container.streams}
         for packet in demuxed(container, [other for other in container.streams if other.type != "attachment"]):
             if packet.size:
@@ -104,8 +105,9 @@ def read_frames(folder: Path, options: VideoOptions) -> Contents:
 class _VideoReader:
     """Collects timestamps and properties of frames, decoded from the last key frame before the window on."""
 
-    def __init__(self, stream: VideoStream, window: Window) -> None:
+    def __init__(self, stream: VideoStream, window: Window, times: FrameTimes) -> None:
         assert stream.time_base is not None
+        self._times = times
         self._stream, self._time_base, self._window = stream, stream.time_base, window
         self._waiting: list[av.Packet] = []
         self._ticks: list[int] = []
@@ -119,12 +121,14 @@ class _VideoReader:
         if packet.pts is not None:
             self._stored_last = packet.pts
             self._durations.add(packet.duration or 0)
-        early = packet.pts is not None and not self._window.reached(packet.pts * self._time_base)
+        pts = packet.pts if self._times.are_stored else None
+        early = pts is not None and not self._window.reached(pts * self._time_base)
         if early and packet.is_keyframe:
             self._waiting.clear()
         self._waiting.append(packet)
         if not early:
             for one in self._waiting:
+                self._times.feed(one)
                 self._decode(one.decode)
             self._waiting.clear()
 
@@ -132,9 +136,10 @@ class _VideoReader:
         try:
             frames = decode()
         except (av.error.InvalidDataError, av.error.EOFError):
+            self._times.drop()
             return
         for frame in frames:
-            pts = frame.pts if frame.pts is not None else frame.dts
+            pts = self._times.of(frame)
             pts = pts if pts is not None else self._ticks[-1] + 1 if self._ticks else 0
             if self._window.contains(pts * self._time_base):
                 self._ticks.append(self._window.shifted(pts, self._time_base))

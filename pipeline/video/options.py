@@ -13,7 +13,8 @@ from typing import Literal
 from pipeline.errors import ConfigError
 
 READABLE = frozenset(
-    {".3g2", ".3gp", ".3gpp", ".amv", ".asf", ".avi", ".divx", ".dv", ".dvr-ms", ".f4v", ".flv", ".gxf", ".ivf", ".m1v"}
+    {".264", ".265", ".3g2", ".3gp", ".3gpp", ".amv", ".asf", ".avc", ".avi", ".divx", ".dv", ".dvr-ms", ".f4v", ".flv"}
+    | {".gxf", ".h264", ".h265", ".hevc", ".ivf", ".m1v"}
     | {".m2p", ".m2t", ".m2ts", ".m2v", ".m4v", ".mj2", ".mjpeg", ".mjpg", ".mk3d", ".mkv", ".mod", ".mov", ".mp4"}
     | {".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nsv", ".nut", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod"}
     | {".trp", ".ts", ".vob", ".vro", ".webm", ".wmv", ".wtv", ".y4m"}

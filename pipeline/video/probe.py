@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,8 +16,10 @@ from av.sidedata.sidedata import Type as SideData
 from av.video.stream import VideoStream
 
 from pipeline.errors import RefusedVideo
+from pipeline.video.clock import clock_of
 from pipeline.video.colour import MATRICES, YUV
 from pipeline.video.container import open_video, video_stream_of
+from pipeline.video.frame_times import FrameTimes
 from pipeline.video.planes import pix_fmt_of, shape_of
 
 UNTAGGED = 2
@@ -93,6 +96,7 @@ def probe(path: Path) -> Footage:
             notes.append(ALPHA_DROPPED)
         if re.sub("^yuv[aj]", "yuv", frame.format.name) != pix_fmt_of(layout):
             notes.append(f"{frame.format.name} is converted to {pix_fmt_of(layout)}")
+        notes += _notes_on_times(container, stream)
         side = {data.type: bytes(data) for data in cast(Any, frame.side_data)}
         matrix = side.get(SideData.DISPLAYMATRIX)
         assert stream.time_base is not None
@@ -134,7 +138,16 @@ def rate_of(stream: VideoStream) -> Fraction:
     return next((rate for rate in rates if rate is not None and 0 < rate <= _HIGHEST_RATE), Fraction(25))
 
 
+def _notes_on_times(container: InputContainer, stream: VideoStream) -> Iterator[str]:
+    if jumps := clock_of(container).jumps:
+        yield f"the clock jumps {jumps} time{'s' * (jumps > 1)}, as in joined recordings; it is continued there"
+    if FrameTimes(container).are_counted:
+        yield f"holds no times; its frames are shown at {float(rate_of(stream)):g} per second"
+
+
 def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    if (length := clock_of(container).length) is not None:
+        return length
     if stream.duration and stream.time_base:
         return stream.duration * stream.time_base
     return Fraction(container.duration, av.time_base) if container.duration else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from pathlib import Path
@@ -13,7 +14,10 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from pipeline.errors import RefusedVideo
+from pipeline.video.clock import clock_of, continued
 from pipeline.video.container import open_video, video_stream_of
+from pipeline.video.frame_times import FrameTimes
+from pipeline.video.notes import Warn
 from pipeline.video.planes import pix_fmt_of
 from pipeline.video.probe import Footage
 
@@ -36,7 +40,7 @@ class DecodedFrame:
 
 
 def read_frames_in_order(
-    path: Path, footage: Footage, *, since: int | None = None, deinterlace: bool = False, warn: Callable[[str], None]
+    path: Path, footage: Footage, *, since: int | None = None, deinterlace: bool = False, warn: Warn
 ) -> Iterator[DecodedFrame]:
     """Yield the frames of a video in display order.
 
@@ -45,7 +49,7 @@ def read_frames_in_order(
         footage: The result of ``probe``.
         since: Skip frames before this timestamp in ticks.
         deinterlace: Deinterlace frames that hold two fields (bwdif), one frame out per frame in.
-        warn: Called with a line for each place that cannot be decoded.
+        warn: Called for each place that cannot be decoded.
 
     Raises:
         BrokenVideo: if the file cannot be opened.
@@ -55,9 +59,10 @@ def read_frames_in_order(
         stream = video_stream_of(container)
         # With frame threads, libav's H.264 decoder may flag a frame as corrupt after it has returned it.
         stream.thread_type = "SLICE" if stream.codec_context.name == "h264" else "AUTO"
-        frames = _decoded(container, stream, warn)
-        if since is not None and not _seek(container, stream, since):
-            container.seek(0)
+        times = FrameTimes(container)
+        if since is not None and times.are_stored and not clock_of(container).jumps:
+            _seek(container, stream, since)
+        frames = _decoded(container, stream, times, warn)
         if deinterlace:
             frames = _deinterlaced(frames, stream)
         ordered = _in_order(frames, footage, deinterlace, warn)
@@ -65,17 +70,14 @@ def read_frames_in_order(
 
 
 def _in_order(
-    frames: Iterable[av.VideoFrame], footage: Footage, deinterlaced: bool, warn: Callable[[str], None]
+    frames: Iterable[av.VideoFrame], footage: Footage, deinterlaced: bool, warn: Warn
 ) -> Iterator[DecodedFrame]:
     """Make timestamps strictly increasing."""
     previous = -(2**62)
     for frame in frames:
-        pts = frame.pts if frame.pts is not None else frame.dts
-        pts = previous + 1 if pts is None else pts
+        pts = previous + 1 if frame.pts is None else frame.pts
         if pts <= previous:
-            warn(
-                f"non-monotonic timestamp at {_clock(pts, footage)}, the frame is delayed by {previous + 1 - pts} ticks"
-            )
+            warn("a frame whose timestamp is not above that before is delayed", f"at {_clock(pts, footage)}")
             pts = previous + 1
         previous = pts
         _check_size(frame, pts, footage)
@@ -89,23 +91,23 @@ def _with_durations(frames: Iterable[DecodedFrame]) -> Iterator[DecodedFrame]:
         yield frame if following is None else replace(frame, duration=following.pts - frame.pts)
 
 
-def _seek(container: InputContainer, stream: VideoStream, since: int) -> bool:
-    """Seek to a keyframe before a timestamp; return whether decoding starts early enough.
+def _seek(container: InputContainer, stream: VideoStream, since: int) -> None:
+    """Seek to a keyframe before a timestamp, or to the begin if none is early enough.
 
     One keyframe earlier than necessary, so that all references of the frames from there on are decoded.
     """
-    try:
+    first = None
+    with suppress(av.FFmpegError):
         container.seek(since - 1, stream=stream)
         first = next(container.decode(stream), None)
         container.seek(since - 1, stream=stream)
-    except av.FFmpegError:
-        return False
-    return first is not None and first.pts is not None and first.pts < since
+    if first is None or first.pts is None or first.pts >= since:
+        container.seek(0)
 
 
-def _decoded(container: InputContainer, stream: VideoStream, warn: Callable[[str], None]) -> Iterator[av.VideoFrame]:
-    """Yield all frames, including those that are still in the decoder at the end of the file."""
-    packets = container.demux(stream)
+def _decoded(container: InputContainer, stream: VideoStream, times: FrameTimes, warn: Warn) -> Iterator[av.VideoFrame]:
+    """Yield all frames with their timestamps, including those still in the decoder at the end of the file."""
+    packets = continued(container, container.demux(stream))
     while True:
         packet = None
         try:
@@ -113,14 +115,22 @@ def _decoded(container: InputContainer, stream: VideoStream, warn: Callable[[str
             if packet is None:
                 return
             if packet.is_corrupt:
-                warn(f"the file is truncated or corrupt {_where(packet)}")
-            yield from packet.decode()
-        except av.error.InvalidDataError as error:
+                warn("the file is cut off or damaged", _where(packet))
+            times.feed(packet)
+            yield from _timed(packet.decode(), times)
+        except av.error.InvalidDataError:
             if packet is None:
-                warn(f"the file is truncated or corrupt: {error.strerror}")
-                yield from stream.decode(None)
+                warn("the file is cut off or damaged", "at its end")
+                yield from _timed(stream.decode(None), times)
                 return
-            warn(f"corrupt data {_where(packet)} cannot be decoded")
+            times.drop()
+            warn("damaged data cannot be decoded", _where(packet))
+
+
+def _timed(frames: Iterable[av.VideoFrame], times: FrameTimes) -> Iterator[av.VideoFrame]:
+    for frame in frames:
+        frame.pts = times.of(frame)
+        yield frame
 
 
 def _where(packet: av.Packet) -> str:

@@ -24,6 +24,7 @@ from pipeline.video.device import DeviceStep, EngineTotals, RestoredFrame, batch
 from pipeline.video.encoder import layout_for
 from pipeline.video.job_marker import is_marked_for, recreate_for
 from pipeline.video.join import join
+from pipeline.video.notes import Note, one_line_a_kind
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import pix_fmt_of
 from pipeline.video.reader import DecodedFrame
@@ -128,10 +129,10 @@ class VideoRestoration:
         self.layout = layout_for(self.footage, options, engine.chain.scale)
         self.device_step = DeviceStep(engine, source, self.layout, keep_pixels=save is not None)
         self.window = window_of(self.footage.begin, options.start, options.duration)
-        self.notes: dict[str, None] = {}
+        self.defects: dict[Note, None] = {}
+        self.discarded = False
         if not is_marked_for(folder, job):
-            if any(folder.glob("[0-9]*.json")):
-                self.notes[_DISCARDED] = None
+            self.discarded = any(folder.glob("[0-9]*.json"))
             recreate_for(folder, job)
 
     def run(self, target: Path) -> RestoredVideo:
@@ -142,7 +143,7 @@ class VideoRestoration:
             RefusedVideo: if there are no frames in the selected part, or if they cannot be restored.
         """
         segments = list(whole_segments(self.folder))
-        self.notes |= dict.fromkeys(note for segment in segments for note in segment.notes)
+        self.defects |= dict.fromkeys(note for segment in segments for note in segment.defects)
         resumed = sum(len(segment.timings) for segment in segments)
         progress = VideoProgress(self._total(), resumed)
         segments += self._fresh_segments(segments, progress)
@@ -151,9 +152,10 @@ class VideoRestoration:
         rounded = join(target, self.source.file, segments, self.footage, self.window)
         notes = [
             *self._notes_before(),
+            *([_DISCARDED] if self.discarded else []),
             *([f"resumed an interrupted run after its first {resumed} frames"] if resumed else []),
-            *self.notes,
-            *notes_on_damage(segments, self.footage),
+            *one_line_a_kind(self.defects),
+            *one_line_a_kind(notes_on_damage(segments, self.footage)),
             *self._early_end(segments[-1]),
             *rounded,
         ]
@@ -185,13 +187,13 @@ class VideoRestoration:
         frames = self.source.frames(since, self._note)
         for frame in takewhile(lambda frame: not self.window.passed(frame.pts * time_base), frames):
             if frame.damaged and self.options.strict:
-                self._note(f"corrupt frame at {float(frame.pts * time_base - self.footage.begin):.3f} s")
+                self._note("a frame is damaged", f"at {float(frame.pts * time_base - self.footage.begin):.3f} s")
             yield frame
 
-    def _note(self, text: str) -> None:
+    def _note(self, what: str, where: str) -> None:
         if self.options.strict:
-            raise BrokenVideo(f"{text}; the option strict makes this an error")
-        self.notes[text] = None
+            raise BrokenVideo(f"{what} {where}; the option strict makes this an error")
+        self.defects[what, where] = None
 
     def _counted(self, frames: Iterable[RestoredFrame], progress: VideoProgress) -> Iterator[RestoredFrame]:
         """Yield frames to the encoder, and update the progress after each."""
@@ -209,7 +211,7 @@ class VideoRestoration:
         path = segment_path(self.folder, index)
         pairs: Iterator[tuple[av.VideoFrame, FrameTiming]] = ((one.frame, one.timing) for one in frames)
         timings, order = write_segment(path, pairs, self.footage, self.layout, self.engine.chain.scale, self.options)
-        return commit(path, timings, order, self.notes)
+        return commit(path, timings, order, self.defects)
 
     def _total(self) -> int | None:
         duration = self.footage.duration

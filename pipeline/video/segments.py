@@ -24,6 +24,7 @@ from pipeline.hashing import sha256_of
 from pipeline.video.colour import YUV
 from pipeline.video.container import address_of, open_video, video_stream_of
 from pipeline.video.encoder import add_video_stream
+from pipeline.video.notes import Note
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import pix_fmt_of
 from pipeline.video.probe import Footage
@@ -46,15 +47,18 @@ class Segment:
         path: The Matroska file.
         timings: One per frame, in display order.
         order: For each packet in coded order, its index in ``timings``.
-        notes: Notes about the source up to the segment's end.
+        defects: Of the source, up to the segment's end.
         sha256: Of the file.
     """
 
     path: Path
     timings: tuple[FrameTiming, ...]
     order: tuple[int, ...]
-    notes: tuple[str, ...]
+    defects: tuple[Note, ...]
     sha256: str
+
+
+_FIELDS = {field.name for field in dataclasses.fields(Segment)}
 
 
 def write_segment(
@@ -90,13 +94,13 @@ def write_segment(
     return tuple(timings), order
 
 
-def commit(path: Path, timings: tuple[FrameTiming, ...], order: tuple[int, ...], notes: Iterable[str]) -> Segment:
+def commit(path: Path, timings: tuple[FrameTiming, ...], order: tuple[int, ...], defects: Iterable[Note]) -> Segment:
     """Flush a segment to disk, then write its JSON file.
 
     Raises:
         OutOfSpace: if the disk is full.
     """
-    segment = Segment(path, timings, order, tuple(notes), sha256_of(path))
+    segment = Segment(path, timings, order, tuple(defects), sha256_of(path))
     temporary = path.with_suffix(".writing")
     with needing_space():
         with path.open("rb+") as file:
@@ -119,10 +123,11 @@ def whole_segments(folder: Path) -> Iterator[Segment]:
     index = 0
     while (path := segment_path(folder, index)).exists() and path.with_suffix(".json").exists():
         fields = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        if "timings" not in fields or fields["sha256"] != sha256_of(path):
+        if fields.keys() != _FIELDS or fields["sha256"] != sha256_of(path):
             return
         timings = tuple(FrameTiming(**one) for one in fields["timings"])
-        yield Segment(path, timings, tuple(fields["order"]), tuple(fields["notes"]), fields["sha256"])
+        defects = tuple((what, where) for what, where in fields["defects"])
+        yield Segment(path, timings, tuple(fields["order"]), defects, fields["sha256"])
         index += 1
 
 
@@ -157,8 +162,8 @@ def decoding_times(segments: Iterable[Segment], first_gap: int) -> list[int]:
     return (before + presented)[: len(presented)]
 
 
-def notes_on_damage(segments: Iterable[Segment], footage: Footage) -> Iterator[str]:
-    """Yield a note for each run of corrupt frames."""
+def notes_on_damage(segments: Iterable[Segment], footage: Footage) -> Iterator[Note]:
+    """Yield a note for each run of damaged frames."""
     began: Fraction | None = None
     for one in [one for segment in segments for one in segment.timings] + [FrameTiming(0, 0)]:
         seconds = one.pts * footage.time_base - footage.begin
@@ -167,5 +172,5 @@ def notes_on_damage(segments: Iterable[Segment], footage: Footage) -> Iterator[s
         if one.damaged:
             ended = seconds
         elif began is not None:
-            yield f"corrupt from {float(began):.3f} s to {float(ended):.3f} s, upscaled bicubically"
+            yield "damaged frames are upscaled bicubically", f"from {float(began):.3f} s to {float(ended):.3f} s"
             began = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +20,7 @@ from pipeline.images import READABLE, read_image
 from pipeline.images.image_file import ImageFile
 from pipeline.pixels import Pixels
 from pipeline.video.colour import YUV, Planes
+from pipeline.video.notes import Note, Warn
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import to_planes
 from pipeline.video.probe import ALPHA_DROPPED, Colours, Footage, probe
@@ -37,8 +38,8 @@ class VideoSource(Protocol):
     footage: Footage
     file: Path | None
 
-    def frames(self, since: int | None, warn: Callable[[str], None]) -> Iterator[DecodedFrame]:
-        """Yield the frames from a timestamp in ticks on; ``warn`` receives a line for each defect of the source."""
+    def frames(self, since: int | None, warn: Warn) -> Iterator[DecodedFrame]:
+        """Yield the frames from a timestamp in ticks on; ``warn`` is called for each defect of the source."""
 
     def to_rgb(self, frames: Sequence[DecodedFrame], device: torch.device) -> tuple[Tensor, Tensor]:
         """Return ``(B, 3, H, W)`` in ``[0, 1]`` on the device, and the excess of values outside of that range."""
@@ -54,7 +55,7 @@ class VideoFile:
         if self.footage.interlaced and not options.deinterlace:
             raise RefusedVideo("is interlaced, expected progressive frames or the option deinterlace")
 
-    def frames(self, since: int | None, warn: Callable[[str], None]) -> Iterator[DecodedFrame]:
+    def frames(self, since: int | None, warn: Warn) -> Iterator[DecodedFrame]:
         """Decode from the keyframe before ``since``."""
         assert self.file is not None
         deinterlace = self._options.deinterlace and self.footage.interlaced
@@ -88,12 +89,10 @@ class FrameFolder:
             notes=(ALPHA_DROPPED,) if image.transparent else (),
         )
 
-    def frames(
-        self, since: int | None = None, warn: Callable[[str], None] = lambda text: None
-    ) -> Iterator[DecodedFrame]:
+    def frames(self, since: int | None = None, warn: Warn = lambda what, where: None) -> Iterator[DecodedFrame]:
         """Read the images from index ``since`` on; warn of missing numbers."""
         for gap in _gaps(self.paths):
-            warn(gap)
+            warn(*gap)
         for index, path in enumerate(self.paths):
             if since is None or index >= since:
                 yield DecodedFrame(self._read(path), index, 1)
@@ -130,13 +129,13 @@ def frame_number(path: Path) -> int:
     return int((re.findall(r"\d+", path.stem) or ["-1"])[-1])
 
 
-def _gaps(paths: Sequence[Path]) -> Iterator[str]:
-    """Yield a line for each step between numbers that is larger than the smallest one."""
+def _gaps(paths: Sequence[Path]) -> Iterator[Note]:
+    """Yield a note for each step between numbers that is larger than the smallest one."""
     steps = [frame_number(following) - frame_number(path) for path, following in pairwise(paths)]
     usual = min((step for step in steps if step > 0), default=1)
     for step, (path, following) in zip(steps, pairwise(paths), strict=True):
         if step > usual:
-            yield f"frames between {path.name} and {following.name} are missing and were skipped"
+            yield "frames are missing and were skipped", f"between {path.name} and {following.name}"
 
 
 def parse_fps(text: str) -> Fraction:

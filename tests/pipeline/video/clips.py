@@ -62,6 +62,46 @@ def b_frames(path: Path) -> Path:
     return _write(path.with_suffix(".mp4"), ClipSpec(times=range(12), options=options))
 
 
+def joined(path: Path, later: int = 0) -> Path:
+    """Two recordings in one file; the clock of the second starts ``later`` seconds after that of the first."""
+    options = {"preset": "veryfast", "bf": "2", "x264-params": "b-adapt=0:scenecut=0"}
+    parts = []
+    for number in (0, 1):
+        begin = 90000 + number * later * 90000
+        spec = ClipSpec(times=range(begin, begin + 12 * 3600, 3600), time_base=Fraction(1, 90000), options=options)
+        part = path.with_name(f"{path.stem}_{number}.ts")
+        parts.append(_write(part, spec, audio="mp2", audio_start=Fraction(1) + number * later))
+    path = path.with_suffix(".ts")
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    for part in parts:
+        part.unlink()
+    return path
+
+
+def gap_in_sound(path: Path) -> Path:
+    """A frame every second for 24 seconds; the sound is missing from 5 to 20 seconds."""
+    spec = ClipSpec(times=range(1, 25), time_base=Fraction(1))
+    path, whole = path.with_suffix(".ts"), path.with_name("whole.mkv")
+    with av.open(str(whole), "w") as container:
+        video, sound = _VideoWriter(container, spec), _AudioWriter(container, "mp2")
+        video.write()
+        sound.write(24, Fraction(1))
+    with av.open(str(whole)) as given, av.open(str(path), "w") as out:
+        copies = [out.add_stream_from_template(stream, opaque=True) for stream in given.streams]
+        for packet in given.demux():
+            if packet.size and (packet.stream_index == 0 or not 5 < packet.pts * packet.time_base < 20):
+                packet.stream = copies[packet.stream_index]
+                out.mux(packet)
+    whole.unlink()
+    return path
+
+
+def counted_b_frames(path: Path) -> Path:
+    """AVI numbers its packets, which B-frames reorder; a raw stream of H.264 (``.h264``) has no times at all."""
+    options = {"preset": "veryfast", "bf": "2", "x264-params": "b-adapt=0:scenecut=0"}
+    return _write(path if path.suffix else path.with_suffix(".avi"), ClipSpec(times=range(12), options=options))
+
+
 def hdr10(path: Path) -> Path:
     """10-bit HEVC in BT.2020 with PQ, mastering display and content light level."""
     spec = ClipSpec("libx265", pix_fmt="yuv420p10le", times=range(4), colours=(9, 9, 16, 1), options=HDR10)

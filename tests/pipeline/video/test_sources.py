@@ -43,7 +43,7 @@ def test_missing_and_transparent_frames_of_a_folder_are_reported(tmp_path):
     for number in (1, 2, 3, 5, 6):
         cv2.imwrite(str(tmp_path / f"scan/{number}.png"), np.full((16, 16, 4), 100, np.uint8))
     (record,) = restore_batch(tmp_path, "scan", fps="25")
-    gap = "frames between 3.png and 5.png are missing"
+    gap = "frames are missing and were skipped between 3.png and 5.png"
     assert (record.status, record.frames) == ("done", 5)
     assert record.notes[0].startswith("the alpha channel is dropped")
     assert [note for note in record.notes if note.startswith(gap)]
