@@ -149,7 +149,7 @@ class _Parts:
 
 @lru_cache(maxsize=8)
 def _scanned(name: str, size: int, changed: int) -> Clock:
-    """Return the clock of a file; size and time of change tell apart what has the same name."""
+    """Return the clock of a file; size and time of change stand for its content."""
     with av.open(name, metadata_errors="replace") as container:
         # Elsewhere, a long time without packets is a still scene.
         parts = _Parts(_FORTH if container.format.flags & _HAS_JUMPS else _NEVER)
