@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +27,7 @@ from pipeline.video.notes import Note
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import pix_fmt_of
 from pipeline.video.probe import Footage
+from stages.atomic import flush, written_whole
 
 
 @dataclass(frozen=True)
@@ -101,15 +101,10 @@ def commit(path: Path, timings: tuple[FrameTiming, ...], order: tuple[int, ...],
         OutOfSpace: if the disk is full.
     """
     segment = Segment(path, timings, order, tuple(defects), sha256_of(path))
-    temporary = path.with_suffix(".writing")
     with needing_space():
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(dataclasses.asdict(segment) | {"path": path.name}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path.with_suffix(".json"))
+        flush(path)
+        with written_whole(path.with_suffix(".json")) as record:
+            record.write_text(json.dumps(dataclasses.asdict(segment) | {"path": path.name}), encoding="utf-8")
     return segment
 
 

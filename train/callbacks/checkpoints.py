@@ -10,6 +10,8 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from stages.atomic import written_whole
+
 
 class WholeCheckpoints(TorchCheckpointIO):
     """Writes a checkpoint beside its place and then renames it.
@@ -26,13 +28,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
-        try:
-            with partial.open("wb") as file:
-                torch.save(checkpoint, file)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with written_whole(target) as partial, partial.open("wb") as file:
+            torch.save(checkpoint, file)
 
 
 class FollowFolder(L.Callback):
