@@ -7,10 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stages.layers import keys_kernel
+from stages.layers import BICUBIC_HALO, LANCZOS_HALO, keys_kernel, lanczos_kernel
 from train.degradation.functions.encoding import quantise
 
 Kernel = Literal["bicubic", "lanczos"]
+# Weights at distances in pixels of the result, and from where they are zero.
+_KERNELS = {"bicubic": (keys_kernel, BICUBIC_HALO), "lanczos": (lanczos_kernel, LANCZOS_HALO)}
 
 
 def bicubic_downscale(image: Tensor, scale: int, *, rounded: bool = False) -> Tensor:
@@ -56,7 +58,7 @@ def aliased_downscale(image: Tensor, scale: int, *, rounded: bool = False) -> Te
 def downscale_matrix(size: int, scale: int, kernel: Kernel = "bicubic") -> Tensor:
     """Return the ``(size / scale, size)`` matrix of MATLAB's antialiased reduction along one axis."""
     _refuse_uneven(size, scale)
-    function, reach = {"bicubic": (keys_kernel, 2), "lanczos": (_lanczos_kernel, 3)}[kernel]
+    function, reach = _KERNELS[kernel]
     centres = (torch.arange(size // scale, dtype=torch.float64) + 0.5) * scale - 0.5
     first = torch.floor(centres - reach * scale).long() + 1
     taps = first[:, None] + torch.arange(2 * reach * scale)
@@ -85,12 +87,6 @@ def _interpolate(image: Tensor, scale: int, mode: str, rounded: bool) -> Tensor:
     _refuse_uneven(width, scale)
     reduced = F.interpolate(image, (height // scale, width // scale), mode=mode)
     return quantise(reduced) if rounded else reduced
-
-
-def _lanczos_kernel(distance: Tensor) -> Tensor:
-    """Sinc windowed by the middle of a three times wider one."""
-    window = torch.where(distance.abs() < 3, torch.sinc(distance / 3), 0)
-    return torch.sinc(distance) * window
 
 
 def _refuse_uneven(size: int, scale: int) -> None:
