@@ -11,11 +11,10 @@ import numpy as np
 from torch import Tensor
 
 from pipeline.evaluation.metrics import psnr_rgb
-from stages.lettering import write_text
 
 Row = Mapping[str, Tensor]
 
-_WHITE = (255, 255, 255)
+_WHITE, _GRAY = (255, 255, 255), (60, 60, 60)
 _GAP, _CAPTION, _SMALLEST_CELL = 10, 22, 180
 
 
@@ -48,7 +47,8 @@ def _captioned(row: Row, width: int, factor: int) -> np.ndarray:
         cell[_GAP:-_CAPTION, _GAP : _GAP + shown.shape[1]] = shown
         compared = image is not clean and image.shape == clean.shape
         caption = f"{name}  {psnr_rgb(image, clean):.2f} dB" if compared else name
-        write_text(cell, caption, (_GAP, _GAP + shown.shape[0] + 15))
+        baseline = (_GAP, _GAP + shown.shape[0] + 15)
+        cv2.putText(cell, caption, baseline, cv2.FONT_HERSHEY_SIMPLEX, 0.4, _GRAY, 1, cv2.LINE_AA)
         cells.append(cell)
     return np.hstack(cells)
 
