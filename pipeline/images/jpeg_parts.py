@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _COMMENT, _SCAN, _END = 0xFE, 0xDA, 0xD9
+_FILLING = re.compile(rb"\xff+")
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _MARKED = (
     (b"JP", 0xEB, "C2PA or JUMBF data (content credentials)"),
@@ -47,11 +48,9 @@ def jpeg_parts(path: Path) -> JpegParts:
 def _segments(data: mmap.mmap) -> Iterator[tuple[int, int, int]]:
     """Yield (marker, start, end) of each comment and application segment, up to the first scan."""
     at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        code = data[at + 1]
-        if code == 0xFF:
-            at += 1
-            continue
+    while at + 4 <= len(data) and (filling := _FILLING.match(data, at)):
+        at = filling.end() - 1
+        code = data[at + 1] if at + 1 < len(data) else _SCAN
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         if code == _SCAN or length < 2:
             return

@@ -58,6 +58,8 @@ def read_image(path: Path, max_pixels: int = PIXEL_LIMIT) -> ImageFile:
             raise BrokenImage(f"is not an image of a known format, it begins with {head[:16]!r}")
         if source.refusal is not None:
             raise RefusedImage(source.refusal)
+        if source.name == "JPEG":
+            return _read_jpeg(path, max_pixels)
         if source.loader is not None:
             return _read_by_libvips(path, source.name, source.loader, max_pixels)
         return _read_by_opencv(path, source.name, head, max_pixels)
@@ -107,10 +109,20 @@ def _stretched(pixels: Pixels, header: Header) -> Pixels:
     return np.minimum(np.rint(pixels * (full / header.maximum)), full).astype(pixels.dtype)
 
 
-def _read_by_libvips(path: Path, name: str, loader: str, max_pixels: int) -> ImageFile:
+def _read_jpeg(path: Path, max_pixels: int) -> ImageFile:
+    """Refuse a JPEG of which parts are missing, for which libjpeg but warns; its other warnings are harmless."""
+    try:
+        return _read_by_libvips(path, "JPEG", "jpegload", max_pixels, fail_on="warning")
+    except BrokenImage as error:
+        if "premature end" in str(error):
+            raise
+        return _read_by_libvips(path, "JPEG", "jpegload", max_pixels)
+
+
+def _read_by_libvips(path: Path, name: str, loader: str, max_pixels: int, fail_on: str = "error") -> ImageFile:
     with vips_errors_as(BrokenImage, "is damaged or cut off"):
         tiff = find_tiff_image(path) if name == "TIFF" else None
-        image = _open(path, loader, {} if tiff is None else {"page": tiff.page})
+        image = _open(path, loader, fail_on, {} if tiff is None else {"page": tiff.page})
         _check_size(image.width, image.height, max_pixels)
         if tiff is None:
             _check_still(path, name, image)
@@ -150,14 +162,14 @@ def _with_parts(path: Path, name: str, metadata: Metadata) -> tuple[Metadata, tu
     return metadata, notes
 
 
-def _open(path: Path, loader: str, page: Mapping[str, int]) -> pyvips.Image:
+def _open(path: Path, loader: str, fail_on: str, page: Mapping[str, int]) -> pyvips.Image:
     """Open a file and read its header; with these options a damaged file fails when it is decoded."""
     try:
-        return getattr(pyvips.Image, loader)(os.fsencode(path), access="sequential", fail_on="error", **page)
+        return getattr(pyvips.Image, loader)(os.fsencode(path), access="sequential", fail_on=fail_on, **page)
     except pyvips.Error as error:
         if "bad labq format" not in error.detail:
             raise
-        return open_tiff_lab(path, fail_on="error")
+        return open_tiff_lab(path, fail_on=fail_on)
 
 
 def _to_srgb(image: pyvips.Image) -> tuple[pyvips.Image, tuple[str, ...]]:

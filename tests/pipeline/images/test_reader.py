@@ -146,3 +146,12 @@ def test_odd_files_are_read_or_refused_in_one_line(
     assert len(message) < 200
     assert "\n" not in message
     assert capfd.readouterr().err == ""
+
+
+def test_a_jpeg_that_ends_too_early_is_refused(tmp_path: Path) -> None:
+    whole = saved(tmp_path / "a.jpg", photo(64, 64, 3)).read_bytes()
+    (tmp_path / "b.jpg").write_bytes(whole[: len(whole) * 3 // 4] + b"\xff\xd9")
+    with pytest.raises(BrokenImage, match="premature end"):
+        read_image(tmp_path / "b.jpg")
+    (tmp_path / "c.jpg").write_bytes(whole[:-2] + b"\x12\x34" + whole[-2:])
+    np.testing.assert_array_equal(read_image(tmp_path / "c.jpg").pixels, read_image(tmp_path / "a.jpg").pixels)
