@@ -54,7 +54,7 @@ class CLAHEConfig(StageConfig):
     summary: ClassVar[str] = "contrast: adaptive equalization"
     stage: Literal["clahe"] = "clahe"
     clip_limit: float = Field(2.0, gt=0, description="largest slope of the curves; 1 changes little, 4 is strong")
-    grid: int = Field(8, ge=1, description="cells along each axis of the image")
+    grid: int = Field(8, ge=1, le=256, description="cells along each axis of the image")
 
     def build(self) -> CLAHE:
         """Build the module."""

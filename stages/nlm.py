@@ -55,8 +55,8 @@ class NonLocalMeansConfig(StageConfig):
     stage: Literal["nlm"] = "nlm"
     h: float = Field(7.0, gt=0, description="strength for lightness in gray levels; best at 0.7 of the noise's sigma")
     h_color: float = Field(7.0, gt=0, description="strength for colour in gray levels")
-    patch: int = Field(7, ge=1, description="side in pixels of the patches that are compared")
-    search: int = Field(21, ge=3, description="side in pixels of the square they are searched in")
+    patch: int = Field(7, ge=1, le=101, description="side in pixels of the patches that are compared")
+    search: int = Field(21, ge=3, le=1001, description="side in pixels of the square they are searched in")
 
     @model_validator(mode="after")
     def _sides_are_odd(self) -> NonLocalMeansConfig:

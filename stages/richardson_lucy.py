@@ -98,7 +98,7 @@ class RichardsonLucyConfig(StageConfig):
 
     summary: ClassVar[str] = "deblur: deconvolution by a kernel"
     stage: Literal["richardson_lucy"] = "richardson_lucy"
-    sigma: float = Field(1.5, gt=0, description="standard deviation of a Gaussian blur kernel, in pixels")
+    sigma: float = Field(1.5, gt=0, le=100, description="standard deviation of a Gaussian blur kernel, in pixels")
     kernel: FileBeside | None = Field(
         None, description="instead of a Gaussian: an image or .npy of the blur kernel, relative to the YAML"
     )

@@ -91,10 +91,13 @@ class Normalized(Stage):
 
 def _find(path: Path, info: ValidationInfo) -> Path:
     folder: Path = (info.context or {}).get("folder", Path())
-    found = (folder / path).resolve()
-    if not found.is_file():
-        raise ValueError(f"no such file: {found}")
-    return found
+    try:
+        found = (folder / path).resolve()
+        if found.is_file():
+            return found
+    except (OSError, ValueError):  # no possible name
+        found = folder / path
+    raise ValueError(f"no such file: {found}")
 
 
 FileBeside = Annotated[Path, AfterValidator(_find)]

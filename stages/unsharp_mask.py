@@ -51,7 +51,7 @@ class UnsharpMaskConfig(StageConfig):
 
     summary: ClassVar[str] = "sharpen: adds fine detail back"
     stage: Literal["unsharp_mask"] = "unsharp_mask"
-    sigma: float = Field(1.0, gt=0, description="standard deviation of the blur in pixels")
+    sigma: float = Field(1.0, gt=0, le=1000, description="standard deviation of the blur in pixels")
     amount: float = Field(0.4, ge=0, description="share of the detail that is added")
     threshold: float = Field(0.0, ge=0, description="details of fewer gray levels (of 255) are left alone")
 

@@ -50,9 +50,13 @@ def resolve(weights: str, folder: Path) -> Path:
     shipped = shipped_weights()
     if weights in shipped:
         return shipped[weights]
-    path = (folder / weights).resolve()
-    if path.is_file():
-        return path
+    path = folder / weights
+    try:
+        path = path.resolve()
+        if path.is_file():
+            return path
+    except (OSError, ValueError):  # no possible name
+        pass
     close = difflib.get_close_matches(weights, shipped, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     names = ", ".join(shipped) or "none"

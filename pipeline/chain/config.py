@@ -27,7 +27,7 @@ class ChainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    stages: tuple[AnyStageConfig, ...] = Field(min_length=1, description="the steps, first to last")
+    stages: tuple[AnyStageConfig, ...] = Field(min_length=1, max_length=100, description="the steps, first to last")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -13,6 +13,9 @@ import yaml
 
 from pipeline.errors import ConfigError
 
+_LARGEST_FILE = 2**20  # bytes; parsing takes seconds per megabyte
+_MOST_VALUES = 100_000  # with all aliases expanded, of which a few lines can make billions
+
 Location = tuple[str | int, ...]
 
 
@@ -70,7 +73,7 @@ def read_document(path: Path) -> YamlDocument:
     """Parse a YAML file whose content is a mapping.
 
     Raises:
-        ConfigError: if it cannot be read, is not YAML, is empty or is not a mapping.
+        ConfigError: if it cannot be read, is too large, is not YAML, is empty or is not a mapping.
     """
     text = _read_text(path)
     try:
@@ -80,6 +83,8 @@ def read_document(path: Path) -> YamlDocument:
             raise ConfigError(f"{path}: the file is empty, expected `key: value` lines")
         if not isinstance(root, yaml.MappingNode):
             raise ConfigError(f"{path}:{_line_of(root)}: got {_kind(root)}, expected `key: value` lines")
+        if _expanded_size(root, {}) > _MOST_VALUES:
+            raise ConfigError(f"{path}: its aliases expand to more than {_MOST_VALUES} values")
         duplicates = tuple(_duplicate_keys(root, (), set()))  # before merge keys are expanded by construction
         return YamlDocument(path, root, loader.construct_document(root), duplicates)
     except yaml.YAMLError as error:
@@ -101,7 +106,30 @@ def parse_value(text: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, but ``1e-4`` is a number (YAML 1.1 wants ``1.0e-4``) and all numbers are finite."""
+    """The safe loader, but ``1e-4`` is a number (YAML 1.1 wants ``1.0e-4``) and all numbers are finite.
+
+    What Python cannot hold, such as the date 2001-99-99, is an error of YAML with its line, and so are values and keys
+    of kinds that JSON does not have.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, LookupError, TypeError) as error:
+            raise yaml.constructor.ConstructorError(
+                problem=f"got {_shortened(node.value)}, which is no valid value", problem_mark=node.start_mark
+            ) from error
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        mapping = super().construct_mapping(node, deep=deep)
+        if wrong := [key for key in mapping if not isinstance(key, str | int | float | None)]:
+            raise yaml.constructor.ConstructorError(
+                problem=f"got the key {wrong[0]}, expected text", problem_mark=node.start_mark
+            )
+        return mapping
+
+    def refuse_kind(self, node: yaml.Node) -> None:
+        self.construct_undefined(node)
 
     def construct_finite_float(self, node: yaml.ScalarNode) -> float:
         value = self.construct_yaml_float(node)
@@ -112,6 +140,8 @@ class _Loader(yaml.SafeLoader):
         return float(value)
 
 
+for _kind_of_python in ("binary", "set", "omap", "pairs"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind_of_python}", _Loader.refuse_kind)
 _FLOAT_TAG = "tag:yaml.org,2002:float"
 _Loader.add_constructor(_FLOAT_TAG, _Loader.construct_finite_float)
 _Loader.add_implicit_resolver(_FLOAT_TAG, re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))
@@ -121,11 +151,14 @@ def _read_text(path: Path) -> str:
     if path.is_dir():
         raise ConfigError(f"{path}: is a folder, expected a YAML file")
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(content) > _LARGEST_FILE:
+        raise ConfigError(f"{path}: has more than {_LARGEST_FILE} bytes, expected a short YAML file")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -146,7 +179,17 @@ def _explain_syntax(error: yaml.YAMLError, text: str) -> str:
     if "\t" in indent or "\\t" in str(getattr(error, "problem", "")):
         return f":{number + 1}: got a tab, expected spaces (YAML does not indent with tabs)"
     problem = getattr(error, "problem", None) or "cannot be parsed"
-    return f":{number + 1}: {problem}; near {lines[number].strip()!r}"
+    return f":{number + 1}: {problem}; near {_shortened(lines[number].strip())}"
+
+
+def _expanded_size(node: yaml.Node, known: dict[int, int]) -> int:
+    """Return how many values a node and all below it have; an alias counts as often as it stands there."""
+    if id(node) not in known:
+        known[id(node)] = 0  # ends at an alias of what is around it
+        items = node.value if isinstance(node, yaml.CollectionNode) else ()
+        children = (child for item in items for child in (item if isinstance(item, tuple) else (item,)))
+        known[id(node)] = 1 + sum(_expanded_size(child, known) for child in children)
+    return known[id(node)]
 
 
 def _duplicate_keys(node: yaml.Node, location: Location, seen: set[int]) -> Iterator[ConfigProblem]:
@@ -182,4 +225,9 @@ def _line_of(node: yaml.Node) -> int:
 
 
 def _kind(node: yaml.Node) -> str:
-    return "a list" if isinstance(node, yaml.SequenceNode) else repr(node.value)
+    return "a list" if isinstance(node, yaml.SequenceNode) else _shortened(node.value)
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -63,8 +63,8 @@ def check(document: YamlDocument, data: dict[str, Any], model: type[M]) -> tuple
         schema = model.model_json_schema()
         details = [detail for detail in error.errors() if not _follows(detail)]
         return None, problems + [_explain(document, detail, schema) for detail in details]
-    except (ValueError, RecursionError):  # an anchor inside of itself
-        return None, [*problems, ConfigProblem(1, (), "the content contains itself, expected plain values")]
+    except (ValueError, RecursionError):  # an anchor inside of itself, or an integer of thousands of digits
+        return None, [*problems, ConfigProblem(1, (), "holds itself or an endless number, expected plain values")]
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
@@ -105,6 +105,10 @@ def _describe(error: ErrorDetails, names: list[str]) -> str:
             return f"`{_discriminator(error)}:` is missing, expected one of {', '.join(names)}"
         case "too_short":
             return f"got {context['actual_length']} items, expected at least {context['min_length']}"
+        case "too_long":
+            return f"got {context['actual_length']} items, expected at most {context['max_length']}"
+        case "json_invalid":
+            return f"cannot be read: {context['error']}"
         case "value_error":
             return str(context["error"])
     if error["type"] in _EXPECTED:

@@ -101,7 +101,7 @@ STAGE_NAMES = ", ".join(STAGES)
             "stages:\n\t- stage: dncnn\n",
             "chain.yaml:2: got a tab, expected spaces (YAML does not indent with tabs)",
         ),
-        ("stages: &a\n  - *a\n", "chain.yaml:1: the content contains itself, expected plain values"),
+        ("stages: &a\n  - *a\n", "chain.yaml:1: holds itself or an endless number, expected plain values"),
         ("a: 1\n---\nb: 1\n", "chain.yaml:2: but found another document; near '---'"),
         (b"stages:\n  # caf\xe9\n", "chain.yaml:2: byte 0xe9 is not UTF-8; save the file as UTF-8 text"),
     ],
