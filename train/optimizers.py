@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from pipeline.device.computing import cpu_computes_in_bf16
+from pipeline.device.computing import cpu_is_faster_in_bf16
 
 Parameters = Iterable[nn.Parameter]
 
@@ -42,8 +42,8 @@ def build_muon(parameters: Parameters, learning_rate: float, weight_decay: float
 
 
 def orthogonalisation_dtype(device: str) -> torch.dtype:
-    """Return float32 for processors that emulate bf16, bfloat16 for everything else."""
-    return torch.float32 if device == "cpu" and not cpu_computes_in_bf16() else torch.bfloat16
+    """Return float32 for processors that are slower in bf16, bfloat16 for everything else."""
+    return torch.float32 if device == "cpu" and not cpu_is_faster_in_bf16() else torch.bfloat16
 
 
 OPTIMIZERS: dict[str, Callable[[Parameters, float, float, str], torch.optim.Optimizer]] = {

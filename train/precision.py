@@ -19,7 +19,7 @@ PRECISIONS = ("auto", *_LIGHTNING_NAMES)
 def lightning_precision(name: str, device: str) -> str:
     """Return Lightning's name of a precision; ``auto`` is bf16 where the device computes in bf16, else fp32.
 
-    CUDA devices without bf16 take fp16. A processor with AVX-512 BF16 or AMX trains about twice as fast in bf16.
+    CUDA devices without bf16 take fp16. Of processors, some train twice as fast in bf16, some slower: that is measured.
 
     Args:
         name: One of ``PRECISIONS``.
@@ -42,11 +42,11 @@ def lightning_precision(name: str, device: str) -> str:
 def _fastest(kind: str) -> str:
     import torch
 
-    from pipeline.device.computing import cpu_computes_in_bf16
+    from pipeline.device.computing import cpu_is_faster_in_bf16
 
     if kind == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    return "bf16" if kind == "cpu" and cpu_computes_in_bf16() else "fp32"
+    return "bf16" if kind == "cpu" and cpu_is_faster_in_bf16() else "fp32"
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -33,8 +35,29 @@ def half_dtype(name: str, device: torch.device) -> torch.dtype | None:
 
 
 def cpu_computes_in_bf16() -> bool:
-    """Return whether the processor has instructions for bf16 (AVX-512 BF16 or AMX), which make it faster."""
+    """Return whether the processor has instructions for bf16 (AVX-512 BF16 or AMX)."""
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+@cache
+def cpu_is_faster_in_bf16() -> bool:
+    """Return whether the processor multiplies matrices faster in bf16 than in fp32, as measured in a few milliseconds.
+
+    Instructions do not say: with AVX-512 BF16, training convolutions takes half as long as in fp32 on an AMD EPYC,
+    but 1.6 times as long on an Intel Xeon whose AMX is switched off.
+    """
+    return cpu_computes_in_bf16() and _matmul_seconds(torch.bfloat16) < _matmul_seconds(torch.float32)
+
+
+def _matmul_seconds(dtype: torch.dtype) -> float:
+    matrix = torch.ones(96, 864, dtype=dtype)
+    times = []
+    for _ in range(9):
+        started = perf_counter()
+        for _ in range(4):
+            matrix @ matrix.T
+        times.append(perf_counter() - started)
+    return min(times)
 
 
 @contextmanager

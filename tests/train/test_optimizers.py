@@ -12,12 +12,12 @@ from train.optimizers import build_muon, orthogonalisation_dtype
 def test_only_processors_that_emulate_bf16_orthogonalise_in_float32(
     device: str, has_bf16: bool, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("train.optimizers.cpu_computes_in_bf16", lambda: has_bf16)
+    monkeypatch.setattr("train.optimizers.cpu_is_faster_in_bf16", lambda: has_bf16)
     assert orthogonalisation_dtype(device) == expected
 
 
 def step_of(has_bf16: bool, monkeypatch: pytest.MonkeyPatch) -> torch.Tensor:
-    monkeypatch.setattr("train.optimizers.cpu_computes_in_bf16", lambda: has_bf16)
+    monkeypatch.setattr("train.optimizers.cpu_is_faster_in_bf16", lambda: has_bf16)
     generator = torch.Generator().manual_seed(0)
     weight = nn.Parameter(torch.zeros(8, 4, 3, 3))
     weight.grad = torch.randn(weight.shape, generator=generator)

@@ -10,8 +10,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A machine without an accelerator, whose processor knows fp32 only."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr("pipeline.device.computing.cpu_is_faster_in_bf16", lambda: False)
     return monkeypatch
 
 
@@ -29,15 +28,16 @@ def test_an_unknown_precision_is_refused() -> None:
         lightning_precision("16-mixed", "cpu")
 
 
-def test_cpu_trains_in_bf16_only_where_it_computes_in_it(machine: pytest.MonkeyPatch) -> None:
+def test_cpu_trains_in_bf16_only_where_it_is_faster(machine: pytest.MonkeyPatch) -> None:
+    machine.setattr("pipeline.device.computing.cpu_is_faster_in_bf16", lambda: False)
     assert lightning_precision("auto", "auto") == "32-true"
-    machine.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    machine.setattr("pipeline.device.computing.cpu_is_faster_in_bf16", lambda: True)
     assert lightning_precision("auto", "cpu") == "bf16-mixed"
 
 
 def test_apple_gpu_trains_in_fp32(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(torch.backends.mps, "is_available", lambda: True)
-    machine.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    machine.setattr("pipeline.device.computing.cpu_is_faster_in_bf16", lambda: True)
     assert lightning_precision("auto", "auto") == "32-true"
 
 
