@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.errors import ConfigError, RefusedImage
 
-_LONGEST_NAME = 255
+LOCK = ".restoring.lock"
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def reserved(output: Path) -> Iterator[None]:
     """
     made = not output.exists()
     output.mkdir(parents=True, exist_ok=True)
-    lock = output / ".restoring.lock"
+    lock = output / LOCK
     try:
         with FileLock(lock, timeout=0):
             try:

@@ -142,6 +142,24 @@ MaxPixels = Annotated[
         rich_help_panel=_COMPUTING,
     ),
 ]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|auto",
+        help="Restore by so many processes side by side (extra cluster). auto: one for each GPU, or else each core.",
+        show_default=False,
+        rich_help_panel=_COMPUTING,
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Restore by the machines of a running Ray cluster (extra cluster), which share the folders.",
+        show_default=False,
+        rich_help_panel=_COMPUTING,
+    ),
+]
 Reports = Annotated[
     list[Path] | None,
     typer.Option(
@@ -166,6 +184,19 @@ def parse_tile(text: str) -> int | Literal["auto"]:
         return "auto"
     if not text.isdecimal():
         raise ConfigError(f"tile: got {text!r}, expected a number of pixels, 0 for none, or auto")
+    return int(text)
+
+
+def parse_workers(text: str | None) -> int | Literal["auto"] | None:
+    """Read ``--workers``; None where it is not given.
+
+    Raises:
+        ConfigError: for what is no number of processes.
+    """
+    if text is None or text == "auto":
+        return None if text is None else "auto"
+    if not text.isdecimal() or int(text) == 0:
+        raise ConfigError(f"workers: got {text!r}, expected a number of processes, or auto")
     return int(text)
 
 

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from pipeline.batch.batch import Batch
     from pipeline.batch.job import Job, LeftOut
     from pipeline.batch.record import Record
+    from pipeline.cluster.batch import ClusterBatch
     from pipeline.html_report import HtmlReport
 
 
-def run_batch(batch: Batch, inputs: list[Job | LeftOut], html_report: HtmlReport | None, *, quiet: bool) -> int:
+def run_batch(
+    batch: Batch | ClusterBatch, inputs: list[Job | LeftOut], html_report: HtmlReport | None, *, quiet: bool
+) -> int:
     """Restore all inputs, print their outcome and return the exit code."""
     tally = Tally()
     stopped = _restore(batch, inputs, tally, quiet=quiet)
@@ -37,7 +40,9 @@ def run_batch(batch: Batch, inputs: list[Job | LeftOut], html_report: HtmlReport
     return 1 if tally.problems or tally.not_compared or differs else 0
 
 
-def _restore(batch: Batch, inputs: list[Job | LeftOut], tally: Tally, *, quiet: bool) -> tuple[int, str] | None:
+def _restore(
+    batch: Batch | ClusterBatch, inputs: list[Job | LeftOut], tally: Tally, *, quiet: bool
+) -> tuple[int, str] | None:
     """Restore all inputs; return the exit code and the reason if the run was stopped early."""
     try:
         with progress_bar(OUT, len(inputs), tally, quiet=quiet) as bar:

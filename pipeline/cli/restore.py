@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, closing, nullcontext
-from functools import partial
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -13,16 +13,14 @@ from pipeline.cli import options
 from pipeline.cli import video_options as video
 from pipeline.cli.outcome import run_batch
 from pipeline.cli.terminal import OUT
-from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pipeline.batch.job import Job
-    from pipeline.batch.job_kind import JobKind
+    from pipeline.batch.batch import Batch
+    from pipeline.batch.run_log import RunLog
+    from pipeline.batch.settings import RestoreSettings
     from pipeline.chain.config import ChainConfig
-    from pipeline.engine.engine import Engine
-    from pipeline.evaluation.comparison import ReferenceComparison
+    from pipeline.cluster.batch import ClusterBatch
     from pipeline.html_report import HtmlReport
-    from pipeline.video.options import VideoOptions
 
 
 def restore(
@@ -44,6 +42,8 @@ def restore(
     compile: options.Compile = "auto",
     tile: options.Tile = "auto",
     max_pixels: options.MaxPixels = None,
+    workers: options.Workers = None,
+    cluster: options.Cluster = None,
     report: options.Reports = None,
     quiet: options.Quiet = False,
     codec: video.Codec = None,
@@ -66,13 +66,13 @@ def restore(
 
     Run it again to resume after an interruption, or for files that were added: what is finished is skipped.
     """
-    from pipeline.batch.batch import Batch
     from pipeline.batch.job import Job
-    from pipeline.batch.job_steps import JobSteps
     from pipeline.batch.output import reserved
     from pipeline.batch.plan import plan
     from pipeline.batch.run_log import RunLog, split_paths
+    from pipeline.batch.settings import RestoreSettings
     from pipeline.chain.config import load_chain_config
+    from pipeline.images import PIXEL_LIMIT
 
     chosen = video.parse_video_options(context.params)
     engine_options = {
@@ -82,7 +82,6 @@ def restore(
         "backend": backend,
         "compile": compile,
     }
-    comparison = _make_comparison(reference, lpips=lpips)
     config = load_chain_config(chain).with_strengths(options.parse_strengths(strength))
     config = config.with_noise_levels(options.parse_noise_levels(noise_level))
     found = plan(inputs, output, ext=ext, suffix=suffix, video=chosen)
@@ -92,75 +91,45 @@ def restore(
         if not quiet:
             OUT.print(f"note: {note}")
     log_path, report_path = split_paths(report or [], output)
+    settings = RestoreSettings(
+        config,
+        output,
+        engine_options,
+        chosen if any(job.kind != "image" for job in jobs) else None,
+        references=reference,
+        lpips=lpips,
+        save_stages=save_stages,
+        flicker=flicker,
+        max_pixels=max_pixels or PIXEL_LIMIT,
+        overwrite=overwrite,
+    )
     with (
         reserved(output),
         closing(RunLog(log_path)) as run_log,
         _make_report(report_path, config, output, log_path) as html_report,
+        _make_batch(settings, run_log, html_report, options.parse_workers(workers), cluster) as batch_of_jobs,
     ):
-        steps = JobSteps(
-            config,
-            output,
-            partial(_make_engine, config, engine_options),
-            _make_kinds(
-                jobs,
-                config,
-                chosen,
-                comparison,
-                html_report,
-                save_stages=save_stages,
-                flicker=flicker,
-                max_pixels=max_pixels,
-            ),
-            precision=precision,
-            overwrite=overwrite,
-        )
-        batch_of_jobs = Batch(steps, run_log, listener=html_report)
         raise typer.Exit(run_batch(batch_of_jobs, found, html_report, quiet=quiet))
 
 
-def _make_engine(config: ChainConfig, chosen: dict[str, Any]) -> Engine:
-    from pipeline.chain.chain import Chain
-    from pipeline.engine.engine import Engine
-
-    return Engine(Chain.build(config), **chosen)
-
-
-def _make_kinds(
-    jobs: list[Job],
-    config: ChainConfig,
-    chosen: VideoOptions,
-    comparison: ReferenceComparison | None,
+@contextmanager
+def _make_batch(
+    settings: RestoreSettings,
+    run_log: RunLog,
     html_report: HtmlReport | None,
-    *,
-    save_stages: bool,
-    flicker: bool,
-    max_pixels: int | None,
-) -> dict[str, JobKind]:
-    """Return how each kind of job is done; what videos need is imported only if there are any."""
-    from pipeline.batch.image_jobs import ImageJobs
-    from pipeline.images import PIXEL_LIMIT
+    workers: int | Literal["auto"] | None,
+    cluster: str | None,
+) -> Iterator[Batch | ClusterBatch]:
+    if workers is None and cluster is None:
+        from pipeline.batch.batch import Batch
 
-    shown = (lambda: html_report.has_room) if html_report is not None else (lambda: False)
-    kinds: dict[str, JobKind] = {
-        "image": ImageJobs(config.names if save_stages else (), comparison, shown, max_pixels or PIXEL_LIMIT)
-    }
-    if any(job.kind != "image" for job in jobs):
-        from pipeline.batch.video_jobs import VideoJobs
+        shown = (lambda: html_report.has_room) if html_report is not None else (lambda: False)
+        yield Batch(settings.make_steps(shown), run_log, listener=html_report)
+    else:
+        from pipeline.cluster.batch import cluster_batch
 
-        kinds["video"] = kinds["frames"] = VideoJobs(chosen, flicker=flicker, references=comparison)
-    return kinds
-
-
-def _make_comparison(folder: Path | None, *, lpips: bool) -> ReferenceComparison | None:
-    if folder is None:
-        if lpips:
-            raise ConfigError("lpips: compares with references, expected also --reference FOLDER")
-        return None
-
-    from pipeline.evaluation.comparison import ReferenceComparison
-    from pipeline.evaluation.lpips import Lpips
-
-    return ReferenceComparison(folder, Lpips() if lpips else None)
+        with cluster_batch(settings, run_log, workers or "auto", cluster, listener=html_report) as batch:
+            yield batch
 
 
 def _make_report(

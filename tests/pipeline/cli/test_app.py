@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-import pipeline.cli.restore
+from pipeline.batch.settings import RestoreSettings
 from run_pipeline import main
 from stages.dncnn import DnCNNConfig
 from stages.weights import Card, save_weights
@@ -223,6 +223,9 @@ def test_check_reports_the_errors_of_all_chains(run: Run) -> None:
         ((*RESTORE, "--ext", "exe"), "--ext: got 'exe', expected one of"),
         ((*RESTORE, "--ext", "mkv"), "webp; the type of videos is the container"),
         ((*RESTORE, "--nonsense"), "--nonsense"),
+        ((*RESTORE, "--workers", "0"), "--workers: got '0', expected a number of processes, or auto"),
+        ((*RESTORE, "--cluster", "here"), "--cluster: got 'here', expected HOST:PORT"),
+        ((*RESTORE, "--cluster", "127.0.0.1:1"), "--cluster: 127.0.0.1:1 cannot be joined"),
     ],
 )
 def test_wrong_use_exits_with_2_before_any_work(run: Run, arguments: tuple[str, ...], expected: str) -> None:
@@ -230,6 +233,13 @@ def test_wrong_use_exits_with_2_before_any_work(run: Run, arguments: tuple[str, 
     assert code == 2
     assert expected in err
     assert not Path("out").exists()
+    assert not Path("restored").exists()
+
+
+def test_workers_without_their_extra_say_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    code, _, err = run(*RESTORE, "--workers", "2")
+    assert (code, err) == (2, '--workers: ray is missing; pip install "restorechain[cluster]"\n')
     assert not Path("restored").exists()
 
 
@@ -247,8 +257,8 @@ class Interrupted:
 
 
 def test_an_interruption_keeps_what_is_finished(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_engine = pipeline.cli.restore._make_engine
-    monkeypatch.setattr(pipeline.cli.restore, "_make_engine", lambda *options: Interrupted(make_engine(*options)))
+    make_engine = RestoreSettings.make_engine
+    monkeypatch.setattr(RestoreSettings, "make_engine", lambda settings: Interrupted(make_engine(settings)))
     code, _, err = run(*RESTORE)
     assert code == 130
     assert err == "interrupted after 1 of 2 inputs; the same command goes on with the others\n"
@@ -258,14 +268,14 @@ def test_an_unexpected_error_is_one_line(run: Run, monkeypatch: pytest.MonkeyPat
     def broken(*options: Any) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(pipeline.cli.restore, "_make_engine", broken)
+    monkeypatch.setattr(RestoreSettings, "make_engine", broken)
     code, _, err = run(*RESTORE)
     assert (code, err) == (1, "internal error, please report it: ZeroDivisionError: oops\n")
 
 
 def test_help_needs_no_heavy_import() -> None:
     """What costs seconds is imported when it is needed, so that ``--help`` answers at once."""
-    heavy = "{'torch', 'pyvips', 'cv2', 'numpy', 'pydantic', 'jinja2'}"
+    heavy = "{'torch', 'pyvips', 'cv2', 'numpy', 'pydantic', 'jinja2', 'ray', 'fsspec'}"
     code = (
         "import sys; import run_pipeline; from typer.testing import CliRunner\n"
         "result = CliRunner().invoke(run_pipeline.app, ['--help'])\n"

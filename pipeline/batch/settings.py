@@ -1,0 +1,103 @@
+"""Everything that determines how files are restored, as data that can be sent to other processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.batch.image_jobs import ImageJobs
+from pipeline.batch.job_kind import JobKind
+from pipeline.batch.job_steps import JobSteps
+from pipeline.chain.config import ChainConfig
+from pipeline.errors import ConfigError
+from pipeline.images import PIXEL_LIMIT
+
+if TYPE_CHECKING:
+    from pipeline.engine.engine import Engine
+    from pipeline.evaluation.comparison import ReferenceComparison
+    from pipeline.video.options import VideoOptions
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class RestoreSettings:
+    """How files are restored.
+
+    Attributes:
+        config: The chain.
+        output: The folder of the results.
+        engine: The options of ``Engine``, by name.
+        video: How videos are written; None if there are none, so that nothing they need is imported.
+        references: Folder of the images that the results are compared with.
+        lpips: Also measure LPIPS.
+        save_stages: Also write the image after every stage.
+        flicker: Measure the flicker of videos.
+        max_pixels: Larger images are refused.
+        overwrite: As of ``JobSteps``.
+    """
+
+    config: ChainConfig
+    output: Path
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    video: VideoOptions | None = None
+    references: Path | None = None
+    lpips: bool = False
+    save_stages: bool = False
+    flicker: bool = False
+    max_pixels: int = PIXEL_LIMIT
+    overwrite: bool = False
+
+    def make_steps(self, keep_stages: Callable[[], bool] = _never) -> JobSteps:
+        """Return the steps of every job.
+
+        Args:
+            keep_stages: As of ``ImageJobs``.
+
+        Raises:
+            ConfigError: for options that cannot be.
+        """
+        return JobSteps(
+            self.config,
+            self.output,
+            self.make_engine,
+            self._make_kinds(keep_stages),
+            precision=self.engine.get("precision", "auto"),
+            overwrite=self.overwrite,
+        )
+
+    def make_engine(self) -> Engine:
+        """Build the chain and make it ready to run.
+
+        Raises:
+            ConfigError: as ``Engine``.
+        """
+        from pipeline.chain.chain import Chain
+        from pipeline.engine.engine import Engine
+
+        return Engine(Chain.build(self.config), **self.engine)
+
+    def _make_kinds(self, keep_stages: Callable[[], bool]) -> dict[str, JobKind]:
+        comparison = self._make_comparison()
+        stages = self.config.names if self.save_stages else ()
+        kinds: dict[str, JobKind] = {"image": ImageJobs(stages, comparison, keep_stages, self.max_pixels)}
+        if self.video is not None:
+            from pipeline.batch.video_jobs import VideoJobs
+
+            kinds["video"] = kinds["frames"] = VideoJobs(self.video, flicker=self.flicker, references=comparison)
+        return kinds
+
+    def _make_comparison(self) -> ReferenceComparison | None:
+        if self.references is None:
+            if self.lpips:
+                raise ConfigError("lpips: compares with references, expected also --reference FOLDER")
+            return None
+
+        from pipeline.evaluation.comparison import ReferenceComparison
+        from pipeline.evaluation.lpips import Lpips
+
+        return ReferenceComparison(self.references, Lpips() if self.lpips else None)

@@ -1,0 +1,148 @@
+"""A batch over workers: one process plans, records and renames; the workers read, compute and write.
+
+A call that fails with its worker is made again: by another worker, and with nothing else in that process, so that an
+input which kills workers takes no other with it. After three deaths it is given up, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Literal
+
+from pipeline.batch.job import Job, LeftOut
+from pipeline.batch.job_kind import Watch
+from pipeline.batch.job_steps import FinalStep, JobSteps, Listener, Work
+from pipeline.batch.record import Record
+from pipeline.batch.run_log import RunLog
+from pipeline.batch.settings import RestoreSettings
+from pipeline.cluster.pool import Death, Task, Worker, WorkerPool
+from pipeline.cluster.ray_session import ray_session
+
+_TRIES = 3
+
+
+@contextmanager
+def cluster_batch(
+    settings: RestoreSettings,
+    run_log: RunLog,
+    workers: int | Literal["auto"],
+    address: str | None,
+    *,
+    listener: Listener | None = None,
+) -> Iterator[ClusterBatch]:
+    """Start workers, and hand out the batch over them.
+
+    Args:
+        settings: How files are restored.
+        run_log: What was done before, and where this run is recorded.
+        workers: How many; ``auto`` for one for each GPU, or else for each core.
+        address: Of a running Ray cluster; None for workers on this machine.
+        listener: Is given every input once its record is final.
+
+    Raises:
+        ConfigError: if the settings or the number of workers cannot be, or Ray is missing or does not answer.
+    """
+    steps = settings.make_steps()
+    with ray_session(address, workers, settings.engine.get("device", "auto")) as shares:
+        yield ClusterBatch(steps, run_log, WorkerPool(shares, settings), listener=listener)
+
+
+class ClusterBatch:
+    """Restores files by workers and records each; as ``Batch``, but in the order in which they are finished.
+
+    Args:
+        steps: Those of the workers; here they only begin the records.
+        run_log: What was done before, and where this run is recorded.
+        pool: The workers; ended with the run.
+        listener: Is given every input once its record is final.
+    """
+
+    def __init__(self, steps: JobSteps, run_log: RunLog, pool: WorkerPool, *, listener: Listener | None = None) -> None:
+        self.output = steps.output
+        self.run_log = run_log
+        self._steps = steps
+        self._pool = pool
+        self._final = FinalStep(steps.kinds, run_log, listener)
+        self._suspects: deque[Task] = deque()
+        self._exhausted = False
+        self._computed = 0.0  # seconds of all workers
+        self._worker_seconds = 0.0
+
+    def run(
+        self,
+        inputs: Iterable[Job | LeftOut],
+        report: Callable[[Record], None],
+        watch: Watch = lambda job, progress: None,
+    ) -> None:
+        """Restore all files; a bad one is recorded and the rest goes on.
+
+        Args:
+            inputs: What to do; taken one by one, so that memory does not grow with their number.
+            report: Called with every record as soon as it is final.
+            watch: Not called.
+
+        Raises:
+            ConfigError: if the engine cannot be made.
+            OSError: if the run log cannot be written.
+            OutOfSpace: if the disk is full.
+        """
+        fresh = self._tasks(inputs, report)
+        try:
+            while self._assign(fresh) or self._pool.busy:
+                started, workers = time.perf_counter(), len(self._pool.workers)
+                for task, outcome in self._pool.finished():
+                    self._take(task, outcome, report)
+                self._worker_seconds += workers * (time.perf_counter() - started)
+        finally:
+            for task in self._pool.stop():
+                self._final.discard(task.job)
+
+    @property
+    def waiting(self) -> float:
+        """Share of the workers' time in which they did not compute."""
+        return max(0.0, 1 - self._computed / self._worker_seconds) if self._worker_seconds else 0.0
+
+    def _tasks(self, inputs: Iterable[Job | LeftOut], report: Callable[[Record], None]) -> Iterator[Task]:
+        for found in inputs:
+            record = self._steps.record_of(found)
+            if isinstance(found, LeftOut):
+                report(self._final.finish(record))
+            else:
+                yield Task(found, "restore", (found, self.run_log.earlier(record.output)))
+
+    def _assign(self, fresh: Iterator[Task]) -> bool:
+        """Give tasks to workers; return whether there are more."""
+        while self._suspects and (worker := _freest(self._pool.workers)) is not None and not worker.tasks:
+            self._pool.submit(worker, self._suspects.popleft(), alone=True)
+        while not self._suspects and not self._exhausted and (worker := _freest(self._pool.workers)) is not None:
+            if (task := next(fresh, None)) is None:
+                self._exhausted = True
+            else:
+                self._pool.submit(worker, task)
+        return bool(self._suspects) or not self._exhausted
+
+    def _take(self, task: Task, outcome: Work | Record | Death, report: Callable[[Record], None]) -> None:
+        if isinstance(outcome, Death):
+            task.deaths.append(outcome.why)
+            if len(task.deaths) < _TRIES:
+                self._suspects.append(task)
+                return
+            outcome = self._given_up(task)
+        if isinstance(outcome, Work):
+            self._computed += sum(outcome.record.stage_seconds.values())
+        report(self._final.finish(outcome))
+
+    def _given_up(self, task: Task) -> Record:
+        self._final.discard(task.job)
+        reasons = "; ".join(dict.fromkeys(task.deaths))
+        text = f"its worker process died {len(task.deaths)} times ({reasons}); memory may be too small, or the file bad"
+        return replace(self._steps.record_of(task.job), status="failed", error=text)
+
+
+def _freest(workers: Sequence[Worker]) -> Worker | None:
+    """Return the worker with the fewest tasks among those that have room."""
+    return min((worker for worker in workers if worker.has_room), key=lambda worker: len(worker.tasks), default=None)

@@ -1,0 +1,71 @@
+"""What runs in a worker process: it loads the chain once; calls carry paths and return records, never pixels."""
+
+from __future__ import annotations
+
+import os
+import platform
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from pipeline.batch.earlier import EarlierResults
+from pipeline.batch.job import Job
+from pipeline.batch.job_steps import Work
+from pipeline.batch.output import LOCK
+from pipeline.batch.record import Record
+from pipeline.batch.settings import RestoreSettings
+from pipeline.device.process import keep_freed_memory, let_waiting_threads_sleep
+from pipeline.errors import ConfigError
+
+
+class RestoreWorker:
+    """Restores files, up to two at a time: one is read or written while the other is computed.
+
+    Args:
+        settings: How.
+        folder: The working folder of the process that asks, to which relative paths refer.
+        threads: Number of threads to compute with.
+
+    Raises:
+        ConfigError: if this machine does not see the folders of the one that asks.
+    """
+
+    def __init__(self, settings: RestoreSettings, folder: str, threads: int) -> None:
+        let_waiting_threads_sleep()
+        keep_freed_memory()
+
+        import torch
+
+        torch.set_num_threads(threads)
+        _enter(folder, settings)
+        self._steps = settings.make_steps()
+        self._computing = ThreadPoolExecutor(1)  # several threads would each hold memory of the GPU
+
+    def name(self) -> str:
+        """Return the name of the machine and the number of the process."""
+        return f"{platform.node()}:{os.getpid()}"
+
+    def restore(self, job: Job, earlier: EarlierResults) -> Work | Record:
+        """Restore one file to its hidden path; what is returned holds no pixels.
+
+        Raises:
+            ConfigError: if the engine cannot be made.
+            OutOfSpace: if the disk is full.
+        """
+        work = self._steps.read(job, earlier)
+        if isinstance(work, Work):
+            work = self._computing.submit(self._steps.compute, work, lambda job, progress: None).result()
+        if isinstance(work, Work):
+            work = self._steps.write(work)
+        return replace(work, content=None, result=None) if isinstance(work, Work) else work
+
+
+def _enter(folder: str, settings: RestoreSettings) -> None:
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise ConfigError(f"cluster: {platform.node()} has no folder {folder}, expected the one of this run") from error
+    if not (settings.output / LOCK).exists():
+        raise ConfigError(
+            f"output: {platform.node()} does not see the {settings.output} of this machine, expected a folder that all "
+            "machines share"
+        )
