@@ -1,14 +1,20 @@
 """What tests of all packages share."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 import stages  # noqa: F401  (some tests import torchvision)
+from tests.stages.catalogue.faulty_server import FaultyServer, running_server
 
 # Tests run side by side (pytest -n); threads that wait for each other's cores would make them many times slower.
 torch.set_num_threads(1)
+
+# No test reaches outside, or into the user's own cache and catalogue; tests of downloads have a server of their own.
+os.environ |= {"RESTORECHAIN_OFFLINE": "1", "RESTORECHAIN_CACHE": os.devnull, "RESTORECHAIN_CATALOGUE": os.devnull}
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -24,3 +30,20 @@ def shared_data() -> Path:
 @pytest.fixture(autouse=True)
 def _same_random_numbers() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def weights_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyServer]:
+    """A server that downloads are allowed from, without waits between attempts."""
+    monkeypatch.delenv("RESTORECHAIN_OFFLINE", raising=False)
+    monkeypatch.setattr("stages.catalogue.download.WAITS", (0.0, 0.0))
+    with running_server() as running:
+        yield running
+
+
+@pytest.fixture
+def weights_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and a catalogue of one's own in ``own`` beside it."""
+    monkeypatch.setenv("RESTORECHAIN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RESTORECHAIN_CATALOGUE", str(tmp_path / "own"))
+    return tmp_path / "cache"
