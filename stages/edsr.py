@@ -51,6 +51,15 @@ class EDSR(Stage):
         features_halo = 1 + 2 * depth + 1 + _tail_halo(steps, direct=upsampler == "direct")
         self.halo = max(features_halo, BICUBIC_HALO)
 
+    def from_published(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Convert the authors' state_dict, whose images are in ``[0, 255]``: of all that is learned, only the biases
+        have a unit.
+        """
+        if "head.0.weight" not in tensors:
+            return tensors
+        names = {name: name.replace("head.0.", "head.") for name in tensors if "_mean." not in name}
+        return {ours: tensors[name] / (255 if name.endswith("bias") else 1) for name, ours in names.items()}
+
     def forward(self, image: Tensor) -> Tensor:
         """Return the upscaled image, ``(B, 3, scale * H, scale * W)``."""
         shallow = self.head(image - self.mean)

@@ -10,17 +10,19 @@ from __future__ import annotations
 import inspect
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
 from torch import Tensor, nn
 
+from stages.catalogue.cache import obtain
+from stages.catalogue.entry import is_entry
 from stages.errors import WeightsError
 from stages.extras import install_hint
 from stages.layers import full_precision
-from stages.stage import FileBeside, Stage, StageConfig
-from stages.weights import read_tensors
+from stages.stage import Stage, StageConfig
+from stages.weights import read_tensors, resolve
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -105,12 +107,22 @@ def _refuse_other_purposes(descriptor: Any, path: Path) -> None:
         )
 
 
+def _find(weights: Path, info: ValidationInfo) -> Path:
+    try:
+        return resolve(str(weights), (info.context or {}).get("folder", Path()))
+    except WeightsError as error:
+        raise ValueError(str(error)) from error
+
+
 class SpandrelConfig(StageConfig):
     """Options of ``stage: spandrel``."""
 
     summary: ClassVar[str] = "any: file of another project"
     stage: Literal["spandrel"] = "spandrel"
-    weights: FileBeside = Field(description="a published .pth, .pt, .ckpt or .safetensors, relative to the YAML")
+    weights: Annotated[Path, AfterValidator(_find)] = Field(
+        description="a name that `restorechain weights list` shows, or a published .pth, .pt, .ckpt or .safetensors, "
+        "relative to the YAML"
+    )
     halo: int | None = Field(
         None,
         ge=0,
@@ -124,4 +136,5 @@ class SpandrelConfig(StageConfig):
         Raises:
             WeightsError: if spandrel is not installed, or the file is not one of a network from RGB to RGB images.
         """
-        return Spandrel(load_descriptor(self.weights), halo=self.halo)
+        path = obtain(self.weights) if is_entry(self.weights) else self.weights
+        return Spandrel(load_descriptor(path), halo=self.halo)

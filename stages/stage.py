@@ -53,6 +53,10 @@ class Stage(nn.Module):
         """Fold, in place, what only training needs (batch norm); the outputs in eval mode stay the same."""
         return self
 
+    def from_published(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return a published state_dict under the names, and in the units, of this implementation."""
+        return tensors
+
     def forward(self, image: Tensor) -> Tensor:
         """Return the restored image, ``(B, 3, scale * H, scale * W)``, not clamped."""
         raise TypeError(f"{type(self).__name__} has no forward")
@@ -150,7 +154,9 @@ class LearnedStageConfig(StageConfig, ABC):
     later_options: ClassVar[dict[str, Any]] = {"normalize": "none"}
     run_options: ClassVar[frozenset[str]] = frozenset()
 
-    weights: str | None = Field(None, description="a shipped name, or the path of a weights file relative to the YAML")
+    weights: str | None = Field(
+        None, description="a name that `restorechain weights list` shows, or a path relative to the YAML"
+    )
     normalize: Literal["none", "imagenet"] = Field(
         "none", description="imagenet: subtract its mean and divide by its deviation before, undo behind the network"
     )

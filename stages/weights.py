@@ -1,4 +1,8 @@
-"""Weights files: safetensors whose metadata hold a card with the network's options, its training and its scores."""
+"""Weights files: safetensors whose metadata hold a card with the network's options, its training and its scores.
+
+An entry of the catalogue, a YAML file, stands in the place of one: its facts are the card, and the published file
+that it names is downloaded when its tensors are wanted.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from stages.atomic import written_whole
+from stages.catalogue.cache import known_sha256, obtain
+from stages.catalogue.entry import Entry, entry_paths, is_entry, read_entry
 from stages.errors import WeightsError
 from stages.stage import Normalized, Stage
 
@@ -42,33 +48,43 @@ def shipped_weights() -> dict[str, Path]:
 
 
 def resolve(weights: str, folder: Path) -> Path:
-    """Find a weights file by its shipped name or its path relative to ``folder``.
+    """Find a weights file, or the catalogue entry of one, by its name or its path relative to ``folder``.
+
+    Nothing is downloaded.
 
     Raises:
-        WeightsError: if there is neither; the message lists the shipped names.
+        WeightsError: if there is neither, or for an entry that cannot be verified; the message lists the shipped names.
     """
-    shipped = shipped_weights()
+    shipped, published = shipped_weights(), entry_paths()
     if weights in shipped:
         return shipped[weights]
-    path = folder / weights
+    path = published.get(weights) or folder / weights
     try:
         path = path.resolve()
-        if path.is_file():
-            return path
+        is_file = path.is_file()
     except (OSError, ValueError):  # no possible name
-        pass
-    close = difflib.get_close_matches(weights, shipped, n=1)
+        is_file = False
+    if is_file:
+        if is_entry(path):
+            known_sha256(path, read_entry(path))
+        return path
+    close = difflib.get_close_matches(weights, [*shipped, *published], n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     names = ", ".join(shipped) or "none"
-    raise WeightsError(f"no weights {weights!r}: not a shipped name ({names}) and no file {path}.{hint}")
+    raise WeightsError(
+        f"no weights {weights!r}: not a shipped name ({names}), none of the catalogue (restorechain weights list) and "
+        f"no file {path}.{hint}"
+    )
 
 
 def read_card(path: Path) -> Card:
-    """Read a weights file's card without its tensors.
+    """Read a weights file's card without its tensors, or the facts of a catalogue entry.
 
     Raises:
         WeightsError: if the file is not safetensors or carries no valid card.
     """
+    if is_entry(path):
+        return _card_of(path, read_entry(path))
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_CARD_KEY)
@@ -85,6 +101,16 @@ def read_card(path: Path) -> Card:
         raise WeightsError(f"{path} has a card that this version cannot read: {error}") from error
 
 
+def _card_of(path: Path, entry: Entry) -> Card:
+    own_file = {"weights": str(path)} if entry.stage == "spandrel" else {}  # its network is read from the file
+    return Card(
+        config={"stage": entry.stage, **entry.options, **own_file},
+        trained_for=entry.trained_for,
+        metrics={} if entry.figure is None else {entry.figure.protocol: entry.figure.psnr},
+        origin=f"{path.stem}: {entry.terms}",
+    )
+
+
 def save_weights(path: Path, stage: Stage, card: Card) -> None:
     """Write a stage's weights and card; the file appears whole or not at all."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _network_of(stage).state_dict().items()}
@@ -95,14 +121,28 @@ def save_weights(path: Path, stage: Stage, card: Card) -> None:
 
 
 def load_weights(stage: Stage, path: Path) -> None:
-    """Fill ``stage`` with the tensors of a weights file.
+    """Fill ``stage`` with the tensors of a weights file, or of the published one that a catalogue entry names.
 
     Raises:
-        WeightsError: if names or shapes differ; the message shows both sides.
+        WeightsError: if names or shapes differ; the message shows both sides. If a published file is not here and
+            cannot be downloaded.
     """
+    if is_entry(path):
+        load_published(stage, obtain(path))
+        return
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
     load_state(stage, tensors, str(path))
+
+
+def load_published(stage: Stage, path: Path) -> None:
+    """Fill ``stage`` with the tensors of a published state_dict.
+
+    Raises:
+        WeightsError: if it holds anything but tensors, or their names or shapes differ; the message shows both sides.
+    """
+    network = stage.network if isinstance(stage, Normalized) else stage
+    load_state(stage, network.from_published(read_published(path)), str(path))
 
 
 def load_state(stage: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:

@@ -22,6 +22,7 @@ from pipeline.batch.output import refuse_new_file
 from pipeline.batch.record import Record, Status
 from pipeline.batch.run_log import RunLog
 from pipeline.chain.config import ChainConfig
+from pipeline.chain.downloads import origins
 from pipeline.device.precision import precisions_as_exact_as
 from pipeline.errors import BrokenImage, OutOfSpace, RefusedImage, one_line
 from pipeline.hashing import sha256_of
@@ -77,6 +78,7 @@ class JobSteps:
         self.overwrite = overwrite
         self.chain = config.fingerprint()
         self.weights = config.weights_hashes()
+        self.origins = origins(config)
         self._make_engine = make_engine
         self._engine: Engine | None = None
 
@@ -95,9 +97,11 @@ class JobSteps:
         """Return the record that a job begins with; the final one of what is left out."""
         source = str(found.source)
         if isinstance(found, LeftOut):
-            return Record(source, None, found.status, found.error, chain=self.chain, weights=self.weights)
-        output = found.target.relative_to(self.output).as_posix()
-        return Record(source, output, chain=self.kinds[found.kind].fingerprint(self.chain), weights=self.weights)
+            begun = Record(source, None, found.status, found.error, chain=self.chain)
+        else:
+            output = found.target.relative_to(self.output).as_posix()
+            begun = Record(source, output, chain=self.kinds[found.kind].fingerprint(self.chain))
+        return replace(begun, weights=self.weights, origins=self.origins)
 
     def read(self, job: Job, earlier: EarlierResults) -> Work | Record:
         """Identify an input, skip it if it is finished, else read it."""

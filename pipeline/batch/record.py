@@ -30,6 +30,7 @@ class Record:
             ``openvino int8|bf16``.
         chain: Fingerprint of all options and weights that change pixels.
         weights: SHA-256 of the weights files by stage.
+        origins: Name, licence and origin of weights from the catalogue by stage.
         noise_levels: Of an image: in gray levels, given or estimated, by the stage that takes one.
         fp32_retries: How often a result in half precision was not finite and was computed again.
         memory_retries: How often memory ran out and the tile was halved.
@@ -54,6 +55,7 @@ class Record:
     backends: dict[str, str] = field(default_factory=dict)
     chain: str = ""
     weights: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
     noise_levels: dict[str, float] = field(default_factory=dict)
     fp32_retries: int = 0
     memory_retries: int = 0

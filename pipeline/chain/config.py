@@ -15,8 +15,11 @@ from pipeline.chain.yaml_document import ConfigProblem, YamlDocument, read_docum
 from pipeline.chain.yaml_validation import check, did_you_mean
 from pipeline.errors import ConfigError
 from pipeline.hashing import sha256_of
+from stages.catalogue.cache import known_sha256
+from stages.catalogue.entry import is_entry, read_entry
 from stages.dncnn import DnCNNConfig
 from stages.errors import WeightsError
+from stages.foreign import SpandrelConfig
 from stages.registry import STAGES, AnyStageConfig
 from stages.stage import LearnedStageConfig
 from stages.weights import read_card, resolve, shipped_weights
@@ -70,7 +73,7 @@ class ChainConfig(BaseModel):
     def weights_hashes(self) -> dict[str, str]:
         """Return the SHA-256 of every file that changes pixels: of weights by stage name, of others by option too."""
         return {
-            name if option == "weights" else f"{name}.{option}": sha256_of(path)
+            name if option == "weights" else f"{name}.{option}": _sha256(path)
             for name, stage in zip(self.names, self.stages, strict=True)
             for option, path in stage.files().items()
         }
@@ -161,6 +164,8 @@ def _fill_from_card(entry: dict[str, Any], folder: Path) -> tuple[dict[str, Any]
     """
     tag, weights = entry.get("stage"), entry.get("weights")
     stage = STAGES.get(tag) if isinstance(tag, str) else None
+    if stage is SpandrelConfig and isinstance(weights, str):
+        return _with_published_options(entry, weights, folder), {}
     if stage is None or not issubclass(stage, LearnedStageConfig):
         return entry, {}
     if weights is None:
@@ -180,6 +185,20 @@ def _fill_from_card(entry: dict[str, Any], folder: Path) -> tuple[dict[str, Any]
         if key in entry and entry[key] != value and key not in stage.run_options
     }
     return {**trained, **entry, "weights": str(path)}, differing
+
+
+def _with_published_options(entry: dict[str, Any], weights: str, folder: Path) -> dict[str, Any]:
+    """Complete a stage by the options of its catalogue entry, if it names one; validation reports what is wrong."""
+    try:
+        path = resolve(weights, folder)
+        published = read_entry(path).options if is_entry(path) else {}
+    except WeightsError:
+        return entry
+    return {**published, **entry, "weights": str(path)}
+
+
+def _sha256(path: Path) -> str:
+    return known_sha256(path, read_entry(path)) if is_entry(path) else sha256_of(path)
 
 
 def _trained_options(stage: type[LearnedStageConfig], tag: str, path: Path) -> dict[str, Any]:

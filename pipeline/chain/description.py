@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipeline.chain.chain import Chain
-from pipeline.chain.config import load_chain_config
+from pipeline.chain.config import ChainConfig, load_chain_config
+from pipeline.chain.downloads import missing
 from pipeline.errors import ConfigError
+from stages.catalogue.entry import read_entry
 from stages.profile import count_parameters
 
 
@@ -21,7 +23,12 @@ def check_chains(paths: Iterable[Path], strengths: Mapping[str, float]) -> list[
     problems: list[str] = []
     for path in paths:
         try:
-            chain = Chain.build(load_chain_config(path).with_strengths(strengths))
+            config = load_chain_config(path).with_strengths(strengths)
+            absent = missing(config)
+            if absent:
+                lines += [*_describe_absent(config, absent), f"{path}: valid; {_how_to_get(absent)}"]
+                continue
+            chain = Chain.build(config)
         except ConfigError as error:
             problems.append(str(error))
         else:
@@ -36,6 +43,22 @@ def _describe(chain: Chain) -> Iterable[str]:
     for name, stage, strength in zip(chain.names, chain.stages, chain.strengths, strict=True):
         demands = _demands(stage.scale, stage.halo, stage.multiple_of)
         yield f"{name:<{width}}  {demands}, strength {strength:g}, {count_parameters(stage) / 1e6:.2f} M parameters"
+
+
+def _describe_absent(config: ChainConfig, absent: Mapping[str, Path]) -> Iterable[str]:
+    """Yield a line for each stage of a chain that cannot be built yet; nothing is downloaded to describe it."""
+    width = max(map(len, config.names))
+    for name in config.names:
+        text = "ready"
+        if name in absent:
+            entry = read_entry(absent[name])
+            text = f"{absent[name].stem} is not downloaded yet: {entry.megabytes}; {entry.terms}"
+        yield f"{name:<{width}}  {text}"
+
+
+def _how_to_get(absent: Mapping[str, Path]) -> str:
+    names = " ".join(dict.fromkeys(path.stem for path in absent.values()))
+    return f"the first run downloads what is missing, or: restorechain weights download {names}"
 
 
 def _demands(scale: int, halo: int | None, multiple_of: int) -> str:

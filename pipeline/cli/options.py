@@ -160,6 +160,26 @@ Cluster = Annotated[
         rich_help_panel=_COMPUTING,
     ),
 ]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        envvar="RESTORECHAIN_OFFLINE",
+        help="Download no weights; stop where a chain names published ones that are not here.",
+        show_envvar=False,
+        rich_help_panel=_COMPUTING,
+    ),
+]
+AcceptedLicences = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept-licence",
+        metavar="NAME",
+        help="Download these published weights although their licence restricts their use. Repeatable.",
+        show_default=False,
+        rich_help_panel=_COMPUTING,
+    ),
+]
 Reports = Annotated[
     list[Path] | None,
     typer.Option(

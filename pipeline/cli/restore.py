@@ -44,6 +44,8 @@ def restore(
     max_pixels: options.MaxPixels = None,
     workers: options.Workers = None,
     cluster: options.Cluster = None,
+    offline: options.Offline = False,
+    accept_licence: options.AcceptedLicences = None,
     report: options.Reports = None,
     quiet: options.Quiet = False,
     codec: video.Codec = None,
@@ -72,6 +74,7 @@ def restore(
     from pipeline.batch.run_log import RunLog, split_paths
     from pipeline.batch.settings import RestoreSettings
     from pipeline.chain.config import load_chain_config
+    from pipeline.chain.downloads import download_missing
     from pipeline.images import PIXEL_LIMIT
 
     chosen = video.parse_video_options(context.params)
@@ -90,6 +93,7 @@ def restore(
     for note in video.notes_on_image_options(jobs, {"--ext": ext, "--save-stages": save_stages}):
         if not quiet:
             OUT.print(f"note: {note}")
+    download_missing(config, offline=offline, accepted=accept_licence or ())
     log_path, report_path = split_paths(report or [], output)
     settings = RestoreSettings(
         config,

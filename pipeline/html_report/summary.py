@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 from pipeline.batch.record import Record
 from pipeline.batch.score_tables import mean_scores
 from pipeline.chain.config import ChainConfig
 from pipeline.evaluation.quality import Scores
+from stages.catalogue.entry import is_entry
 from stages.profile import build_on_meta, stage_costs, total
-from stages.stage import LearnedStageConfig, StageConfig
+from stages.stage import StageConfig
+from stages.weights import read_card
 
 _WITHOUT = "without "
 
@@ -24,7 +25,7 @@ class StageLine:
 
     Attributes:
         options: With their values, including those of the weights' card.
-        weights: Name of the file; None for a stage without weights.
+        weights: Name of the file, of a published one with its licence and origin; None for a stage without weights.
         weights_sha256: SHA-256 of the file.
     """
 
@@ -152,4 +153,7 @@ def _options(stage: StageConfig) -> str:
 
 
 def _weights(stage: StageConfig) -> str | None:
-    return Path(stage.weights).name if isinstance(stage, LearnedStageConfig) and stage.weights else None
+    path = stage.files().get("weights")
+    if path is None:
+        return None
+    return read_card(path).origin if is_entry(path) else path.name

@@ -109,6 +109,7 @@ def test_the_run_log_says_everything(tmp_path: Path) -> None:
         "backends": {"edsr": "torch", "unsharp_mask": "torch"},
         "chain": TWICE.fingerprint(),
         "weights": {},
+        "origins": {},
         "fp32_retries": 0,
         "memory_retries": 0,
         "input_sha256": sha256_of(source),

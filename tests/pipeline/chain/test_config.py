@@ -166,7 +166,7 @@ def test_a_file_that_is_no_weights_file(tmp_path: Path) -> None:
     ("options", "expected"),
     [
         ("", "stages.0.weights: missing"),
-        ("weights: no.pth", "stages.0.weights: no such file: no.pth"),
+        ("weights: no.pth", "stages.0.weights: no weights 'no.pth'"),
     ],
 )
 def test_a_missing_foreign_file_is_reported_with_its_line(tmp_path: Path, options: str, expected: str) -> None:
