@@ -2,7 +2,8 @@
 
 from pipeline.cli.app import app
 from pipeline.device.process import keep_freed_memory, let_waiting_threads_sleep
-from stages.commands import stages_app, weights_app
+from stages.commands import stages_app
+from stages.weights_commands import weights_app
 from train.cli.commands import register as register_training
 
 app.add_typer(stages_app, name="stages")

@@ -1,4 +1,4 @@
-"""The commands ``restorechain stages`` and ``restorechain weights``."""
+"""The commands ``restorechain stages``."""
 
 # Without `from __future__ import annotations`: Typer reads the annotations when a command is called.
 # Anything that loads torch is imported by the command that needs it, so that --help is quick.
@@ -13,7 +13,6 @@ from rich.console import Console
 _Options = Annotated[list[str] | None, typer.Argument(metavar="[OPTION=VALUE]...", help="as in a chain: depth=17")]
 
 stages_app = typer.Typer(no_args_is_help=True, help="List stages, describe one, import published weights.")
-weights_app = typer.Typer(no_args_is_help=True, help="List the shipped weights, describe a weights file.")
 
 
 @stages_app.command("list")
@@ -72,11 +71,11 @@ def import_published(
 ) -> None:
     """Convert a published state_dict into a weights file; no code inside it is run."""
     from stages.options import config_with
-    from stages.weights import Card, load_state, read_published, save_weights
+    from stages.weights import Card, load_published, save_weights
 
     config = config_with(stage, options or [])
     network = config.build()
-    load_state(network, read_published(published), str(published))
+    load_published(network, published)
     card = Card(
         config={"stage": stage, **config.architecture()},
         trained_for=trained_for,
@@ -85,22 +84,3 @@ def import_published(
     )
     save_weights(output, network, card)
     typer.echo(output)
-
-
-@weights_app.command("list")
-def list_weights() -> None:
-    """List the shipped weights with their size, purpose and first score."""
-    from stages.tables import weights_table
-
-    Console().print(weights_table())
-
-
-@weights_app.command("show")
-def show_weights(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="shipped weights, or a weights file")],
-) -> None:
-    """Print a weights file's card: options, training data and configuration, scores with their protocols."""
-    from stages.tables import describe_weights
-    from stages.weights import resolve
-
-    Console().print(*describe_weights(resolve(name, Path())), sep="\n", highlight=False)

@@ -1,9 +1,8 @@
-"""Tables of stages and weights files for a terminal of 80 columns."""
+"""Tables of stages for a terminal of 80 columns."""
 
 from __future__ import annotations
 
 import inspect
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -13,7 +12,6 @@ import yaml
 from pydantic.fields import FieldInfo
 from rich import box
 from rich.console import RenderableType
-from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -24,8 +22,7 @@ from stages.registry import STAGES
 from stages.stage import StageConfig
 from stages.weights import Card, read_card, shipped_weights
 
-_FRAME = (360, 640)
-_PURPOSE_WIDTH = 44
+FRAME = (360, 640)
 _BOUNDS: dict[type, str] = {
     annotated_types.Ge: ">=",
     annotated_types.Gt: ">",
@@ -36,7 +33,9 @@ _BOUNDS: dict[type, str] = {
 
 def stage_table() -> Table:
     """List every stage: purpose, scale, and the cost of its default network at 640x360."""
-    table = _table(_name("stage"), _name("purpose"), "scale", _number("parameters"), _number("GMACs"))
+    table = plain_table(
+        name_column("stage"), name_column("purpose"), "scale", number_column("parameters"), number_column("GMACs")
+    )
     missing = []
     for tag, config_type in STAGES.items():
         try:
@@ -55,7 +54,7 @@ def _costs(config_type: type[StageConfig]) -> tuple[str, ...]:
     if _required(config_type):
         return ("-",) * 3
     stage = build_on_meta(find_config(config_type.model_fields["stage"].default))
-    cost = total(stage_costs(stage, *_FRAME))
+    cost = total(stage_costs(stage, *FRAME))
     if not cost.parameters:
         return f"x{stage.scale}", "-", "-"
     return f"x{stage.scale}", f"{cost.parameters / 1e6:.2f} M", f"{cost.macs / 1e9:.1f}"
@@ -67,7 +66,7 @@ def _required(config_type: type[StageConfig]) -> list[str]:
 
 def shipped_table() -> Table:
     """List the shipped networks with the options in which they differ from their stage's default network."""
-    table = _table(_name("shipped"), _name("stage"), "options that differ (default in parentheses)")
+    table = plain_table(name_column("shipped"), name_column("stage"), "options that differ (default in parentheses)")
     for name, path in shipped_weights().items():
         card = read_card(path)
         table.add_row(name, str(card.config.get("stage")), ", ".join(changed_options(card)))
@@ -81,7 +80,7 @@ def changed_options(card: Card) -> list[str]:
         return []
     defaults = {name: field.default for name, field in config_type.model_fields.items()}
     return [
-        f"{name} {_text(value)} ({_text(defaults[name])})"
+        f"{name} {yaml_text(value)} ({yaml_text(defaults[name])})"
         for name, value in card.config.items()
         if name in defaults and value != defaults[name]
     ]
@@ -114,10 +113,10 @@ def _reflowed(docstring: str) -> str:
 
 
 def _option_table(config_type: type[StageConfig], values: dict[str, Any]) -> Table:
-    table = _table(_name("option"), "type", "value", "meaning")
+    table = plain_table(name_column("option"), "type", "value", "meaning")
     for name, field in config_type.model_fields.items():
         if name != "stage":
-            value = "required" if field.is_required() else _text(values.get(name, field.default))
+            value = "required" if field.is_required() else yaml_text(values.get(name, field.default))
             table.add_row(name, *map(Text, (_type_text(field), value, field.description or "")))
     return table
 
@@ -135,7 +134,7 @@ def _limit(bound: Any) -> float:
 
 def _annotation_text(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
-        return " | ".join(map(_text, get_args(annotation)))
+        return " | ".join(map(yaml_text, get_args(annotation)))
     if annotation is type(None):
         return "null"
     if get_origin(annotation) is Annotated:
@@ -149,7 +148,7 @@ def _annotation_text(annotation: Any) -> str:
 
 def _demands(config: StageConfig) -> str:
     stage = build_on_meta(config)
-    cost = total(stage_costs(stage, *_FRAME))
+    cost = total(stage_costs(stage, *FRAME))
     halo = "the whole image" if stage.halo is None else f"{stage.halo} px"
     return (
         f"scale x{stage.scale}, halo {halo}, sizes in multiples of {stage.multiple_of}; "
@@ -157,83 +156,25 @@ def _demands(config: StageConfig) -> str:
     )
 
 
-def weights_table() -> Table:
-    """List the shipped weights, two lines each: what they were trained for, and the first score of their card."""
-    table = _table(
-        _name("weights"),
-        _name("stage"),
-        _number("MB"),
-        "trained for, and first score",
-    )
-    for name, path in shipped_weights().items():
-        card = read_card(path)
-        score = next((f"{value:.2f}  {protocol}" for protocol, value in card.metrics.items()), "no scores")
-        size = f"{path.stat().st_size / 1e6:.1f}"
-        table.add_row(name, str(card.config.get("stage")), size, Text(f"{_shortened(card.trained_for)}\n{score}"))
-    return table
-
-
-def _shortened(text: str) -> str:
-    return textwrap.shorten(text, _PURPOSE_WIDTH, placeholder=" ...")
-
-
-def describe_weights(path: Path) -> Iterator[RenderableType]:
-    """Yield a weights file's card: facts, options, scores, and the configuration that trained it.
-
-    Raises:
-        WeightsError: if the file is not a weights file.
-    """
-    card = read_card(path)
-    yield _facts(path, card)
-    changed = ", ".join(changed_options(card)) or "none"
-    yield Text(f"Options that differ from the default network (default in parentheses): {changed}")
-    yield ""
-    if card.metrics:
-        scores = _table(_number("score"), "protocol")
-        for protocol, value in card.metrics.items():
-            scores.add_row(f"{value:.3f}", protocol)
-        yield scores
-        yield ""
-    if card.training is not None:
-        yield "Training configuration:"
-        yield Padding(Text(_yaml(card.training)), (0, 0, 0, 2))
-
-
-def _facts(path: Path, card: Card) -> Table:
-    facts = Table.grid(padding=(0, 2))
-    options = ", ".join(f"{name} {_text(value)}" for name, value in card.config.items() if name != "stage")
-    for title, value in (
-        ("file", str(path)),
-        ("stage", f"{card.config.get('stage')}: {options}"),
-        ("size", f"{path.stat().st_size / 1e6:.1f} MB"),
-        ("trained for", card.trained_for),
-        ("data", card.data),
-        ("steps", f"{card.steps:,}"),
-        ("origin", card.origin),
-        ("code version", card.code_version),
-    ):
-        facts.add_row(title, Text(value, overflow="fold"))
-    return facts
-
-
-def _table(*columns: Column | str) -> Table:
+def plain_table(*columns: Column | str) -> Table:
+    """Build a table with a line below its heading."""
     return Table(
         *columns, box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False, caption_justify="left"
     )
 
 
-def _name(title: str) -> Column:
+def name_column(title: str) -> Column:
+    """Build a column that is never broken."""
     return Column(title, no_wrap=True)
 
 
-def _number(title: str) -> Column:
-    return Column(title, justify="right")
+def number_column(title: str) -> Column:
+    """Build a column of numbers."""
+    return Column(title, justify="right", no_wrap=True)
 
 
-def _text(value: Any) -> str:
-    """Write a value as YAML does: ``true``, ``null``, ``[1, 2]``."""
+def yaml_text(value: Any, *, block: bool = False) -> str:
+    """Write a value as YAML does: ``true``, ``null``, ``[1, 2]``; as a block, with a line for each key."""
+    if block:
+        return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=78).rstrip()
     return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n...\n").strip()
-
-
-def _yaml(data: dict[str, Any]) -> str:
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=78).rstrip()

@@ -8,12 +8,13 @@ import torch
 from typer import Typer
 from typer.testing import CliRunner
 
-from stages.commands import stages_app, weights_app
+from stages.commands import stages_app
 from stages.dncnn import DnCNNConfig
 from stages.errors import WeightsError
 from stages.extras import install_hint
 from stages.registry import STAGES
-from stages.weights import Card, read_card, save_weights, shipped_weights
+from stages.weights import read_card, shipped_weights
+from stages.weights_commands import weights_app
 
 OPTIONS = ["depth=3", "width=4", "batch_norm=false"]
 
@@ -57,28 +58,6 @@ def test_stages_show_names_the_paper_types_and_values() -> None:
     assert re.search(r"depth +int >= 3 +16 +convolutions", output_of(stages_app, "show", "denoise_blind"))
 
 
-def test_weights_list_takes_two_lines_an_entry_at_80_columns() -> None:
-    lines = output_of(weights_app, "list").splitlines()
-    assert [line.split()[0] for line in lines[2::2]] == list(shipped_weights())
-    assert max(map(len, lines)) <= 80
-    assert len(lines) == 2 + 2 * len(shipped_weights())
-
-
-def test_weights_show_prints_the_whole_card(tmp_path: Path) -> None:
-    config = DnCNNConfig(depth=3, width=4)
-    card = Card(
-        config={"stage": "dncnn", **config.architecture()},
-        trained_for="noise of sigma 25",
-        steps=1234,
-        metrics={"CBSD68, sigma 25, PSNR RGB": 30.5},
-        training={"stage": {"stage": "dncnn"}, "data": {"crop": 64}, "loss": [{"kind": "l1"}]},
-    )
-    save_weights(tmp_path / "mine.safetensors", config.build(), card)
-    output = " ".join(output_of(weights_app, "show", tmp_path / "mine.safetensors").split())
-    for text in ("noise of sigma 25", "1,234", "30.500 CBSD68, sigma 25, PSNR RGB", "depth 3 (20)", "crop: 64"):
-        assert text in output
-
-
 def test_import_writes_a_file_whose_card_can_be_shown(published: Path, tmp_path: Path) -> None:
     target = tmp_path / "mine.safetensors"
     assert str(target) in output_of(stages_app, "import", published, "--stage", "dncnn", *OPTIONS, "-o", target)
@@ -104,19 +83,18 @@ def test_import_refuses_what_does_not_fit(published: Path, tmp_path: Path, optio
 
 
 @pytest.mark.parametrize(
-    ("app", "arguments", "message"),
+    ("arguments", "message"),
     [
-        (weights_app, ["show", "none.safetensors"], "no weights 'none.safetensors'"),
-        (stages_app, ["show", "nothing"], "nor is it a stage: bicubic"),
-        (stages_app, ["profile", "nothing"], "nor is it a stage: bicubic"),
-        (stages_app, ["profile", "dncnn", "depht=3"], "depht"),
-        (stages_app, ["profile", "denoise_blind", "depth=3"], "got depth=3, expected no options"),
-        (stages_app, ["profile", "dncnn", "--size", "big"], "size: got the size 'big'"),
+        (["show", "nothing"], "nor is it a stage: bicubic"),
+        (["profile", "nothing"], "nor is it a stage: bicubic"),
+        (["profile", "dncnn", "depht=3"], "depht"),
+        (["profile", "denoise_blind", "depth=3"], "got depth=3, expected no options"),
+        (["profile", "dncnn", "--size", "big"], "size: got the size 'big'"),
     ],
 )
-def test_unknown_names_and_options_are_refused(app: Typer, arguments: list[str], message: str) -> None:
+def test_unknown_names_and_options_are_refused(arguments: list[str], message: str) -> None:
     with pytest.raises(WeightsError, match=message):
-        output_of(app, *arguments)
+        output_of(stages_app, *arguments)
 
 
 @pytest.mark.parametrize("tag", ["dncnn", "unet", "unsharp_mask"])
