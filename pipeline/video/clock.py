@@ -120,7 +120,8 @@ class _Parts:
     def add(self, packet: Any) -> None:
         index, base = packet.stream.index, packet.time_base
         self.kinds[index] = packet.stream.type
-        time = packet.dts if packet.dts is not None else packet.pts
+        # B-frames are shown out of order, so the time at which a video packet is shown says nothing.
+        time = packet.dts if packet.dts is not None or packet.stream.type == "video" else packet.pts
         if time is not None:
             part = self._part_of(index, time, base)
             self._current[index], self._positions[part] = part, max(self._positions[part], time * base)

@@ -47,7 +47,8 @@ class VideoProperties:
         last_duration: Duration of the last frame in seconds; None if the file does not state it.
         aspect: Pixel aspect ratio, width by height.
         rotation: Rotation for display, such as ``-90 degrees`` or ``180 degrees, mirrored``.
-        tags: Colour tags by libav's numbers and HDR metadata, by name; only those that the file states.
+        tags: Colour tags by libav's numbers, HDR metadata, projection and views, and summaries of what frames say
+            (captions), by name; only those that the file states.
     """
 
     size: tuple[int, int]
@@ -55,7 +56,7 @@ class VideoProperties:
     last_duration: Fraction | None
     aspect: Fraction
     rotation: str
-    tags: Mapping[str, tuple[float, ...]]
+    tags: Mapping[str, tuple[float, ...] | str]
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class DeviceStep:
             downloads = [down(plane) for plane in self.layout.from_rgb(bicubic_upscale(excess, scale).add_(restored))]
             frames = to_frames(Planes(*(plane.result() for plane in downloads)), self.layout)
         return [
-            RestoredFrame(frame, FrameTiming(old.pts, old.duration, old.damaged), self._pixels(restored[at : at + 1]))
+            RestoredFrame(frame, _timing(old), self._pixels(restored[at : at + 1]))
             for at, (frame, old) in enumerate(zip(frames, decoded, strict=True))
         ]
 
@@ -98,6 +98,10 @@ class DeviceStep:
             return None
         depth = self.source.footage.layout.depth
         return to_pixels(image, np.dtype(np.uint8 if depth == 8 else np.uint16), gray=False)
+
+
+def _timing(decoded: DecodedFrame) -> FrameTiming:
+    return FrameTiming(decoded.pts, decoded.duration, decoded.damaged, decoded.messages.hex())
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from fractions import Fraction
@@ -20,8 +21,10 @@ from av.video.stream import VideoStream
 from pipeline.errors import RefusedVideo
 from pipeline.video.container import FILE_ONLY_METADATA, demuxed, open_video, video_stream_of
 from pipeline.video.contents import MAIN_VIDEO, Chapter, ContainerHeader, Contents, Timestamps, Track, VideoProperties
+from pipeline.video.frame_facts import DOLBY_VISION, facts_of_frame, facts_of_stream
 from pipeline.video.frame_times import FrameTimes
 from pipeline.video.options import VideoOptions
+from pipeline.video.sample_entry import dolby_vision_of
 from pipeline.video.sources import FrameFolder
 from pipeline.video.timecode import shifted_timecodes
 from pipeline.video.window import Window, window_of
@@ -29,6 +32,7 @@ from pipeline.video.window import Window, window_of
 _UNSAID = 2  # by ISO/IEC 23091-2
 # Metadata of the muxer and the encoder, which say nothing about the content.
 _STREAM_ONLY_METADATA = {"alpha_mode", "encoder", "vendor_id", "handler_name", "creation_time", "duration", "language"}
+Tags = dict[str, tuple[float, ...] | str]
 _STATISTICS = ("_statistics", "bps", "number_of_")
 
 
@@ -116,6 +120,7 @@ class _VideoReader:
         self._following: int | None = None
         self._stored_last: int | None = None
         self._durations: set[int] = set()
+        self._facts = _FrameFacts()
 
     def read(self, packet: av.Packet) -> None:
         if packet.pts is not None:
@@ -142,6 +147,7 @@ class _VideoReader:
             pts = self._times.of(frame)
             pts = pts if pts is not None else self._ticks[-1] + 1 if self._ticks else 0
             if self._window.contains(pts * self._time_base):
+                self._facts.add(len(self._ticks), frame)
                 self._ticks.append(self._window.shifted(pts, self._time_base))
                 self._first, self._last = self._first or frame, frame
             elif self._last is not None and self._following is None:
@@ -158,8 +164,13 @@ class _VideoReader:
             last_duration=self._duration_of(last),
             aspect=self._stream.sample_aspect_ratio or Fraction(1),
             rotation=_rotation(first),
-            tags=_colours(first) | _hdr(first),
+            tags=_colours(first) | _hdr(first) | self._facts_of_stream(first) | self._facts.summary(),
         )
+
+    def _facts_of_stream(self, first: av.VideoFrame) -> Tags:
+        dolby_vision = dolby_vision_of(self._stream)
+        layers = {} if dolby_vision is None else {DOLBY_VISION: f"profile {dolby_vision.profile}"}
+        return {**facts_of_stream(first), **layers}
 
     def _duration_of(self, last: av.VideoFrame) -> Fraction | None:
         """Return the last frame's duration: up to the first frame behind the window, else as the file states it.
@@ -171,6 +182,26 @@ class _VideoReader:
             return (self._following - self._ticks[-1]) * self._time_base
         is_stated = last.pts == self._stored_last or max(self._durations) - min(self._durations) <= 1
         return last.duration * self._time_base if last.duration and is_stated else None
+
+
+class _FrameFacts:
+    """Counts and hashes what frames say beside their pixels."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[str, Any] = defaultdict(hashlib.sha256)
+        self._frames: dict[str, set[int]] = defaultdict(set)
+
+    def add(self, number: int, frame: av.VideoFrame) -> None:
+        for name, content in facts_of_frame(frame):
+            self._hashes[name].update(number.to_bytes(8, "little") + content)
+            self._frames[name].add(number)
+
+    def summary(self) -> Tags:
+        """Return the number of frames and a hash by name."""
+        return {
+            name: f"in {len(self._frames[name])} frames ({digest.hexdigest()[:12]})"
+            for name, digest in self._hashes.items()
+        }
 
 
 class _PacketReader:
@@ -244,7 +275,7 @@ def _rotation(frame: av.VideoFrame) -> str:
     return f"{frame.rotation} degrees" + (", mirrored" if a * d < b * c else "")
 
 
-def _colours(frame: av.VideoFrame) -> dict[str, tuple[float, ...]]:
+def _colours(frame: av.VideoFrame) -> Tags:
     tags = {"primaries": frame.color_primaries, "transfer": frame.color_trc}
     if not (frame.format.is_rgb or frame.format.has_palette):  # the result is always encoded as YUV
         tags["matrix"] = frame.colorspace
@@ -253,8 +284,8 @@ def _colours(frame: av.VideoFrame) -> dict[str, tuple[float, ...]]:
     return {f"colour {name}": (tag,) for name, tag in tags.items() if tag != _UNSAID or name == "range"}
 
 
-def _hdr(frame: av.VideoFrame) -> dict[str, tuple[float, ...]]:
-    tags: dict[str, tuple[float, ...]] = {}
+def _hdr(frame: av.VideoFrame) -> Tags:
+    tags: Tags = {}
     if mastering := _side_data(frame, SideData.MASTERING_DISPLAY_METADATA):
         numbers = struct.unpack("20i", mastering[:80])
         fractions = zip(numbers[0::2], numbers[1::2], strict=True)

@@ -18,10 +18,12 @@ from av.video.stream import VideoStream
 from pipeline.errors import BrokenVideo, needing_space
 from pipeline.video.container import FILE_ONLY_METADATA, address_of, demuxed, open_video, video_stream_of
 from pipeline.video.container_choice import supports
+from pipeline.video.frame_facts import with_messages
 from pipeline.video.metadata_keys import metadata_flag
 from pipeline.video.options import FORMATS
 from pipeline.video.probe import Footage
-from pipeline.video.segments import Segment, decoding_times, packets_of
+from pipeline.video.sample_entry import open_with_views
+from pipeline.video.segments import FrameTiming, Segment, decoding_times, packets_of
 from pipeline.video.sound import add_pcm, decoded_samples, is_decodable
 from pipeline.video.timecode import shifted_timecodes
 from pipeline.video.window import Window
@@ -56,9 +58,15 @@ def join(path: Path, source: Path | None, segments: Sequence[Segment], footage: 
         with needing_space(), ExitStack() as stack:
             first = stack.enter_context(open_video(segments[0].path))
             given = None if source is None else stack.enter_context(open_video(source))
+            encoded = video_stream_of(first)
+            views = None if given is None else open_with_views(encoded, video_stream_of(given))
+            if views is not None:
+                encoded = video_stream_of(stack.enter_context(views))
             flags = {} if muxer == "matroska" else _mp4_flags(footage, given)
+            if views is not None:
+                flags["strict"] = "unofficial"
             out = stack.enter_context(av.open(address_of(path), "w", format=muxer, options=flags))
-            video, copies = _add_streams(out, video_stream_of(first), given, footage)
+            video, copies = _add_streams(out, encoded, given, footage)
             if given is not None:
                 _copy_file_metadata(out, given, window)
                 if window.begin is not None:
@@ -179,11 +187,21 @@ def _video_packets(
             at = done + place
             timing = timings[at]
             following = timings[at + 1].pts if at + 1 < len(timings) else timing.pts + step
+            packet = _with_messages(packet, timing, video.codec_context.name)
             packet.pts, packet.dts = (window.shifted(ticks, footage.time_base) for ticks in (timing.pts, next(dts)))
             packet.duration = timing.duration or following - timing.pts
             packet.time_base, packet.stream = footage.time_base, video
             yield packet.dts * footage.time_base, 0, done, packet
         done += len(segment.timings)
+
+
+def _with_messages(packet: av.Packet, timing: FrameTiming, codec: str) -> av.Packet:
+    if not timing.messages:
+        return packet
+    data = with_messages(bytes(packet), bytes.fromhex(timing.messages), codec)
+    changed = av.Packet(data)
+    changed.is_keyframe = packet.is_keyframe
+    return changed
 
 
 def _copied_packets(given: InputContainer, copies: dict[int, Stream], window: Window) -> Iterator[Timed]:

@@ -20,6 +20,7 @@ from av.stream import Stream
 from pipeline.errors import RefusedVideo
 from pipeline.video.container import open_video, video_stream_of
 from pipeline.video.contents import MAIN_VIDEO, ContainerHeader, Track
+from pipeline.video.frame_facts import CARRIED, NOT_CARRIED, SPHERICAL, STEREO
 from pipeline.video.inventory import read_header
 from pipeline.video.metadata_keys import metadata_flag
 from pipeline.video.options import FORMATS
@@ -29,6 +30,7 @@ _HDR = ("mastering display", "content light")
 _HDR_CODECS = frozenset({"av1", "h264", "hevc"})
 # libav's Matroska muxer reads the pixel aspect from a field that PyAV cannot set; these codecs store it themselves.
 _ASPECT_CODECS = frozenset({"h264", "hevc"})
+_MESSAGE_CODECS = frozenset({"h264", "hevc"})
 _NOTHING = ContainerHeader((), (), {})
 
 
@@ -76,6 +78,11 @@ def unsupported_properties(result: Path, earliest: Fraction) -> dict[str, str]:
         codec = video_stream_of(made).codec_context.codec.canonical_name
         is_matroska = made.format.name.startswith("matroska")
     reasons = {} if codec in _HDR_CODECS else dict.fromkeys(_HDR, f"{codec} does not store it")
+    reasons |= dict.fromkeys(NOT_CARRIED, "not carried: it describes the original's frames")
+    if codec not in _MESSAGE_CODECS:
+        reasons |= dict.fromkeys(CARRIED, f"not written with {codec}; h264 and hevc store it")
+    if not (is_matroska or result.suffix.lower() in (".mp4", ".m4v")):
+        reasons |= dict.fromkeys((SPHERICAL, STEREO), f"not written to {result.suffix}; mp4 stores it")
     if is_matroska:
         reasons["duration"] = "Matroska does not store the duration of the last frame; mp4 does"
     if is_matroska and earliest < 0:

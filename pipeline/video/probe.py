@@ -21,6 +21,7 @@ from pipeline.video.colour import MATRICES, YUV
 from pipeline.video.container import open_video, video_stream_of
 from pipeline.video.frame_times import FrameTimes
 from pipeline.video.planes import pix_fmt_of, shape_of
+from pipeline.video.sample_entry import dolby_vision_of
 
 UNTAGGED = 2
 _LIMITED, _FULL = 1, 2
@@ -89,6 +90,7 @@ def probe(path: Path) -> Footage:
     with open_video(path) as container:
         stream = video_stream_of(container)
         frame = _first_frame(container, stream)
+        _refuse_without_base_layer(stream)
         colours, notes = _colours(frame)
         depth, halved = shape_of(frame.format.name)
         layout = YUV(depth, colours.matrix, colours.range == _FULL, halved)
@@ -114,6 +116,15 @@ def probe(path: Path) -> Footage:
             light=side.get(SideData.CONTENT_LIGHT_LEVEL),
             interlaced=frame.interlaced_frame or stream.codec_context.field_order not in _PROGRESSIVE,
             notes=tuple(notes),
+        )
+
+
+def _refuse_without_base_layer(stream: VideoStream) -> None:
+    found = dolby_vision_of(stream)
+    if found is not None and not found.has_base:
+        raise RefusedVideo(
+            f"is Dolby Vision (profile {found.profile}) without a base layer that can be shown by itself; "
+            "convert it to HDR10 or SDR first"
         )
 
 

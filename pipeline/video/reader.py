@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from pipeline.errors import RefusedVideo
 from pipeline.video.clock import clock_of, continued
 from pipeline.video.container import open_video, video_stream_of
+from pipeline.video.frame_facts import messages_of
 from pipeline.video.frame_times import FrameTimes
 from pipeline.video.notes import Warn
 from pipeline.video.planes import pix_fmt_of
@@ -31,12 +32,14 @@ class DecodedFrame:
         pts: Presentation timestamp in ticks of the footage's time base; strictly increasing.
         duration: Ticks to the next frame; of the last frame as stated by the file, 0 if it is not.
         damaged: The decoder concealed errors in it.
+        messages: What it says beside its pixels (``messages_of``).
     """
 
     frame: Any
     pts: int
     duration: int
     damaged: bool = False
+    messages: bytes = b""
 
 
 def read_frames_in_order(
@@ -81,7 +84,8 @@ def _in_order(
             pts = previous + 1
         previous = pts
         _check_size(frame, pts, footage)
-        yield DecodedFrame(_fitted(frame, footage, deinterlaced), pts, frame.duration or 0, frame.is_corrupt)
+        fitted, messages = _fitted(frame, footage, deinterlaced), messages_of(frame)
+        yield DecodedFrame(fitted, pts, frame.duration or 0, frame.is_corrupt, messages)
 
 
 def _with_durations(frames: Iterable[DecodedFrame]) -> Iterator[DecodedFrame]:

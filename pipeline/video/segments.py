@@ -32,11 +32,19 @@ from stages.atomic import flush, written_whole
 
 @dataclass(frozen=True)
 class FrameTiming:
-    """Presentation timestamp and duration of a frame in ticks of the source; ``damaged`` if it was corrupt there."""
+    """What is kept of a frame of the source beside its pixels.
+
+    Attributes:
+        pts: Presentation timestamp in ticks.
+        duration: In ticks.
+        damaged: It was damaged in the source.
+        messages: Its SEI messages, in hexadecimal.
+    """
 
     pts: int
     duration: int
     damaged: bool = False
+    messages: str = ""
 
 
 @dataclass(frozen=True)
