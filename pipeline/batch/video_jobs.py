@@ -24,10 +24,13 @@ from pipeline.video.flicker import flicker_of_files
 from pipeline.video.frame_output import FrameOutput
 from pipeline.video.job_marker import remove_marker
 from pipeline.video.options import READABLE, VideoOptions
+from pipeline.video.orientation import Matrix, is_turned_by_quarters
 from pipeline.video.property_comparison import summarized
 from pipeline.video.restore import VideoRestoration
 from pipeline.video.sources import FrameFolder, VideoFile, VideoSource, frame_paths, parse_fps
 from stages.atomic import flush, partial_folder
+
+_TILTED = "the images of its frames are not upright: the video is turned by other than quarters of a turn"
 
 
 class VideoJobs:
@@ -83,6 +86,8 @@ class VideoJobs:
         source = (VideoFile if job.kind == "video" else FrameFolder)(job.source, self.options)
         if source.file is not None:
             record = replace(record, notes=(*record.notes, *notes_on_sound(source.file, job.target, self.options)))
+        if frames is not None and not is_turned_by_quarters(source.footage.display_matrix):
+            record = replace(record, notes=(*record.notes, _TILTED))
         return replace(record, status="pending", input_size=source.footage.size), source
 
     def restore(
@@ -101,7 +106,8 @@ class VideoJobs:
             ImageError: if the video cannot be read to its end.
             RestorationError: as from ``Engine.run_frames``.
         """
-        folder, frames = partial_folder(job.target), self._frame_output(job, record)
+        matrix = content.footage.display_matrix
+        folder, frames = partial_folder(job.target), self._frame_output(job, record, matrix)
         if frames is not None and not frames.begin():
             remove_marker(folder)  # its segments have no frames in the folder
         restored = VideoRestoration(
@@ -127,7 +133,7 @@ class VideoJobs:
         """Verify a video that ``restore`` has written."""
         made = partial_folder(job.target) / job.target.name
         record = self._with_flicker(job, self._checked(job, record, made), made)
-        if (frames := self._frame_output(job, record)) is not None:
+        if (frames := self._frame_output(job, record, content.footage.display_matrix)) is not None:
             assert record.frames is not None
             assert record.output_size is not None
             frames.keep(record.frames, record.output_size)
@@ -166,10 +172,10 @@ class VideoJobs:
         flicker = {name: asdict(error) for name, error in errors.items()}
         return replace(record, flicker=flicker, quality=quality if reference is None else None)
 
-    def _frame_output(self, job: Job, record: Record) -> FrameOutput | None:
+    def _frame_output(self, job: Job, record: Record, matrix: Matrix | None = None) -> FrameOutput | None:
         if self.options.frames_out is None:
             return None
-        return FrameOutput(frames_place(job, self.options.frames_out), _identity(record))
+        return FrameOutput(frames_place(job, self.options.frames_out), _identity(record), matrix)
 
 
 def _identity(record: Record) -> str:

@@ -117,7 +117,8 @@ def _folder_comparisons(
     before: VideoProperties, after: VideoProperties, paths: Sequence[Path], scale: int | None
 ) -> Iterator[PropertyComparison]:
     yield compare_values("frames", len(before.timestamps.ticks), len(after.timestamps.ticks))
-    yield _size(before.size, after.size, scale)
+    turned = before.rotation.removeprefix("-").startswith("90 ")  # the images are upright
+    yield _size(before.size[::-1] if turned else before.size, after.size, scale)
     for path, following in pairwise(paths):
         if frame_number(following) != frame_number(path) + 1:
             expected = f"{frame_number(path) + 1} after {path.name}"

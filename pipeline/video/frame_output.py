@@ -7,25 +7,29 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyvips
 
 from pipeline.errors import BrokenVideo, RefusedVideo
 from pipeline.images import ImageFile, write_image
 from pipeline.pixels import Pixels
 from pipeline.video.job_marker import is_marked, is_marked_for, recreate_for
+from pipeline.video.orientation import Matrix, exchanges_sides, upright
 from stages.atomic import partial_folder
 
 
 class FrameOutput:
-    """A folder of PNG files, ``000001.png`` and so on, that is either complete or absent.
+    """A folder of upright PNG files, ``000001.png`` and so on, that is either complete or absent.
 
     Args:
         folder: The final place of the frames.
         job: Identifies everything that determines the frames: input, chain, options.
+        display_matrix: How the video is turned for display.
     """
 
-    def __init__(self, folder: Path, job: str) -> None:
+    def __init__(self, folder: Path, job: str, display_matrix: Matrix | None = None) -> None:
         self.folder = folder
+        self._matrix = display_matrix
         self._job = job
         self._partial = partial_folder(folder)
 
@@ -48,10 +52,11 @@ class FrameOutput:
 
     def save(self, number: int, pixels: Pixels) -> None:
         """Write the frame with this number, counted from 0."""
-        write_image(self._partial / f"{number + 1:06}.png", ImageFile(pixels))
+        turned = np.ascontiguousarray(upright(pixels, self._matrix))
+        write_image(self._partial / f"{number + 1:06}.png", ImageFile(turned))
 
     def keep(self, frames: int, size: tuple[int, int]) -> None:
-        """Rename the hidden folder if it holds this many frames of this width and height.
+        """Rename the hidden folder if it holds this many frames of this width and height, as stored in the video.
 
         Raises:
             BrokenVideo: if it does not; the next run starts over.
@@ -66,7 +71,8 @@ class FrameOutput:
         found = sorted(self._partial.glob("*.png"))
         if len(found) != frames:
             yield f"{len(found)} frames, expected {frames}"
-        expected = f"{size[0]} x {size[1]} pixels"
+        width, height = reversed(size) if exchanges_sides(self._matrix) else size
+        expected = f"{width} x {height} pixels"
         for path in found:
             if (actual := _extent(path)) != expected:
                 yield f"{actual} in {path.name}, expected {expected}"

@@ -22,7 +22,7 @@ from pipeline.video.frame_facts import with_messages
 from pipeline.video.metadata_keys import metadata_flag
 from pipeline.video.options import FORMATS
 from pipeline.video.probe import Footage
-from pipeline.video.sample_entry import open_with_views
+from pipeline.video.sample_entry import hide_apple_views, open_with_views
 from pipeline.video.segments import FrameTiming, Segment, decoding_times, packets_of
 from pipeline.video.sound import add_pcm, decoded_samples, is_decodable
 from pipeline.video.timecode import shifted_timecodes
@@ -76,6 +76,8 @@ def join(path: Path, source: Path | None, segments: Sequence[Segment], footage: 
                 sources.append(_copied_packets(given, copies, window))
             for _, _, _, packet in heapq.merge(*sources, key=lambda timed: timed[:3]):
                 out.mux(packet)
+        if views is not None and muxer == "mp4":
+            hide_apple_views(path)
     except av.FFmpegError as error:
         raise BrokenVideo(f"cannot be written as {suffix}: {error.strerror}; mkv may support it") from error
     return list(_rounded_by(muxer, segments, footage))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import av
@@ -16,7 +17,8 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 _PATH = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
-_VIEWS = (b"st3d", b"sv3d", b"vexu", b"hfov")
+_STEREO, _APPLE_VIEWS = b"st3d", b"vexu"
+_VIEWS = (_STEREO, b"sv3d")
 _DOLBY_VISION = (b"dvcC", b"dvvC", b"dvwC")
 _STSD_HEAD, _ENTRY_HEAD = 16, 86
 _WITH_BASE = (4, 7)  # profiles whose base layer is SDR or HDR10 by definition
@@ -36,7 +38,7 @@ class DolbyVision(NamedTuple):
 
 def dolby_vision_of(stream: VideoStream) -> DolbyVision | None:
     """Return what a stream says of Dolby Vision; None if it says nothing."""
-    for name, box in _boxes(_header(stream)):
+    for name, box in _boxes(header_of(stream)):
         if name in _DOLBY_VISION and len(box) >= 13:
             profile, compatible = box[10] >> 1, box[12] >> 4
             return DolbyVision(profile, bool(compatible) or profile in _WITH_BASE)
@@ -48,15 +50,17 @@ def open_with_views(encoded: VideoStream, source: VideoStream) -> InputContainer
 
     None if the source has none, or the codec cannot be stored in MP4. Close it after its stream has been copied.
     """
-    views = b"".join(box for name, box in _boxes(_header(source)) if name in _VIEWS)
-    header = _header(encoded)
+    boxes = _boxes(header_of(source))
+    wanted = _VIEWS if _STEREO in dict(boxes) else (*_VIEWS, _APPLE_VIEWS)
+    views = [box for name, box in boxes if name in wanted]
+    header = header_of(encoded)
     if not views or not header:
         return None
-    return av.open(io.BytesIO(_with_boxes(header, views)), "r")
+    return av.open(io.BytesIO(with_boxes(header, b"".join(views))), "r")
 
 
-def _header(stream: VideoStream) -> bytes:
-    """Return the header of an MP4 with the stream alone; empty if it cannot be stored there."""
+def header_of(stream: VideoStream) -> bytes:
+    """Return the header of an MP4 file with a stream alone; empty if MP4 cannot store it."""
     file = io.BytesIO()
     options = {"movflags": "empty_moov+default_base_moof+frag_keyframe", "strict": "unofficial"}
     try:
@@ -68,16 +72,50 @@ def _header(stream: VideoStream) -> bytes:
     return file.getvalue()
 
 
-def _entry(header: bytes) -> list[tuple[int, int]]:
-    """Return start and end of the first sample entry, preceded by those of all boxes around it."""
-    found, start, end = [], 0, len(header)
-    for wanted in _PATH:
-        start, end = next(((at, to) for name, at, to in _children(header, start, end) if name == wanted), (0, 0))
-        found.append((start - 8, end))
-        if not end:
-            return []
-    start += _STSD_HEAD - 8
-    return [*found, (start, start + int.from_bytes(header[start : start + 4], "big"))]
+def with_boxes(header: bytes, boxes: bytes) -> bytes:
+    """Return a header with boxes appended to its sample entry; all boxes around it grow."""
+    grown, around = bytearray(header), next(_entries(header))
+    for start, end in around:
+        struct.pack_into(">I", grown, start, end - start + len(boxes))
+    end = around[-1][1]
+    return bytes(grown[:end]) + boxes + bytes(grown[end:])
+
+
+def hide_apple_views(path: Path) -> None:
+    """Rename the box in which libav repeats a stereo layout in Apple's terms: read back, it would overrule the other.
+
+    Apple's terms have neither side by side nor top and bottom.
+    """
+    with path.open("r+b") as file:
+        at, size = 0, 0
+        while len(head := file.read(16)) == 16:
+            size = int.from_bytes(head[:4], "big")
+            size = int.from_bytes(head[8:], "big") if size == 1 else size
+            if head[4:8] == b"moov" or size < 8:
+                break
+            at += size
+            file.seek(at)
+        file.seek(at)
+        header = file.read(size)
+        places = {name: start for name, start, _ in _places(header)}
+        if places.keys() >= {_STEREO, _APPLE_VIEWS}:
+            file.seek(at + places[_APPLE_VIEWS] - 4)
+            file.write(b"free")
+
+
+def _entries(header: bytes) -> Iterator[list[tuple[int, int]]]:
+    """Yield start and end of the first sample entry of each track, preceded by those of all boxes around it."""
+    for chain in _chains(header, 0, len(header), _PATH):
+        start = chain[-1][0] + _STSD_HEAD
+        yield [*chain, (start, start + int.from_bytes(header[start : start + 4], "big"))]
+
+
+def _chains(data: bytes, at: int, end: int, path: tuple[bytes, ...]) -> Iterator[list[tuple[int, int]]]:
+    """Yield start and end of the boxes along each way that has these names."""
+    for name, start, to in _children(data, at, end):
+        if name == path[0]:
+            inner = _chains(data, start, to, path[1:]) if path[1:] else iter([[]])
+            yield from ([(start - 8, to), *rest] for rest in inner)
 
 
 def _children(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -90,17 +128,13 @@ def _children(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]
         at += size
 
 
-def _boxes(header: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the boxes in the sample entry, with their heads."""
-    for start, end in _entry(header)[-1:]:
-        for name, at, to in _children(header, start + _ENTRY_HEAD, end):
-            yield name, header[at - 8 : to]
+def _places(header: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, start of the content and end of the boxes in the sample entries."""
+    for chain in _entries(header):
+        start, end = chain[-1]
+        yield from _children(header, start + _ENTRY_HEAD, end)
 
 
-def _with_boxes(header: bytes, boxes: bytes) -> bytes:
-    """Append boxes to the sample entry; all that are around it grow."""
-    grown, around = bytearray(header), _entry(header)
-    for start, end in around:
-        struct.pack_into(">I", grown, start, end - start + len(boxes))
-    end = around[-1][1]
-    return bytes(grown[:end]) + boxes + bytes(grown[end:])
+def _boxes(header: bytes) -> list[tuple[bytes, bytes]]:
+    """Return name and bytes of the boxes in the sample entries."""
+    return [(name, header[start - 8 : end]) for name, start, end in _places(header)]

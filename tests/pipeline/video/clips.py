@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -17,6 +18,9 @@ import av
 import cv2
 import numpy as np
 from av.container import OutputContainer
+
+from pipeline.video import sample_entry
+from pipeline.video.frame_facts import with_messages
 
 QUICK = {
     "libx264": {"preset": "ultrafast", "threads": "1"},
@@ -141,6 +145,75 @@ def rotated(path: Path) -> Path:
     """A phone video in portrait: stored in landscape, with a display matrix."""
     upright = (0, 65536, 0, -65536, 0, 0, 48 * 65536, 0, 1 << 30)
     return _write(path.with_suffix(".mp4"), ClipSpec(display_matrix=upright), audio="aac")
+
+
+def tilted(path: Path) -> Path:
+    """To be displayed turned by 45 degrees."""
+    matrix = (46341, 46341, 0, -46341, 46341, 0, 0, 0, 1 << 30)
+    return _write(path.with_suffix(".mp4"), ClipSpec(display_matrix=matrix))
+
+
+def captioned(path: Path) -> Path:
+    """Closed captions in every frame, and user data in the second, as messages of H.264 (SEI)."""
+    whole = _write(path.with_name("plain.mp4"), ClipSpec(options={"bf": "2", "x264-params": "b-adapt=0"}))
+    path = path.with_suffix(".mp4")
+    with av.open(str(whole)) as given, av.open(str(path), "w") as out:
+        main = given.streams.video[0]
+        video = out.add_stream_from_template(main, opaque=True)
+        for packet in given.demux(main):
+            if packet.size:
+                number = packet.pts // 512
+                captions = b"\xb5\x00\x31GA94\x03\x41\xff\xfc" + bytes([0, number]) + b"\xff"
+                messages = b"\x04" + bytes([len(captions)]) + captions
+                if number == 1:
+                    messages += b"\x05\x14" + bytes(range(16)) + bytes([0, 0, 1, 0])
+                data = with_messages(bytes(packet), messages, "h264")
+                changed = av.Packet(data)
+                changed.pts, changed.dts, changed.duration = packet.pts, packet.dts, packet.duration
+                changed.time_base, changed.is_keyframe, changed.stream = packet.time_base, packet.is_keyframe, video
+                out.mux(changed)
+    whole.unlink()
+    return path
+
+
+def with_boxes(path: Path, *boxes: bytes, clip: Callable[[Path], Path] | None = None) -> Path:
+    """Boxes of MP4 in the sample entry of the video."""
+    plain = (clip or one_frame)(path.with_name("plain"))
+    with av.open(str(plain)) as given:
+        main = given.streams.video[0]
+        header = sample_entry.with_boxes(sample_entry.header_of(main), b"".join(boxes))
+        with av.open(io.BytesIO(header), "r") as template:
+            options = {} if path.suffix == ".mkv" else {"strict": "unofficial"}
+            with av.open(str(path), "w", options=options) as out:
+                video = out.add_stream_from_template(template.streams.video[0], opaque=True)
+                video.time_base = main.time_base
+                for packet in given.demux(main):
+                    if packet.size:
+                        packet.stream = video
+                        out.mux(packet)
+    plain.unlink()
+    if path.suffix == ".mp4":
+        sample_entry.hide_apple_views(path)
+    return path
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    return (8 + len(content)).to_bytes(4, "big") + name + content
+
+
+SPHERE = (
+    box(b"st3d", bytes(4) + b"\x02"),
+    box(
+        b"sv3d",
+        box(b"svhd", bytes(4) + b"maker\0")
+        + box(b"proj", box(b"prhd", bytes(4) + bytes([0, 30, 0, 0] * 3)) + box(b"equi", bytes(20))),
+    ),
+)
+
+
+def dolby_vision(profile: int, compatible: int) -> bytes:
+    """The configuration box of Dolby Vision (ETSI TS 103 572)."""
+    return box(b"dvcC", bytes([1, 0, profile << 1, 3 << 3 | 5, compatible << 4]) + bytes(19))
 
 
 def with_sound(path: Path, codec: str) -> Path:

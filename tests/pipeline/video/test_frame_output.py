@@ -4,7 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.video.conformance import compare_videos
 from tests.pipeline.batch.video_batch import files, images, restore_batch, stop_at
+from tests.pipeline.video import clips
 
 
 @pytest.mark.parametrize(("pix_fmt", "dtype"), [("yuv444p", "uint8"), ("yuv444p10le", "uint16")])
@@ -13,6 +15,21 @@ def test_frames_are_also_written_as_images(write_video, tmp_path, pix_fmt, dtype
     restore_batch(tmp_path, "clip.mkv", frames_out=tmp_path / "frames")
     assert images(tmp_path / "frames") == ["clip/000001.png", "clip/000002.png"]
     assert cv2.imread(str(tmp_path / "frames/clip/000002.png"), cv2.IMREAD_UNCHANGED).dtype == dtype
+
+
+def test_frames_of_a_turned_video_are_upright(tmp_path):
+    source = clips.rotated(tmp_path / "clip")
+    (record,) = restore_batch(tmp_path, source.name, frames_out=tmp_path / "frames")
+    assert (record.status, record.differs) == ("done", ())
+    shown = cv2.imread(str(tmp_path / "frames/clip/000003.png"), cv2.IMREAD_GRAYSCALE)
+    assert clips.number_in(cv2.rotate(shown, cv2.ROTATE_90_COUNTERCLOCKWISE)) == 2
+    assert [one for one in compare_videos(source, tmp_path / "frames/clip") if not one.agrees] == []
+
+
+def test_frames_of_a_tilted_video_are_said(tmp_path):
+    clips.tilted(tmp_path / "clip")
+    (record,) = restore_batch(tmp_path, "clip.mp4", frames_out=tmp_path / "frames")
+    assert [note for note in record.notes if "not upright" in note]
 
 
 def test_frames_of_an_interrupted_run_do_not_count_as_complete(write_video, tmp_path):
