@@ -74,7 +74,7 @@ def messages_of(frame: av.VideoFrame) -> bytes:
 
 
 def with_messages(data: bytes, messages: bytes, codec: str) -> bytes:
-    """Return a packet with SEI messages before its picture.
+    """Return a packet with SEI messages before its slices.
 
     Args:
         data: Units with their lengths in four bytes before each, as MP4 and Matroska store them.
@@ -83,9 +83,9 @@ def with_messages(data: bytes, messages: bytes, codec: str) -> bytes:
     """
     if not messages or codec not in ("h264", "hevc"):
         return data
-    head, is_picture = (b"\x06", _is_avc_picture) if codec == "h264" else (b"\x4e\x01", _is_hevc_picture)
+    head, is_slice = (b"\x06", _is_avc_slice) if codec == "h264" else (b"\x4e\x01", _is_hevc_slice)
     unit = head + _escaped(messages + b"\x80")
-    at = next((start for start, first in _units(data) if is_picture(first)), 0)
+    at = next((start for start, first in _units(data) if is_slice(first)), 0)
     return data[:at] + struct.pack(">I", len(unit)) + unit + data[at:]
 
 
@@ -97,11 +97,11 @@ def _units(data: bytes) -> Iterator[tuple[int, int]]:
         at += 4 + int.from_bytes(data[at : at + 4], "big")
 
 
-def _is_avc_picture(first: int) -> bool:
+def _is_avc_slice(first: int) -> bool:
     return 1 <= first & 31 <= 5
 
 
-def _is_hevc_picture(first: int) -> bool:
+def _is_hevc_slice(first: int) -> bool:
     return first >> 1 & 63 < 32
 
 

@@ -33,7 +33,7 @@ def test_captions_that_a_codec_does_not_carry_are_named(tmp_path):
     assert "in 8 frames" in lost[0]
 
 
-def test_messages_stand_before_the_picture_and_hold_no_start_code():
+def test_messages_stand_before_the_slices_and_hold_no_start_code():
     units = b"\x00\x00\x00\x02\x09\x10" + b"\x00\x00\x00\x03\x65\x01\x02"
     marked = with_messages(units, b"\x05\x03\x00\x00\x01", "h264")
     assert marked == units[:6] + b"\x00\x00\x00\x08" + b"\x06\x05\x03\x00\x00\x03\x01\x80" + units[6:]
