@@ -14,6 +14,7 @@ import typer
 from pipeline.cli import commands
 from pipeline.cli.doctor import doctor
 from pipeline.cli.group import CommandGroup
+from pipeline.cli.inspect import inspect
 from pipeline.cli.restore import restore
 
 app = typer.Typer(cls=CommandGroup, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -38,5 +39,6 @@ app.command(no_args_is_help=True)(restore)
 app.command()(commands.check)
 app.command()(commands.profile)
 app.command(no_args_is_help=True)(commands.verify)
+app.command(no_args_is_help=True)(inspect)
 app.command(no_args_is_help=True)(commands.attention)
 app.command()(doctor)

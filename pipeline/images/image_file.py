@@ -16,6 +16,7 @@ class ImageFile:
         alpha: ``(H, W)``, same dtype, not multiplied into the pixels; None for an opaque image.
         metadata: What is carried to the output.
         notes: What was converted or left behind, for the run log.
+        luma_table: Of a JPEG file: the 64 steps by which its luma was quantised.
         lossless: Whether its file holds it exactly though the format could do otherwise (WebP).
     """
 
@@ -24,6 +25,7 @@ class ImageFile:
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
     lossless: bool = False
+    luma_table: tuple[int, ...] = ()
 
     @property
     def transparent(self) -> bool:

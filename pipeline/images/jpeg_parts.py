@@ -1,4 +1,4 @@
-"""Find what a JPEG file holds besides its image: comments, a video, a gain map, trailers of phones."""
+"""Find what a JPEG file holds besides its image: tables, comments, a video, a gain map, trailers of phones."""
 
 import mmap
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-_COMMENT, _SCAN, _END = 0xFE, 0xDA, 0xD9
+_COMMENT, _TABLES, _SCAN, _END = 0xFE, 0xDB, 0xDA, 0xD9
 _FILLING = re.compile(rb"\xff+")
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _MARKED = (
@@ -22,10 +22,12 @@ class JpegParts(NamedTuple):
     Args:
         comments: The texts of its comments, in unknown encoding.
         beside: Names of what is not carried.
+        luma_table: The 64 steps by which luma was quantised, in the file's order; none if there is no such table.
     """
 
     comments: tuple[bytes, ...]
     beside: tuple[str, ...]
+    luma_table: tuple[int, ...]
 
 
 def jpeg_parts(path: Path) -> JpegParts:
@@ -42,11 +44,11 @@ def jpeg_parts(path: Path) -> JpegParts:
         names.append("Samsung trailer")
     if after.strip(b"\0\r\n \xff") and not any(names):
         names.append(f"data of {len(after)} bytes after the image")
-    return JpegParts(comments, tuple(name for name in names if name))
+    return JpegParts(comments, tuple(name for name in names if name), _luma_table(segments))
 
 
 def _segments(data: mmap.mmap) -> Iterator[tuple[int, int, int]]:
-    """Yield (marker, start, end) of each comment and application segment, up to the first scan."""
+    """Yield (marker, start, end) of each comment, table and application segment, up to the first scan."""
     at = 2
     while at + 4 <= len(data) and (filling := _FILLING.match(data, at)):
         at = filling.end() - 1
@@ -54,9 +56,20 @@ def _segments(data: mmap.mmap) -> Iterator[tuple[int, int, int]]:
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         if code == _SCAN or length < 2:
             return
-        if code == _COMMENT or 0xE0 <= code <= 0xEF:
+        if code in (_COMMENT, _TABLES) or 0xE0 <= code <= 0xEF:
             yield code, at + 4, at + 2 + length
         at += 2 + length
+
+
+def _luma_table(segments: list[tuple[int, bytes]]) -> tuple[int, ...]:
+    """Return the first table of number 0 with steps of 8 bits."""
+    for code, body in segments:
+        at = 0
+        while code == _TABLES and at + 65 <= len(body):
+            if body[at] == 0:
+                return tuple(body[at + 1 : at + 65])
+            at += 129 if body[at] >> 4 else 65
+    return ()
 
 
 def _end_of_image(data: mmap.mmap) -> int:

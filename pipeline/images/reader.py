@@ -13,7 +13,7 @@ from pipeline.errors import BrokenImage, RefusedImage
 from pipeline.images.colour import find_colour
 from pipeline.images.icc import usable_profile
 from pipeline.images.image_file import ImageFile
-from pipeline.images.jpeg_parts import jpeg_parts
+from pipeline.images.jpeg_parts import JpegParts, jpeg_parts
 from pipeline.images.kinds import Header, format_of, is_animated_png, is_lossless_webp, raw_header
 from pipeline.images.libvips import vips_errors_as
 from pipeline.images.metadata import Metadata, collect, orientation_of, read_png_texts
@@ -136,24 +136,25 @@ def _read_by_libvips(path: Path, name: str, loader: str, max_pixels: int, fail_o
         metadata, colour_notes = _with_colour(path, name, metadata, gray=image.bands < 3)
         orientation = orientation_of(image)
         pixels = image.numpy().reshape(image.height, image.width, image.bands)
-    metadata, left_behind = _with_parts(path, name, metadata)
+    parts = jpeg_parts(path) if name == "JPEG" else None
+    metadata, left_behind = _with_parts(path, name, metadata, parts)
     notes = converted + left_behind + colour_notes + confirm_uniform(path, pixels)
     if tiff is not None:
         notes += tiff.notes
     pixels = _upright(pixels, orientation)
     metadata = replace(metadata, size=(pixels.shape[1], pixels.shape[0]))
     read = _image_file(pixels, metadata, notes)
-    return replace(read, lossless=name == "WebP" and is_lossless_webp(path))
+    lossless = name == "WebP" and is_lossless_webp(path)
+    return replace(read, lossless=lossless, luma_table=parts.luma_table if parts else ())
 
 
-def _with_parts(path: Path, name: str, metadata: Metadata) -> tuple[Metadata, tuple[str, ...]]:
+def _with_parts(path: Path, name: str, metadata: Metadata, parts: JpegParts | None) -> tuple[Metadata, tuple[str, ...]]:
     """Add texts and comments, which libvips does not read as they are, and note what stands beside the image."""
     notes: tuple[str, ...] = ()
     if name == "PNG":
         texts, notes = read_png_texts(path)
         metadata = replace(metadata, png_texts=texts)
-    if name == "JPEG":
-        parts = jpeg_parts(path)
+    if parts is not None:
         metadata = replace(metadata, comments=parts.comments)
         notes = tuple(f"the {beside} in the file is not carried" for beside in parts.beside)
     if metadata.xmp is not None and (cleaned := without_beside(metadata.xmp)) != metadata.xmp:

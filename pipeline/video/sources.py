@@ -13,7 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.condition.condition import Condition
 from pipeline.device.transfer import up
+from pipeline.engine.canvas import FrameCanvas
+from pipeline.engine.condition import measure_canvas
 from pipeline.engine.tensors import to_tensor
 from pipeline.errors import BrokenVideo, ConfigError, ImageError, RefusedVideo
 from pipeline.images import READABLE, read_image
@@ -109,6 +112,19 @@ class FrameFolder:
             actual = f"{pixels.shape[1]} x {pixels.shape[0]}"
             raise RefusedVideo(f"{path.name} has {actual} pixels, expected {width} x {height} as the first frame has")
         return pixels
+
+
+def measure_first_frame(path: Path) -> Condition:
+    """Measure the first frame of a video file.
+
+    Raises:
+        ImageError: if it cannot be decoded.
+    """
+    source = VideoFile(path, VideoOptions(deinterlace=True))
+    for frame in source.frames(None, lambda *note: None):
+        image, _ = source.to_rgb([frame], torch.device("cpu"))
+        return measure_canvas(FrameCanvas(image, {}))
+    raise BrokenVideo("has no frames")
 
 
 def _read_image(path: Path) -> ImageFile:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.condition.jpeg import quality_of
 from pipeline.images import read_image, write_image
 from pipeline.images.xmp import without_beside
 from tests.pipeline.images.samples import BLOB, photo, saved
@@ -66,3 +67,10 @@ def test_a_plain_jpeg_has_no_notes(tmp_path: Path, options: dict[str, object]) -
 def test_xmp_that_claims_nothing_stays_as_it_is() -> None:
     xmp = b'<x xmlns:a="http://ns.google.com/photos/1.0/camera/" a:SpecialTypeID="1"/>'
     assert without_beside(xmp) == xmp
+
+
+@pytest.mark.parametrize("quality", [35, 90])
+def test_the_quantisation_table_of_luma_is_read(tmp_path: Path, quality: int) -> None:
+    source = saved(tmp_path / "a.jpg", photo(16, 16, 3), {}, Q=quality)
+    assert quality_of(read_image(source).luma_table) == quality
+    assert read_image(saved(tmp_path / "a.png", photo(16, 16, 3))).luma_table == ()

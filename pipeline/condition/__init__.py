@@ -1,0 +1,1 @@
+"""Estimate what has happened to an image: noise, blur, JPEG compression, aliasing; and how strongly to restore it."""
