@@ -84,7 +84,7 @@ class Schedule(Section):
         "budget (--max-time or --max-epochs); auto is cosine for runs with a budget and plateau for others",
     )
     factor: float = Field(0.5, gt=0, lt=1, description="what the learning rate is multiplied by on a plateau")
-    patience: int = Field(5, ge=0, description="epochs without a better validation PSNR that make a plateau")
+    patience: int = Field(5, ge=0, description="epochs without 0.005 dB more in validation that make a plateau")
     warmup: float = Field(0.03, ge=0, lt=1, description="share of the budget in which cosine raises the learning rate")
 
     def resolved(self, *, has_budget: bool) -> Literal["plateau", "cosine"]:
@@ -128,7 +128,7 @@ class TrainingConfig(Section):
     compile: bool = Field(False, description="compile the network: minutes at the start, faster steps from then on")
     schedule: Schedule = Schedule()
     steps_per_epoch: int = Field(500, ge=1, description="optimizer steps between two validations")
-    early_stopping: int = Field(20, ge=1, description="epochs without a better validation PSNR that end the run")
+    early_stopping: int = Field(20, ge=1, description="epochs without 0.005 dB more in validation that end the run")
     sheet_epochs: int = Field(5, ge=1, description="epochs between two sheets of validation images")
     seed: int = 0
 

@@ -31,7 +31,7 @@ from stages.weights import Card, load_weights, resolve, save_weights
 from train.callbacks.checkpoints import FollowFolder, WholeCheckpoints
 from train.callbacks.curves import plot_curves
 from train.callbacks.progress import Bar, print_start, progress_of
-from train.callbacks.schedules import AnnealWithinBudget, ReduceOnPlateau
+from train.callbacks.schedules import LEAST_GAIN, AnnealWithinBudget, ReduceOnPlateau
 from train.callbacks.watch import Diverged, StopWhenDiverged, ValidationSheets
 from train.chain.inside import Behind, Inside
 from train.config import TrainingConfig
@@ -151,7 +151,7 @@ def build_trainer(config: TrainingConfig, run: Run) -> L.Trainer:
         StopWhenDiverged(),
         ValidationSheets(run.folder / "sheets", config.sheet_epochs),
         schedule_of(config, run),
-        EarlyStopping("val/psnr", mode="max", patience=config.early_stopping, min_delta=0.001),
+        EarlyStopping("val/psnr", mode="max", patience=config.early_stopping, min_delta=LEAST_GAIN),
         FollowFolder(best),
         *progress_of(best),
         best,

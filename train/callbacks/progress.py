@@ -15,6 +15,7 @@ from rich.console import Console
 from stages.layers import bicubic_upscale
 from stages.profile import count_parameters
 from stages.stage import Stage
+from train.callbacks.schedules import LEAST_GAIN
 from train.config import TrainingConfig
 from train.data.batches import ValidationImages
 from train.run import Run
@@ -82,11 +83,11 @@ def print_start(
 def described_schedule(config: TrainingConfig, run: Run) -> str:
     """Return how the learning rate of a run changes, and when the run ends."""
     schedule = config.schedule
-    stop = f"early stopping after {config.early_stopping} epochs without a better PSNR"
+    stop = f"early stopping after {config.early_stopping} epochs without {LEAST_GAIN} dB more"
     if run.schedule_kind(schedule) == "plateau":
         return (
             f"learning rate {config.learning_rate:g}, times {schedule.factor:g} after more than {schedule.patience} "
-            f"epochs without a better PSNR (ReduceLROnPlateau); {stop}"
+            f"epochs without {LEAST_GAIN} dB more (ReduceLROnPlateau); {stop}"
         )
     epochs = [f"{run.max_epochs} epoch{'s' * (run.max_epochs > 1)}"] if run.max_epochs > 0 else []
     times = [f"{run.max_time}"] if run.max_time else []

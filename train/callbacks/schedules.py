@@ -16,6 +16,10 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from train.config import Schedule
 
+# Validation PSNR in dB by which an epoch must surpass the best, lest it count as one of a plateau. Averaged weights
+# creep upwards by less for long after the learning rate has stopped mattering.
+LEAST_GAIN = 0.005
+
 
 class ReduceOnPlateau(L.Callback):
     """Step a ``ReduceLROnPlateau`` with the validation PSNR after every epoch."""
@@ -27,7 +31,12 @@ class ReduceOnPlateau(L.Callback):
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Attach to the optimizer; its learning rate is that of the checkpoint in a resumed run."""
         self.plateau = ReduceLROnPlateau(
-            trainer.optimizers[0], mode="max", factor=self.schedule.factor, patience=self.schedule.patience
+            trainer.optimizers[0],
+            mode="max",
+            factor=self.schedule.factor,
+            patience=self.schedule.patience,
+            threshold=LEAST_GAIN,
+            threshold_mode="abs",
         )
         self.plateau.load_state_dict(self.state)
 
