@@ -42,7 +42,8 @@ class Batch:
         Args:
             inputs: What to do; taken one by one, so that memory does not grow with their number.
             report: Called with every record as soon as it is final, from the writer's thread.
-            watch: Called after every frame of a video.
+            watch: Called after every stage of every tile of an image, and after every frame of a video; an exception
+                that is no ``Exception``, such as KeyboardInterrupt, ends the run.
 
         Raises:
             ConfigError: if the engine cannot be made.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ class ImageJobs:
         check_target(job.target, content, engine.chain.scale)
         pixels, quality = visible_pixels(content), record.quality
         keep_stages = bool(self.stages) or self.comparison is not None or self.keep_stages()
-        restoration = engine.run(pixels, keep_stages=keep_stages)
+        restoration = engine.run(pixels, keep_stages=keep_stages, watch=partial(watch, job))
         if self.comparison is not None and quality is not None:
             quality = self.comparison.compare(quality, engine, pixels, restoration.stages)
         record = replace(record.computed(restoration), quality=quality, noise_levels=restoration.noise_levels)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipeline.engine.engine import Engine
 
 Watch = Callable[["Job", Any], None]
-"""Called with a job and its progress while it is computed."""
+"""Called with a job and its progress while it is computed: the share of an image, ``VideoProgress`` of a video."""
 
 
 class JobKind(Protocol):

@@ -100,8 +100,12 @@ class Bars:
         self._tally.add(record)
         self._display.update(self._inputs, advance=1, speed=self._tally.speed(), last=printable(record.input))
 
-    def watch(self, job: Job, video: VideoProgress) -> None:
+    def watch(self, job: Job, progress: VideoProgress | float) -> None:
         """Show the progress of a video: frames, frames a second, time left, and the limiting step."""
+        if not isinstance(progress, float):
+            self._show_video(job, progress)
+
+    def _show_video(self, job: Job, video: VideoProgress) -> None:
         name = printable(str(job.source))
         if self._video is None or self._display.tasks[-1].description != name:
             self._remove_video()

@@ -43,17 +43,28 @@ class Attempt:
     """A chain run once over one canvas.
 
     Attributes:
+        watch: Called after every stage of every tile with the share that is done; what it raises ends the attempt.
         measured: What stages had to know of the whole frames, by name, ``(frames, measures, 1, 1)``.
     """
 
-    def __init__(self, chain: Chain, device: torch.device, precision: str, canvas: Canvas[Any]) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        device: torch.device,
+        precision: str,
+        canvas: Canvas[Any],
+        watch: Callable[[float], None] = lambda share: None,
+    ) -> None:
         self.chain = chain
         self.device = device
         self.precision = precision
         self.canvas = canvas
+        self.watch = watch
         self.stopwatch = Stopwatch(device)
         self.fp32_retries = 0
         self.measured: dict[str, Tensor] = {}
+        self._steps = 0
+        self._steps_done = 0
 
     @torch.inference_mode()
     def run(self, batch: int, tile: int) -> None:
@@ -61,11 +72,12 @@ class Attempt:
         frames, height, width = self.canvas.shape
         self.measured = measure(self.chain, self.canvas, self.device)
         begun: deque[_Part] = deque()
-        for start in range(0, frames, batch):
-            for region in split(height, width, tile):
-                begun.append(self._compute(slice(start, start + batch), region, self.precision))
-                if len(begun) > 1:
-                    self._finish(begun.popleft())
+        parts = [(start, region) for start in range(0, frames, batch) for region in split(height, width, tile)]
+        self._steps = len(parts) * len(self.chain.names)
+        for start, region in parts:
+            begun.append(self._compute(slice(start, start + batch), region, self.precision))
+            if len(begun) > 1:
+                self._finish(begun.popleft())
         self._finish(begun.popleft())
 
     def _finish(self, part: _Part) -> None:
@@ -108,8 +120,14 @@ class Attempt:
                 if name in self.canvas.made:
                     painted = tile.scaled(self.chain.scales[name])
                     puts.append(self.canvas.paint(name, painted, frames, _crop(image, painted, needed)))
+                self._count_step()
             answers = torch.stack(list(finite.values())) if finite else torch.empty(0)
             return _Part(frames, tile, list(finite), down(answers), puts)
+
+    def _count_step(self) -> None:
+        """Report a stage of a tile; those computed again in fp32 do not count."""
+        self._steps_done = min(self._steps_done + 1, self._steps)
+        self.watch(self._steps_done / self._steps)
 
 
 def _crop(image: Tensor, wanted: Region, covered: Region) -> Tensor:

@@ -139,12 +139,16 @@ class Engine:
         other._work_size = self._work_size.for_chain(other.chain)
         return other
 
-    def run(self, pixels: Pixels, *, keep_stages: bool = False) -> Restoration[Pixels]:
+    def run(
+        self, pixels: Pixels, *, keep_stages: bool = False, watch: Callable[[float], None] = lambda share: None
+    ) -> Restoration[Pixels]:
         """Restore one image.
 
         Args:
             pixels: RGB ``(H, W, 3)`` or gray ``(H, W)``; uint8, uint16, or float, clamped to ``[0, 1]``.
             keep_stages: Return the image after every stage, too.
+            watch: Called after every stage of every tile with the share that is done, from the start again where
+                memory ran out. What it raises ends the run.
 
         Returns:
             Pixels of the same dtype (float64 becomes float32) and channels, ``chain.scale`` times larger.
@@ -158,7 +162,7 @@ class Engine:
         pixels = checked(pixels)
         scales = self._scales(self.chain.names[0 if keep_stages else -1 :])
         precision = choose_precision(self.precision, self.device, pixels.dtype)
-        return self._run(lambda: PixelCanvas(pixels, scales, self.device), precision, keep_stages)
+        return self._run(lambda: PixelCanvas(pixels, scales, self.device), precision, keep_stages, watch)
 
     def run_frames(self, frames: Tensor, *, depth: int = 8) -> Restoration[Tensor]:
         """Restore frames on the device; the results stay there.
@@ -175,14 +179,20 @@ class Engine:
         scales = self._scales(self.chain.names[-1:])
         return self._run(lambda: FrameCanvas(frames, scales), precision, keep_stages=False)
 
-    def _run(self, make_canvas: Callable[[], Canvas[Image]], precision: str, keep_stages: bool) -> Restoration[Image]:
+    def _run(
+        self,
+        make_canvas: Callable[[], Canvas[Image]],
+        precision: str,
+        keep_stages: bool,
+        watch: Callable[[float], None] = lambda share: None,
+    ) -> Restoration[Image]:
         """Run the chain over a canvas; with a smaller batch or tile, from the start, when memory runs out."""
         frames, height, width = make_canvas().shape
         batch, tile = self._work_size.first(frames, height, width)
         retries = 0
         while True:
             try:
-                return self._restore(make_canvas(), precision, batch, tile, retries, keep_stages)
+                return self._restore(make_canvas(), precision, batch, tile, retries, keep_stages, watch)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -194,9 +204,16 @@ class Engine:
             release(self.device)
 
     def _restore(
-        self, canvas: Canvas[Image], precision: str, batch: int, tile: int, retries: int, keep_stages: bool
+        self,
+        canvas: Canvas[Image],
+        precision: str,
+        batch: int,
+        tile: int,
+        retries: int,
+        keep_stages: bool,
+        watch: Callable[[float], None],
     ) -> Restoration[Image]:
-        attempt = Attempt(self.chain, self.device, precision, canvas)
+        attempt = Attempt(self.chain, self.device, precision, canvas, watch)
         attempt.run(batch, tile)
         return Restoration(
             pixels=canvas.made[self.chain.names[-1]],

@@ -279,10 +279,10 @@ def test_exceptions_that_nobody_expects_end_one_file_only(tmp_path: Path) -> Non
     engine = make_engine(MASK)
     run, calls = engine.run, iter([True, False])
 
-    def fragile(pixels: Any, *, keep_stages: bool) -> Any:
+    def fragile(pixels: Any, **options: Any) -> Any:
         if next(calls):
             raise ZeroDivisionError("of all\nthings")
-        return run(pixels, keep_stages=keep_stages)
+        return run(pixels, **options)
 
     engine.run = fragile  # type: ignore[assignment]
     records = restore(tmp_path, engine=lambda: engine)
@@ -411,10 +411,10 @@ def test_finished_files_stay_when_interrupted(tmp_path: Path) -> None:
     engine = make_engine(MASK)
     run, calls = engine.run, iter([False, True])
 
-    def interrupted(pixels: Any, *, keep_stages: bool) -> Any:
+    def interrupted(pixels: Any, **options: Any) -> Any:
         if next(calls):
             raise KeyboardInterrupt
-        return run(pixels, keep_stages=keep_stages)
+        return run(pixels, **options)
 
     engine.run = interrupted  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):

@@ -249,11 +249,11 @@ class Interrupted:
     def __init__(self, engine: Any) -> None:
         self.engine, self.chain, self.begun = engine, engine.chain, False
 
-    def run(self, pixels: Any, *, keep_stages: bool) -> Any:
+    def run(self, pixels: Any, **options: Any) -> Any:
         if self.begun:
             raise KeyboardInterrupt
         self.begun = True
-        return self.engine.run(pixels, keep_stages=keep_stages)
+        return self.engine.run(pixels, **options)
 
 
 def test_an_interruption_keeps_what_is_finished(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,29 @@ def test_tiles_leave_no_trace_where_the_image_is_larger_than_the_halo(size):
     assert difference(tiled.pixels, whole.pixels) <= 1e-5
 
 
+def test_the_share_that_is_done_is_reported_after_every_stage_of_every_tile():
+    shares: list[float] = []
+    Engine(chain_of(DNCNN, UNSHARP), device="cpu", tile=50).run(noise_image(), watch=shares.append)
+    assert shares == [number / 8 for number in range(1, 9)]  # 2 x 2 tiles, 2 stages
+
+
+def test_an_image_is_given_up_within_a_stage_of_a_tile():
+    class Cancelled(BaseException):
+        pass
+
+    def cancel(share: float) -> None:
+        shares.append(share)
+        if share > 0.25:
+            raise Cancelled
+
+    shares: list[float] = []
+    engine = Engine(chain_of(DNCNN, UNSHARP), device="cpu", tile=50)
+    with pytest.raises(Cancelled):
+        engine.run(noise_image(), watch=cancel)
+    assert len(shares) == 3
+    assert engine.run(noise_image()).pixels.shape == (93, 71, 3)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (7, 3)])
 def test_any_size_is_restored(size):
     chain = chain_of(*CHAINS["default"])
