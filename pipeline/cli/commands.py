@@ -62,6 +62,44 @@ def verify(
     raise typer.Exit(verify_videos(source, result, shown, OUT, flicker=flicker))
 
 
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0: all of this machine's.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 7860,
+    chain: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "-c",
+            "--chain",
+            metavar="YAML",
+            help="Offer this chain. Repeatable; the first is the default. By default all of configs/.",
+            show_default=False,
+        ),
+    ] = None,
+    auth: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Let in only those with a line NAME:PASSWORD in FILE.", show_default=False),
+    ] = None,
+    max_megapixels: Annotated[float, typer.Option(min=0.01, help="Refuse larger photos.")] = 50,
+    device: options.Device = "auto",
+) -> None:
+    """Restore photos and clips in the browser.
+
+    Opens a page for this machine only; nothing is sent anywhere else. Needs the extra web.
+    """
+    from pipeline.web.server import serve
+
+    chains = chain or [options.DEFAULT_CHAIN, *sorted(options.DEFAULT_CHAIN.parent.glob("*.yaml"))]
+    serve(
+        list(dict.fromkeys(chains)),
+        host=host,
+        port=port,
+        auth=auth,
+        max_megapixels=max_megapixels,
+        device=device,
+        say=OUT.print,
+    )
+
+
 def attention(
     stage: Annotated[str, typer.Argument(metavar="STAGE[:LAYER]", help="Of the chain.", show_default=False)],
     inputs: options.Inputs,

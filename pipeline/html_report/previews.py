@@ -80,6 +80,11 @@ def draw(folder: Path, before: ImageFile, after: dict[str, ImageFile], reference
     ]
 
 
+def write_preview(path: Path, image: ImageFile, longest: int) -> None:
+    """Write an image as WebP in 8-bit sRGB, reduced where its longer side has more than ``longest`` pixels."""
+    _write(path, _reduced(_eight_bit(image), longest), QUALITY)
+
+
 def most_changed(before: Pixels, after: Pixels, side: int) -> Region:
     """Return the square of ``before``, ``side`` pixels of ``after`` wide, in which the two differ most.
 
@@ -129,9 +134,12 @@ def _view(stem: Path, name: str, kind: Kind, image: ImageFile, region: Region) -
     }
     paths = {version: stem.with_name(f"{stem.name}_{version}.webp") for version in versions}
     for version, (small, quality) in versions.items():
-        shown = ImageFile(_heat(small.pixels)) if kind == "error" else small
-        _as_srgb(shown).webpsave(os.fsencode(paths[version]), Q=quality, smart_subsample=True, keep="none")
+        _write(paths[version], ImageFile(_heat(small.pixels)) if kind == "error" else small, quality)
     return View(name, kind, (width, height), **paths)
+
+
+def _write(path: Path, image: ImageFile, quality: int) -> None:
+    _as_srgb(image).webpsave(os.fsencode(path), Q=quality, smart_subsample=True, keep="none")
 
 
 def _map(image: ImageFile, change: Callable[[Pixels], Pixels]) -> ImageFile:

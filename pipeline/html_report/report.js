@@ -3,8 +3,8 @@
 document.documentElement.classList.add("scripted");
 
 document.addEventListener("input", ({ target }) => {
-  if (target.type === "range") cut(target);
-  if (target.type === "radio") show(target);
+  if (target.matches(".compare input")) cut(target);
+  if (target.matches(".views input")) show(target);
 });
 
 document.querySelectorAll(".compare input[type=range]").forEach(cut);
