@@ -19,7 +19,7 @@ Changed for restoration: the last convolution starts at zero, so that training s
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -127,6 +127,7 @@ class NAFNet(Stage):
         decoder_blocks: Blocks of each level on the way up, coarsest first.
         local_size: Side in pixels of the window that the channel attention sees, a multiple of ``multiple_of``; the
             authors take 1.5 times the crops of training. None for the whole image.
+        halo: In the place of the exact one, which is larger than most images.
     """
 
     def __init__(
@@ -137,13 +138,15 @@ class NAFNet(Stage):
         middle_blocks: int,
         decoder_blocks: list[int],
         local_size: int | None,
+        halo: int | None,
     ) -> None:
         super().__init__()
         levels = len(encoder_blocks)
         widths = [width * 2**level for level in range(levels)]
         windows = [None if local_size is None else local_size // 2**level for level in range(levels + 1)]
         self.multiple_of = 2**levels
-        self.halo = None if local_size is None else _halo(encoder_blocks, middle_blocks, decoder_blocks, local_size)
+        exact = None if local_size is None else _halo(encoder_blocks, middle_blocks, decoder_blocks, local_size)
+        self.halo = exact if halo is None else halo
         self.intro = conv3x3(3, width)
         self.encoders = nn.ModuleList(map(_blocks, encoder_blocks, widths, windows))
         self.downs = nn.ModuleList(nn.Conv2d(finer, 2 * finer, kernel_size=2, stride=2) for finer in widths)
@@ -197,7 +200,8 @@ class NAFNetConfig(LearnedStageConfig):
     """Options of ``stage: nafnet``; the defaults are the paper's network of 32 channels for GoPro."""
 
     summary: ClassVar[str] = "deblur, denoise: gated blocks"
-    run_options: ClassVar[frozenset[str]] = frozenset({"local_size"})
+    run_options: ClassVar[frozenset[str]] = frozenset({"local_size", "halo"})
+    later_options: ClassVar[dict[str, Any]] = {**LearnedStageConfig.later_options, "halo": None}
 
     stage: Literal["nafnet"] = "nafnet"
     width: int = Field(32, ge=1, description="channels of the finest level, doubled by every level below")
@@ -206,6 +210,11 @@ class NAFNetConfig(LearnedStageConfig):
     decoder_blocks: list[int] = Field([1, 1, 1, 1], description="blocks of each level on the way up")
     local_size: int | None = Field(
         None, ge=1, description="side in pixels of what the channel attention sees; the whole image if null"
+    )
+    halo: int | None = Field(
+        None,
+        ge=0,
+        description="pixels that tiles overlap by, against the memory of a whole image; without it tiles are seam-free",
     )
 
     @model_validator(mode="after")

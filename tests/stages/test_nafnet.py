@@ -67,3 +67,10 @@ def test_local_statistics_are_the_image_s_up_to_their_size(size: int, alike: boo
 def test_options_that_do_not_fit_are_refused(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         NAFNetConfig(**wrong)
+
+
+def test_a_given_halo_takes_the_place_of_the_exact_one() -> None:
+    local = SMALL.model_copy(update={"local_size": 8})
+    assert local.build().halo == 35
+    assert local.model_copy(update={"halo": 5}).build().halo == 5
+    assert "halo" not in local.model_dump()
