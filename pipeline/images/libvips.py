@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pyvips
 
@@ -12,6 +13,21 @@ from pipeline.errors import ImageError, RefusedImage
 
 # How libvips and its decoders say that a valid file is of a kind they lack.
 _UNSUPPORTED = re.compile("unsupported|not supported|not configured|unimplemented", re.IGNORECASE)
+
+
+def _text_of(pointer: Any) -> str:
+    """Return a text of C as UTF-8, else as Latin-1."""
+    content = b"NULL" if pointer == pyvips.ffi.NULL else pyvips.ffi.string(pointer)
+    try:
+        return str(content.decode())
+    except UnicodeDecodeError:
+        return str(content.decode("latin-1"))
+
+
+# pyvips takes all texts for UTF-8. A name of a file or profile that is not would raise in its log handler, which prints
+# a traceback, and in its error, which then stays in libvips and fails every later image.
+for _module in (pyvips, pyvips.error, pyvips.gvalue):
+    _module._to_string = _text_of
 
 # A cached operation would return the pixels that a file had before it was written anew.
 pyvips.cache_set_max(0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,7 +67,8 @@ def _campaign(folder: Path, count: int, seed: int, run: Runner) -> Tally:
     for number in range(count):
         source = seeds[number % len(seeds)]
         data, how = mutate(source.read_bytes(), random)
-        mutated = folder / f"mutated{source.suffix}"
+        stem = os.fsdecode(b"mutated\xe9") if number % 4 == 0 and sys.platform == "linux" else "mutated"
+        mutated = folder / f"{stem}{source.suffix}"
         mutated.write_bytes(data)
         shutil.rmtree(folder / "out", ignore_errors=True)
         ended = run(mutated, folder)

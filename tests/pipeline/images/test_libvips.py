@@ -1,11 +1,16 @@
-"""The cache of libvips is off, and threads do not disturb each other."""
+"""The cache of libvips is off, threads do not disturb each other, and neither do names that are not UTF-8."""
 
+import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from pipeline.errors import BrokenImage
 from pipeline.images import ImageFile, read_image, write_image
+from tests.pipeline.images.samples import photo, saved
 
 
 def test_a_file_written_anew_is_read_anew(tmp_path: Path) -> None:
@@ -23,3 +28,13 @@ def test_many_threads_at_once(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(there_and_back, range(40)))
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="all names are Unicode there")
+def test_a_name_that_is_not_utf8_fails_no_later_image(tmp_path: Path) -> None:
+    good, damaged = tmp_path / "a.tif", tmp_path / os.fsdecode(b"caf\xe9.tif")
+    saved(good, photo(64, 64, 3))
+    damaged.write_bytes(good.read_bytes()[:6000])
+    with pytest.raises(BrokenImage, match="is damaged or cut off"):
+        read_image(damaged)
+    assert read_image(good).pixels.shape == (64, 64, 3)
