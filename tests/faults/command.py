@@ -1,7 +1,8 @@
-"""Run the command line many times in one other process, which may crash, hang or take too much memory."""
+"""Run the command line many times in one other process, which may crash, hang, be killed or take too much memory."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
@@ -11,13 +12,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 30.0  # seconds
-_START = 120.0
+_START = 300.0
 _ADDRESS_SPACE = 12 * 2**30  # far above the limit that tests hold, for the machine's sake
 
 
@@ -31,6 +34,7 @@ class Ended:
         seconds: From its start to its end.
         peak: Bytes of memory at most, by the operating system's count.
         hung: It was ended after ``LONGEST`` seconds.
+        stopping: Seconds from the first signal to the end; None if it ended before.
     """
 
     code: int
@@ -38,26 +42,37 @@ class Ended:
     seconds: float
     peak: int
     hung: bool = False
+    stopping: float | None = None
 
 
 class Worker:
-    """A process that runs one command after the other; a new one is started after a crash."""
+    """A process that runs one command after the other; a new one is started after a crash.
 
-    def __init__(self) -> None:
+    Args:
+        modules: What it imports before the first command, so that the imports are no part of the commands.
+    """
+
+    def __init__(self, modules: Iterable[str] = ("pipeline.batch.batch", "pipeline.engine.engine")) -> None:
+        self._modules = list(modules)
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, *arguments: str | Path, folder: Path) -> Ended:
-        """Run one command in a folder."""
-        process = self._started()
-        began = time.monotonic()
-        _send(process, {"arguments": [os.fspath(argument) for argument in arguments], "folder": os.fspath(folder)})
-        answer = _answer(process, LONGEST)
-        if answer:
-            return Ended(**json.loads(answer))
-        hung = process.poll() is None and time.monotonic() - began >= LONGEST
-        self.close()
-        assert process.returncode is not None
-        return Ended(process.returncode, "", time.monotonic() - began, 0, hung=hung)
+        """Run one command in a folder; it is ended after ``LONGEST`` seconds."""
+        return self._ask(arguments, folder, LONGEST)
+
+    def run_and_stop(
+        self, *arguments: str | Path, folder: Path, after: float, by: int, again: float | None = None
+    ) -> Ended:
+        """Run one command in a child of the process, and send it a signal.
+
+        Args:
+            arguments: The command.
+            folder: Its working folder.
+            after: Seconds until the signal.
+            by: The signal.
+            again: Seconds from the first signal to the second, if there is one.
+        """
+        return self._ask(arguments, folder, after + 600, after=after, by=by, again=again)
 
     def close(self) -> None:
         """End the process."""
@@ -66,13 +81,26 @@ class Worker:
             self._process.wait()
             self._process = None
 
+    def _ask(self, arguments: Iterable[str | Path], folder: Path, longest: float, **stop: Any) -> Ended:
+        process = self._started()
+        began = time.monotonic()
+        request = {"arguments": [os.fspath(argument) for argument in arguments], "folder": os.fspath(folder), **stop}
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(request).encode() + b"\n")
+        process.stdin.flush()
+        if answer := _answer(process, longest):
+            return Ended(**json.loads(answer))
+        hung = process.poll() is None and time.monotonic() - began >= longest
+        self.close()
+        return Ended(process.returncode, "", time.monotonic() - began, 0, hung=hung)
+
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "300"}
+            single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.command"],
+                [sys.executable, "-m", "tests.faults.command", *self._modules],
                 cwd=ROOT,
-                env=environment,
+                env=os.environ | single | {"PYTHONPATH": str(ROOT), "COLUMNS": "300"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -80,12 +108,6 @@ class Worker:
             if not _answer(self._process, _START):
                 raise RuntimeError("the process that runs the commands did not start")
         return self._process
-
-
-def _send(process: subprocess.Popen[bytes], request: dict[str, Any]) -> None:
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(request).encode() + b"\n")
-    process.stdin.flush()
 
 
 def _answer(process: subprocess.Popen[bytes], seconds: float) -> bytes:
@@ -121,6 +143,32 @@ def run_here(arguments: list[str], folder: Path) -> Ended:
     return Ended(code, output, time.perf_counter() - began, _peak())
 
 
+def _run_and_stop(arguments: list[str], folder: Path, after: float, by: int, again: float | None) -> Ended:
+    """Run one command in a child, which has all imports already, and send it one signal or two."""
+    began = time.monotonic()
+    with tempfile.NamedTemporaryFile() as report:
+        child = os.fork()
+        if child == 0:
+            os.setpgid(0, 0)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            Path(report.name).write_text(json.dumps(asdict(run_here(arguments, folder))))
+            os._exit(0)
+        with suppress(PermissionError, ProcessLookupError):  # the child has done so already
+            os.setpgid(child, child)
+        signals = [after] if again is None else [after, after + again]
+        first = None
+        while os.waitpid(child, os.WNOHANG)[0] == 0:
+            if signals and time.monotonic() - began >= signals[0]:
+                os.killpg(child, by)
+                del signals[0]
+                first = first or time.monotonic()
+            time.sleep(0.001)
+        ended = Path(report.name).read_text()
+    now = time.monotonic()
+    fields = json.loads(ended) if ended else asdict(Ended(-by, "", now - began, 0))
+    return Ended(**fields | {"stopping": None if first is None else now - first})
+
+
 def _forget_peak() -> None:
     """Make the peak of this process what it takes now (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")
@@ -131,24 +179,22 @@ def _peak() -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def _serve() -> None:
+def _serve(modules: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-
-    import pipeline.batch.batch
-    import pipeline.engine.engine  # noqa: F401
-
+    for module in ("run_pipeline", *modules):
+        importlib.import_module(module)
     answers.write(b"ready\n")
     answers.flush()
     for line in sys.stdin.buffer:
         request = json.loads(line)
-        ended = run_here(request["arguments"], Path(request["folder"]))
+        arguments, folder = request.pop("arguments"), Path(request.pop("folder"))
+        ended = _run_and_stop(arguments, folder, **request) if request else run_here(arguments, folder)
         answers.write(json.dumps(asdict(ended)).encode() + b"\n")
         answers.flush()
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(sys.argv[1:])

@@ -252,6 +252,11 @@ def late_video(path: Path) -> Path:
     return _write(path.with_suffix(".mp4"), ClipSpec(times=range(12, 20)), audio="aac")
 
 
+def several_segments(path: Path) -> Path:
+    """More frames than are encoded together, with sound."""
+    return _write(path.with_suffix(".mp4"), ClipSpec(times=range(320)), audio="aac")
+
+
 def late_start(path: Path) -> Path:
     """Video and audio start long after 0, as in a part of a recording."""
     spec = ClipSpec(times=tuple(range(900000, 900000 + 8 * 3600, 3600)), time_base=Fraction(1, 90000))
@@ -404,7 +409,7 @@ def number_in(luma: np.ndarray) -> int:
 def numbered_frame(number: int, size: tuple[int, int], pix_fmt: str) -> av.VideoFrame:
     """Return a frame with a number, in any planar YUV format; its colours are ramps."""
     frame = av.VideoFrame(*size, pix_fmt)
-    bits = np.unpackbits(np.uint8(number)).astype(bool)
+    bits = np.unpackbits(np.uint8(number % 256)).astype(bool)
     unit = 1 << (frame.format.components[0].bits - 8)
     for index, plane in enumerate(frame.planes):
         rows, columns = np.arange(plane.height)[:, None], np.arange(plane.width)[None]
