@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_LONGEST_NAME = 255
+LONGEST_NAME = 255
 
 
 def working_path(path: Path, ending: str) -> Path:
     """Return where a file or folder is written first: a hidden path beside it, always the same for the next run."""
     name = f".{path.name}{ending}"
-    if len(os.fsencode(name)) > _LONGEST_NAME:
+    if len(os.fsencode(name)) > LONGEST_NAME:
         name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()}{ending}"
     return path.with_name(name)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from pipeline.batch.earlier import EarlierResults
 from pipeline.batch.job import Job, LeftOut
 from pipeline.batch.job_kind import JobKind, Watch
-from pipeline.batch.output import refuse_new_file
+from pipeline.batch.output import refuse_long_name, refuse_new_file
 from pipeline.batch.record import Record, Status
 from pipeline.batch.run_log import RunLog
 from pipeline.chain.config import ChainConfig
@@ -125,6 +125,7 @@ class JobSteps:
         started, kind = time.perf_counter(), self.kinds[job.kind]
         if not (job.source.is_dir() if job.kind == "frames" else job.source.is_file()):
             raise BrokenImage("is not a file, or a link to nothing")
+        refuse_long_name(job.target)
         record = self._compare(replace(record, input_sha256=kind.input_hash(job)), job.target, earlier)
         record, content = kind.open(job, record, earlier)
         record = record.spent_since(started)

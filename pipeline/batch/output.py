@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pipeline.errors import ConfigError, RefusedImage
+from stages.atomic import LONGEST_NAME
 
 LOCK = ".restoring.lock"
 
@@ -46,6 +47,18 @@ def stage_paths(names: Sequence[str], target: Path) -> list[Path]:
     """Return where the images after the stages lie: ``TARGET.stages/1_dncnn.png`` and so on."""
     folder = target.with_name(f"{target.name}.stages")
     return [folder / f"{number}_{name}.png" for number, name in enumerate(names, start=1)]
+
+
+def refuse_long_name(target: Path) -> None:
+    """Refuse a target whose name no file system here takes, before any work.
+
+    Raises:
+        RefusedImage: if it has more than 255 bytes.
+    """
+    if (length := len(os.fsencode(target.name))) > LONGEST_NAME:
+        raise RefusedImage(
+            f"the name of the result has {length} bytes, expected at most {LONGEST_NAME}; rename the input"
+        )
 
 
 def refuse_new_file(target: Path, *, replaces: bool) -> None:

@@ -84,6 +84,7 @@ class VideoJobs:
             record = replace(record, differs=earlier.differences(record))
             return self._with_flicker(job, record, job.target), None
         source = (VideoFile if job.kind == "video" else FrameFolder)(job.source, self.options)
+        source.check()
         if source.file is not None:
             record = replace(record, notes=(*record.notes, *notes_on_sound(source.file, job.target, self.options)))
         if frames is not None and not is_turned_by_quarters(source.footage.display_matrix):

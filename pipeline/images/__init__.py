@@ -5,7 +5,7 @@ Safe to call from several threads.
 
 from pipeline.images.formats import READABLE, WRITABLE
 from pipeline.images.image_file import ImageFile
-from pipeline.images.reader import PIXEL_LIMIT, read_image
+from pipeline.images.reader import PIXEL_LIMIT, read_image, read_size
 from pipeline.images.writer import check_target, encode_image, write_image
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "check_target",
     "encode_image",
     "read_image",
+    "read_size",
     "write_image",
 ]

@@ -11,6 +11,7 @@ import pyvips
 
 from pipeline.errors import BrokenImage, RefusedImage
 from pipeline.images.colour import find_colour
+from pipeline.images.formats import Format
 from pipeline.images.icc import usable_profile
 from pipeline.images.image_file import ImageFile
 from pipeline.images.jpeg_parts import JpegParts, jpeg_parts
@@ -47,17 +48,7 @@ def read_image(path: Path, max_pixels: int = PIXEL_LIMIT) -> ImageFile:
         BrokenImage: for what is no image, is damaged or cut off; no image is returned half decoded.
     """
     try:
-        if not path.is_file():
-            raise BrokenImage("is not a file, or a link to nothing")
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-        if not head:
-            raise BrokenImage("is empty")
-        source = format_of(head)
-        if source is None:
-            raise BrokenImage(f"is not an image of a known format, it begins with {head[:16]!r}")
-        if source.refusal is not None:
-            raise RefusedImage(source.refusal)
+        source, head = _identify(path)
         if source.name == "JPEG":
             return _read_jpeg(path, max_pixels)
         if source.loader is not None:
@@ -67,10 +58,50 @@ def read_image(path: Path, max_pixels: int = PIXEL_LIMIT) -> ImageFile:
         raise BrokenImage(f"cannot be read: {error.strerror or error}") from error
 
 
-def _read_by_opencv(path: Path, name: str, head: bytes, max_pixels: int) -> ImageFile:
+def read_size(path: Path) -> tuple[int, int]:
+    """Return width and height of an upright image by its header.
+
+    Raises:
+        ImageError: as from ``read_image``, for what the header shows.
+    """
+    try:
+        source, head = _identify(path)
+        if source.loader is None:
+            header = _header_of(source.name, head)
+            return header.width, header.height
+        with vips_errors_as(BrokenImage, "is damaged or cut off"):
+            image = _open(path, source.loader, "error", {})
+            turned = orientation_of(image) >= 5
+            return (image.height, image.width) if turned else (image.width, image.height)
+    except OSError as error:
+        raise BrokenImage(f"cannot be read: {error.strerror or error}") from error
+
+
+def _identify(path: Path) -> tuple[Format, bytes]:
+    """Return the format of a file and its first bytes."""
+    if not path.is_file():
+        raise BrokenImage("is not a file, or a link to nothing")
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not head:
+        raise BrokenImage("is empty")
+    source = format_of(head)
+    if source is None:
+        raise BrokenImage(f"is not an image of a known format, it begins with {head[:16]!r}")
+    if source.refusal is not None:
+        raise RefusedImage(source.refusal)
+    return source, head
+
+
+def _header_of(name: str, head: bytes) -> Header:
     header = raw_header(name, head)
     if header is None:
         raise BrokenImage(f"has a damaged {name} header")
+    return header
+
+
+def _read_by_opencv(path: Path, name: str, head: bytes, max_pixels: int) -> ImageFile:
+    header = _header_of(name, head)
     _check_size(header.width, header.height, max_pixels)
     try:
         pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)

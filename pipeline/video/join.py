@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import heapq
+import io
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.audio.stream import AudioStream
@@ -52,8 +55,57 @@ def join(path: Path, source: Path | None, segments: Sequence[Segment], footage: 
         BrokenVideo: if libav cannot write the file.
         OutOfSpace: if the disk is full.
     """
-    suffix = path.suffix.lower()
-    muxer = FORMATS[suffix.removeprefix(".")]
+    muxer = _muxer_for(path.suffix)
+    _mux(address_of(path), path.suffix, source, segments, footage, window)
+    if muxer == "mp4":
+        hide_apple_views(path)
+    return list(_rounded_by(muxer, segments, footage))
+
+
+def try_to_join(suffix: str, source: Path | None, segment: Segment, footage: Footage, window: Window) -> None:
+    """Mux all other streams of ``source`` beside one segment and keep nothing, to find out whether ``join`` will succeed.
+
+    Raises:
+        BrokenVideo: as from ``join``.
+    """
+    _mux(_Nowhere(), suffix, source, [segment], footage, window)
+
+
+class _Nowhere(io.RawIOBase):
+    """A file to which any number of bytes can be written, and which holds none."""
+
+    def __init__(self) -> None:
+        self._at = self._end = 0
+
+    def write(self, data: Any) -> int:
+        self._at += len(data)
+        self._end = max(self._at, self._end)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
+        return self._at
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+
+def _muxer_for(suffix: str) -> str:
+    return FORMATS[suffix.lower().removeprefix(".")]
+
+
+def _mux(
+    target: str | _Nowhere,
+    suffix: str,
+    source: Path | None,
+    segments: Sequence[Segment],
+    footage: Footage,
+    window: Window,
+) -> None:
+    muxer = _muxer_for(suffix)
     try:
         with needing_space(), ExitStack() as stack:
             first = stack.enter_context(open_video(segments[0].path))
@@ -62,10 +114,10 @@ def join(path: Path, source: Path | None, segments: Sequence[Segment], footage: 
             views = None if given is None else open_with_views(encoded, video_stream_of(given))
             if views is not None:
                 encoded = video_stream_of(stack.enter_context(views))
-            flags = {} if muxer == "matroska" else _mp4_flags(footage, given)
+            flags = {} if muxer == "matroska" else _mp4_flags(footage, given, faststart=isinstance(target, str))
             if views is not None:
                 flags["strict"] = "unofficial"
-            out = stack.enter_context(av.open(address_of(path), "w", format=muxer, options=flags))
+            out = stack.enter_context(av.open(target, "w", format=muxer, options=flags))
             video, copies = _add_streams(out, encoded, given, footage)
             if given is not None:
                 _copy_file_metadata(out, given, window)
@@ -76,20 +128,18 @@ def join(path: Path, source: Path | None, segments: Sequence[Segment], footage: 
                 sources.append(_copied_packets(given, copies, window))
             for _, _, _, packet in heapq.merge(*sources, key=lambda timed: timed[:3]):
                 out.mux(packet)
-        if views is not None and muxer == "mp4":
-            hide_apple_views(path)
     except av.FFmpegError as error:
         raise BrokenVideo(f"cannot be written as {suffix}: {error.strerror}; mkv may support it") from error
-    return list(_rounded_by(muxer, segments, footage))
 
 
-def _mp4_flags(footage: Footage, given: InputContainer | None) -> dict[str, str]:
+def _mp4_flags(footage: Footage, given: InputContainer | None, *, faststart: bool) -> dict[str, str]:
     """Return muxer options; the movie timescale makes edit lists exact for all streams, if it fits into 31 bits."""
     bases = [stream.time_base for stream in given.streams if stream.time_base] if given is not None else []
     common = math.lcm(footage.time_base.denominator, *(base.denominator for base in bases))
     timescale = common if common < 2**31 else footage.time_base.denominator
     keys = "" if given is None else metadata_flag(given)
-    return {"movflags": f"faststart{keys}", "movie_timescale": str(timescale)}
+    flags = ("faststart" if faststart else "") + keys
+    return {"movflags": flags, "movie_timescale": str(timescale)} if flags else {"movie_timescale": str(timescale)}
 
 
 def _rounded_by(muxer: str, segments: Sequence[Segment], footage: Footage) -> Iterator[str]:
@@ -213,6 +263,7 @@ def _copied_packets(given: InputContainer, copies: dict[int, Stream], window: Wi
         return
     latest = Fraction(-(10**9))
     ends: dict[int, int] = {}
+    decoded: dict[int, int] = {}
     for number, packet in enumerate(demuxed(given, wanted)):
         if packet.size and _is_cover(packet.stream):  # it has no timestamp
             packet.pts = packet.dts = 0
@@ -233,9 +284,20 @@ def _copied_packets(given: InputContainer, copies: dict[int, Stream], window: Wi
         base = packet.time_base
         packet.pts = None if packet.pts is None else window.shifted(packet.pts, base)
         packet.dts = None if packet.dts is None else window.shifted(packet.dts, base)
+        _delay(packet, decoded)
         packet.stream = copies[packet.stream.index]
         latest = max(latest, seconds - window.shift)
         yield latest, 1, number, packet
+
+
+def _delay(packet: av.Packet, decoded: dict[int, int]) -> None:
+    """Delay a packet to behind the last of its stream, as every container demands; damaged files have others."""
+    if packet.dts is None:
+        return
+    index = packet.stream.index
+    packet.dts = max(packet.dts, decoded.get(index, packet.dts - 1) + 1)
+    packet.pts = None if packet.pts is None else max(packet.pts, packet.dts)
+    decoded[index] = packet.dts
 
 
 def _is_pcm_of(copy: Stream, stream: AudioStream) -> bool:

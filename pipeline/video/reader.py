@@ -21,6 +21,7 @@ from pipeline.video.frame_times import FrameTimes
 from pipeline.video.notes import Warn
 from pipeline.video.planes import pix_fmt_of
 from pipeline.video.probe import Footage
+from pipeline.video.size_changes import refuse_other_size
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _in_order(
             warn("a frame whose timestamp is not above that before is delayed", f"at {_clock(pts, footage)}")
             pts = previous + 1
         previous = pts
-        _check_size(frame, pts, footage)
+        refuse_other_size(frame, pts, footage)
         fitted, messages = _fitted(frame, footage, deinterlaced), messages_of(frame)
         yield DecodedFrame(fitted, pts, frame.duration or 0, frame.is_corrupt, messages)
 
@@ -162,13 +163,6 @@ def _pulled(graph: av.filter.Graph) -> av.VideoFrame | None:
         return graph.vpull()
     except (av.error.BlockingIOError, av.error.EOFError):
         return None
-
-
-def _check_size(frame: av.VideoFrame, pts: int, footage: Footage) -> None:
-    if (frame.width, frame.height) != footage.size:
-        before, after = (f"{width} x {height}" for width, height in (footage.size, (frame.width, frame.height)))
-        change = f"changes its size from {before} to {after} at {_clock(pts, footage)}"
-        raise RefusedVideo(f"{change}, expected one size in a video; cut it there, and restore its parts")
 
 
 def _fitted(frame: av.VideoFrame, footage: Footage, deinterlaced: bool) -> av.VideoFrame:

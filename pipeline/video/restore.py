@@ -23,7 +23,7 @@ from pipeline.pixels import Pixels
 from pipeline.video.device import DeviceStep, EngineTotals, RestoredFrame, batch_size, batches
 from pipeline.video.encoder import layout_for
 from pipeline.video.job_marker import is_marked_for, recreate_for
-from pipeline.video.join import join
+from pipeline.video.join import join, try_to_join
 from pipeline.video.notes import Note, one_line_a_kind
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import pix_fmt_of
@@ -145,6 +145,7 @@ class VideoRestoration:
         segments = list(whole_segments(self.folder))
         self.defects |= dict.fromkeys(note for segment in segments for note in segment.defects)
         resumed = sum(len(segment.timings) for segment in segments)
+        self._try_to_write(target, segments)
         progress = VideoProgress(self._total(), resumed)
         segments += self._fresh_segments(segments, progress)
         if not segments:
@@ -162,6 +163,23 @@ class VideoRestoration:
         width, height = self.footage.size
         scale = self.engine.chain.scale
         return RestoredVideo((width * scale, height * scale), progress, tuple(notes), self.device_step.totals)
+
+    def _try_to_write(self, target: Path, segments: list[Segment]) -> None:
+        """Encode a gray frame if there is no segment yet, and mux it with all other streams into nowhere."""
+        if segments:
+            try_to_join(target.suffix, self.source.file, segments[0], self.footage, self.window)
+            return
+        begin = self.footage.begin if self.window.begin is None else self.window.begin
+        timing = FrameTiming(-(-begin // self.footage.time_base), 0)
+        width, height = (side * self.engine.chain.scale for side in self.footage.size)
+        blank = av.VideoFrame(width, height, pix_fmt_of(self.layout))
+        for plane in blank.planes:
+            plane.update(bytes(plane.buffer_size))
+        path = self.folder / "trial.mkv"
+        timings, order = self._encode(path, iter([(blank, timing)]))
+        trial = Segment(path, timings, order, (), "")
+        try_to_join(target.suffix, self.source.file, trial, self.footage, self.window)
+        path.unlink()
 
     def _fresh_segments(self, before: list[Segment], progress: VideoProgress) -> Iterator[Segment]:
         """Run the three steps, and yield the encoded segments."""
@@ -210,8 +228,13 @@ class VideoRestoration:
     def _write(self, index: int, frames: Iterable[RestoredFrame]) -> Segment:
         path = segment_path(self.folder, index)
         pairs: Iterator[tuple[av.VideoFrame, FrameTiming]] = ((one.frame, one.timing) for one in frames)
-        timings, order = write_segment(path, pairs, self.footage, self.layout, self.engine.chain.scale, self.options)
+        timings, order = self._encode(path, pairs)
         return commit(path, timings, order, self.defects)
+
+    def _encode(
+        self, path: Path, frames: Iterable[tuple[av.VideoFrame, FrameTiming]]
+    ) -> tuple[tuple[FrameTiming, ...], tuple[int, ...]]:
+        return write_segment(path, frames, self.footage, self.layout, self.engine.chain.scale, self.options)
 
     def _total(self) -> int | None:
         duration = self.footage.duration

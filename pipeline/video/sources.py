@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -19,8 +19,7 @@ from pipeline.engine.canvas import FrameCanvas
 from pipeline.engine.condition import measure_canvas
 from pipeline.engine.tensors import to_tensor
 from pipeline.errors import BrokenVideo, ConfigError, ImageError, RefusedVideo
-from pipeline.images import READABLE, read_image
-from pipeline.images.image_file import ImageFile
+from pipeline.images import READABLE, read_image, read_size
 from pipeline.pixels import Pixels
 from pipeline.video.colour import YUV, Planes
 from pipeline.video.notes import Note, Warn
@@ -28,6 +27,10 @@ from pipeline.video.options import VideoOptions
 from pipeline.video.planes import to_planes
 from pipeline.video.probe import ALPHA_DROPPED, Colours, Footage, probe
 from pipeline.video.reader import DecodedFrame, read_frames_in_order
+from pipeline.video.size_changes import refuse_changing_size
+from pipeline.video.window import window_of
+
+Read = TypeVar("Read")
 
 
 class VideoSource(Protocol):
@@ -40,6 +43,9 @@ class VideoSource(Protocol):
 
     footage: Footage
     file: Path | None
+
+    def check(self) -> None:
+        """Read as much as shows whether all frames can be restored; raise ImageError if not."""
 
     def frames(self, since: int | None, warn: Warn) -> Iterator[DecodedFrame]:
         """Yield the frames from a timestamp in ticks on; ``warn`` is called for each defect of the source."""
@@ -57,6 +63,13 @@ class VideoFile:
         self._options = options
         if self.footage.interlaced and not options.deinterlace:
             raise RefusedVideo("is interlaced, expected progressive frames or the option deinterlace")
+
+    def check(self) -> None:
+        """Refuse a video whose frames change their size."""
+        assert self.file is not None
+        options = self._options
+        window = window_of(self.footage.begin, options.start, options.duration)
+        refuse_changing_size(self.file, self.footage, window)
 
     def frames(self, since: int | None, warn: Warn) -> Iterator[DecodedFrame]:
         """Decode from the keyframe before ``since``."""
@@ -78,7 +91,7 @@ class FrameFolder:
         self.file: Path | None = None
         if not self.paths:
             raise RefusedVideo("contains no image files")
-        image = _read_image(self.paths[0])
+        image = _of_frame(self.paths[0], read_image)
         first = image.pixels
         rate = parse_fps(options.fps or "1")
         self.footage = Footage(
@@ -91,6 +104,11 @@ class FrameFolder:
             duration=len(self.paths) / rate,
             notes=(ALPHA_DROPPED,) if image.transparent else (),
         )
+
+    def check(self) -> None:
+        """Refuse images of different sizes, by their headers."""
+        for path in self.paths:
+            self._refuse_other_size(path, *_of_frame(path, read_size))
 
     def frames(self, since: int | None = None, warn: Warn = lambda what, where: None) -> Iterator[DecodedFrame]:
         """Read the images from index ``since`` on; warn of missing numbers."""
@@ -106,12 +124,14 @@ class FrameFolder:
         return image, torch.zeros_like(image)
 
     def _read(self, path: Path) -> Pixels:
-        pixels = _read_image(path).pixels
-        if pixels.shape[1::-1] != self.footage.size:
-            width, height = self.footage.size
-            actual = f"{pixels.shape[1]} x {pixels.shape[0]}"
-            raise RefusedVideo(f"{path.name} has {actual} pixels, expected {width} x {height} as the first frame has")
+        pixels = _of_frame(path, read_image).pixels
+        self._refuse_other_size(path, *pixels.shape[1::-1])
         return pixels
+
+    def _refuse_other_size(self, path: Path, width: int, height: int) -> None:
+        if (width, height) != self.footage.size:
+            expected = "{} x {}".format(*self.footage.size)
+            raise RefusedVideo(f"{path.name} has {width} x {height} pixels, expected {expected} as the first frame has")
 
 
 def measure_first_frame(path: Path) -> Condition:
@@ -127,9 +147,10 @@ def measure_first_frame(path: Path) -> Condition:
     raise BrokenVideo("has no frames")
 
 
-def _read_image(path: Path) -> ImageFile:
+def _of_frame(path: Path, read: Callable[[Path], Read]) -> Read:
+    """Read an image of a folder; an error names it."""
     try:
-        return read_image(path)
+        return read(path)
     except ImageError as error:
         raise BrokenVideo(f"{path.name} {error}") from error
 

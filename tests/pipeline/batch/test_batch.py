@@ -427,3 +427,10 @@ def test_seconds_in_all_include_those_of_the_stages(tmp_path: Path) -> None:
     paint(tmp_path / "in/a.png")
     record = restore(tmp_path)["a.png"]
     assert sum(record.stage_seconds.values()) <= record.seconds + 0.01
+
+
+def test_a_name_that_is_too_long_is_found_before_the_work(tmp_path: Path) -> None:
+    paint(tmp_path / "in" / f"{'a' * 251}.png")
+    (record,) = restore(tmp_path, engine=no_engine, ext="jpeg").values()
+    expected = "the name of the result has 256 bytes, expected at most 255; rename the input"
+    assert (record.status, record.error) == ("refused", expected)

@@ -1,11 +1,13 @@
 """Muxing: all other streams, chapters and metadata are copied."""
 
+import io
 from fractions import Fraction
 
 import av
 import pytest
 
 from pipeline.video.conformance import compare_videos
+from pipeline.video.join import _delay
 from tests.pipeline.batch.video_batch import restore_batch
 from tests.pipeline.video import clips
 from tests.pipeline.video.restoring import TWICE, restore
@@ -110,3 +112,29 @@ def test_the_keys_of_phones_are_kept(tmp_path, container):
     assert (record.status, record.differs) == ("done", ())
     with av.open(str(tmp_path / f"out/clip.{container}")) as made:
         assert keys.items() <= {key.lower(): text for key, text in made.metadata.items()}.items()
+
+
+def test_what_cannot_be_written_is_found_before_the_work(write_video, tmp_path, monkeypatch):
+    write_video("clip.mkv", audio=1)
+    seen = []
+
+    def fail(out, stream):
+        raise av.error.ArgumentError(22, "Invalid argument")
+
+    monkeypatch.setattr("pipeline.video.join._add_copy", fail)
+    (record,) = restore_batch(tmp_path, "clip.mkv", watch=lambda job, progress: seen.append(progress.frames))
+    assert (record.status, seen) == ("failed", [])
+    assert record.error == "cannot be written as .mkv: Invalid argument; mkv may support it"
+
+
+def test_packets_whose_times_go_back_are_delayed():
+    decoded: dict[int, int] = {}
+    with av.open(io.BytesIO(), "w", format="matroska") as out:
+        stream = out.add_stream("aac", rate=48000)
+        times = []
+        for dts, pts in ((0, 0), (5, 6), (3, 4), (3, None), (9, 9)):
+            packet = av.Packet(b"sound")
+            packet.dts, packet.pts, packet.stream = dts, pts, stream
+            _delay(packet, decoded)
+            times.append((packet.dts, packet.pts))
+    assert times == [(0, 0), (5, 6), (6, 6), (7, None), (9, 9)]

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import BrokenVideo, RefusedVideo
+from pipeline.video.options import VideoOptions
+from pipeline.video.sources import VideoFile
 from tests.pipeline.video.restoring import TWICE, restore, times
 
 
@@ -44,7 +46,7 @@ def test_a_change_of_size_is_refused_with_its_timestamp(write_video, tmp_path):
     both = tmp_path / "both.ts"
     both.write_bytes(first.read_bytes() + later.read_bytes())
     with pytest.raises(RefusedVideo, match=r"from 32 x 24 to 48 x 32 at \d\.\d{3} s, expected one size"):
-        restore(both, tmp_path / "out.mp4")
+        VideoFile(both, VideoOptions()).check()  # before any work
 
 
 def test_interlaced_videos_are_refused_or_deinterlaced(write_video, tmp_path):

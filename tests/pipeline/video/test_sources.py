@@ -63,3 +63,13 @@ def test_an_invalid_frame_is_reported_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(BrokenVideo, match=r"the result .*empty contains no image files"):
         verify(clips.wide_pixels(tmp_path / "clip"), tmp_path / "empty")
+
+
+def test_a_frame_of_another_size_is_found_before_the_work(tmp_path):
+    frames = clips.write_frames(tmp_path / "frames", range(3))
+    clips.write_frames(tmp_path / "other", [3], (32, 24))
+    (tmp_path / "other/000003.png").rename(frames / "000003.png")
+    seen = []
+    (record,) = restore_batch(tmp_path, "frames", fps="25", watch=lambda job, progress: seen.append(progress.frames))
+    assert (record.status, seen) == ("refused", [])
+    assert record.error == "000003.png has 32 x 24 pixels, expected 64 x 48 as the first frame has"
