@@ -68,28 +68,9 @@ def download(
 
 def _from_url(url: str, target: Path, size: int | None, sha256: str | None, progress: Progress) -> None:
     """Attempt one URL until it gives the file, is of no use, or brings nothing new ``len(WAITS) + 1`` times."""
-    import pooch
-    from requests import RequestException
-
-    pooch.get_logger().setLevel("ERROR")
     transfer = _Transfer(working_path(target, ".part"), size, progress)
     most, waits = transfer.length, iter(WAITS)
-    while True:
-        try:
-            hash_text = None if sha256 is None else f"sha256:{sha256}"
-            pooch.retrieve(url, hash_text, target.name, target.parent, downloader=transfer)
-            return
-        except (RequestException, _Busy) as error:
-            if isinstance(error, ValueError):  # the URL itself is malformed
-                raise _Unusable(str(error)) from error
-            reason = _describe(error)
-        except ValueError as error:  # pooch has deleted the file
-            if not transfer.continued:
-                raise _Unusable(
-                    f"holds another file ({_other_digest(str(error), sha256)}, expected SHA-256 {sha256})"
-                ) from error
-            most = 0  # what was there before was the wrong part: once more, from the beginning
-            continue
+    while (reason := _attempt(url, target, sha256, transfer)) is not None:
         if transfer.length > most:
             most, waits = transfer.length, iter(WAITS)
             continue
@@ -97,6 +78,26 @@ def _from_url(url: str, target: Path, size: int | None, sha256: str | None, prog
         if wait is None:
             raise _Unusable(reason)
         time.sleep(wait)
+
+
+def _attempt(url: str, target: Path, sha256: str | None, transfer: _Transfer) -> str | None:
+    """Send one request. Return None once the file is in its place, else why it is not, if another may help."""
+    import pooch
+    from requests import RequestException
+
+    pooch.get_logger().setLevel("ERROR")
+    try:
+        pooch.retrieve(url, sha256 and f"sha256:{sha256}", target.name, target.parent, downloader=transfer)
+    except (RequestException, _Busy) as error:
+        if isinstance(error, ValueError):  # the URL itself is malformed
+            raise _Unusable(str(error)) from error
+        return _describe(error)
+    except ValueError as error:  # pooch has deleted the file
+        reason = f"holds another file ({_other_digest(str(error), sha256)}, expected SHA-256 {sha256})"
+        if not transfer.continued:
+            raise _Unusable(reason) from error
+        return reason  # what was continued may have been the beginning of another file
+    return None
 
 
 def _other_digest(text: str, expected: str | None) -> str:

@@ -110,6 +110,16 @@ def test_a_beginning_of_another_file_is_dropped(tmp_path: Path, weights_server: 
     assert [wanted for _, wanted in weights_server.requests] == [None, f"bytes={TENTH}-", None]
 
 
+def test_a_server_of_another_file_that_cuts_every_time_is_given_up(
+    tmp_path: Path, weights_server: FaultyServer
+) -> None:
+    weights_server.files["net.pth"] = OTHER
+    weights_server.faults = [cut(5 * TENTH)] * 50
+    with pytest.raises(WeightsError, match="could not be downloaded"):
+        fetch(tmp_path, f"{weights_server.url}/net.pth")
+    assert len(weights_server.requests) < 10
+
+
 @pytest.mark.parametrize("left", [OTHER, OTHER + b"more"], ids=["whole", "too long"])
 def test_what_an_earlier_run_left_is_verified(tmp_path: Path, weights_server: FaultyServer, left: bytes) -> None:
     (tmp_path / "cache").mkdir()
