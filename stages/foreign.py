@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 # or normalise over the image have no halo.
 _PLAIN_ARCHITECTURES = ("Compact", "DnCNN")
 
+# Windows lie on a grid that begins with the image; on another, parts of an image would differ from the whole. Where
+# networks pad to their grid by themselves, spandrel does not count that as a requirement.
+_GRIDS = {"SCUNet": 64}
+
 
 class Spandrel(Stage):
     """A network of another project.
@@ -45,7 +49,7 @@ class Spandrel(Stage):
         self.descriptor = descriptor
         self.model: nn.Module = descriptor.model.to(torch.get_default_device())
         self.scale = descriptor.scale
-        self.multiple_of = descriptor.size_requirements.multiple_of
+        self.multiple_of = _GRIDS.get(descriptor.architecture.id, descriptor.size_requirements.multiple_of)
         self.halo = _halo_of(descriptor) if halo is None else halo
 
     def forward(self, image: Tensor) -> Tensor:

@@ -82,6 +82,17 @@ def test_sizes_that_the_network_does_not_take_are_padded(tmp_path: Path) -> None
     assert stage(torch.rand(1, 3, 1, 1)).shape == (1, 3, 2, 2)
 
 
+def test_tiles_of_scunet_begin_on_the_grid_of_its_windows(tmp_path: Path) -> None:
+    from spandrel.architectures.SCUNet import SCUNet
+
+    stage = SpandrelConfig(weights=publish(tmp_path, SCUNet(config=[1] * 7).state_dict()), halo=64).build().eval()
+    image = torch.rand(1, 3, 64, 192)
+    with torch.inference_mode():
+        whole, on_grid, off_grid = (stage(image[..., start:])[..., 128 - start :] for start in (0, 64, 32))
+    assert stage.multiple_of == 64
+    assert 10 * (on_grid - whole).abs().max() < (off_grid - whole).abs().max()
+
+
 def test_work_is_counted() -> None:
     """4 convolutions of 3x3: 3 to 4, twice 4 to 4, 4 to 12 = 3 x 2 x 2 channels."""
     assert count_macs(SpandrelConfig(weights=COMPACT), 10, 10) == 9 * 100 * (12 + 16 + 16 + 48)
