@@ -67,11 +67,11 @@ def verify_weights(
     Exits with 1 if any is damaged or missing.
     """
     from stages.catalogue.cache import fault_of, is_here, place_of
-    from stages.catalogue.entry import entry_paths, read_entry
+    from stages.catalogue.entry import entries, read_entry
 
     wrong = False
-    for path in _entries(names) if names else filter(is_here, entry_paths().values()):
-        entry = read_entry(path)
+    chosen = ((path, read_entry(path)) for path in _entries(names or []))
+    for path, entry in chosen if names else (found for found in entries() if is_here(*found)):
         place = place_of(path, entry)
         fault = fault_of(place, entry) if place.is_file() else "is missing"
         typer.echo(f"{path.stem}: {place} {fault or 'is right'}")

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stages.catalogue.cache import is_here, place_of
-from stages.catalogue.entry import Entry, entries, entry_paths, read_entry, speed_class
+from stages.catalogue.entry import Entry, entries, read_entry, speed_class
 from stages.options import find_config
 from stages.profile import build_on_meta, stage_costs, total
 from stages.tables import FRAME, changed_options, name_column, number_column, plain_table, yaml_text
@@ -35,13 +35,13 @@ def weights_table(purpose: str | None = None) -> Table:
         name_column("speed"),
         name_column("quality"),
     )
-    published = list(entries(purpose))
+    published = list(entries(purpose))  # an unknown purpose is refused before anything is counted
     for name, path in shipped_weights().items():
         if purpose is None or name.startswith(purpose):
             table.add_row(*_shipped_cells(name, path))
     table.add_section()
-    for name, entry in published:
-        table.add_row(*_entry_cells(name, entry))
+    for path, entry in published:
+        table.add_row(*_entry_cells(path, entry))
     table.caption = Text(
         "\nMB: + is on this machine; ? has no known SHA-256: not downloaded.\n"
         "Speed at 640x360: fast to 100 GMACs, medium to 600, slow to 2000.\n"
@@ -58,12 +58,12 @@ def _shipped_cells(name: str, path: Path) -> tuple[str, ...]:
     return name, name.partition("_")[0], size, "MIT", speed_class(gmacs), _figure(score, protocol)
 
 
-def _entry_cells(name: str, entry: Entry) -> tuple[str, ...]:
-    mark = "?" if entry.sha256 is None else "+" if is_here(entry_paths()[name]) else " "
+def _entry_cells(path: Path, entry: Entry) -> tuple[str, ...]:
+    mark = "?" if entry.sha256 is None else "+" if is_here(path, entry) else " "
     size = "" if entry.size is None else f"{entry.size / 1e6:.1f}"
     licence = _cut(entry.licence, _LICENCE_WIDTH)
     figure = "" if entry.figure is None else _figure(entry.figure.psnr, entry.figure.protocol)
-    return name, entry.purpose, f"{size}{mark}", licence, entry.speed, figure
+    return path.stem, entry.purpose, f"{size}{mark}", licence, entry.speed, figure
 
 
 def _figure(psnr: float, protocol: str) -> str:
@@ -97,7 +97,7 @@ def describe_entry(path: Path) -> Iterator[RenderableType]:
         ("caution", entry.caution),
         ("size", entry.megabytes),
         ("SHA-256", _hash(entry)),
-        ("on this machine", str(place_of(path, entry)) if is_here(path) else "no"),
+        ("on this machine", str(place_of(path, entry)) if is_here(path, entry) else "no"),
         ("URLs", "\n".join(entry.urls)),
     ):
         if value:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.chain.config import ChainConfig
 from stages.catalogue.cache import is_here, obtain
-from stages.catalogue.entry import is_entry
+from stages.catalogue.entry import is_entry, read_entry
 from stages.weights import read_card
 
 
@@ -28,7 +28,7 @@ def download_missing(config: ChainConfig, *, offline: bool, accepted: Collection
 
 def missing(config: ChainConfig) -> dict[str, Path]:
     """Return the catalogue entries whose weights are not on this machine, by stage name."""
-    return {name: entry for name, entry in published(config).items() if not is_here(entry)}
+    return {name: entry for name, entry in published(config).items() if not is_here(entry, read_entry(entry))}
 
 
 def published(config: ChainConfig) -> dict[str, Path]:

@@ -57,9 +57,8 @@ def known_sha256(path: Path, entry: Entry) -> str:
     return entry.sha256
 
 
-def is_here(path: Path) -> bool:
+def is_here(path: Path, entry: Entry) -> bool:
     """Return whether the weights of an entry are on this machine, without reading them."""
-    entry = read_entry(path)
     return entry.sha256 is not None and place_of(path, entry).is_file()
 
 

@@ -93,18 +93,18 @@ def entry_paths() -> dict[str, Path]:
     return {path.stem: path for path in found}
 
 
-def entries(purpose: str | None = None) -> Iterator[tuple[str, Entry]]:
-    """Yield names and entries, those for a purpose only if one is given.
+def entries(purpose: str | None = None) -> Iterator[tuple[Path, Entry]]:
+    """Yield the files of entries and their content, those for a purpose only if one is given.
 
     Raises:
         WeightsError: for an unknown purpose, or a file that is no entry.
     """
     if purpose is not None and purpose not in PURPOSES:
         raise WeightsError(f"purpose: got {purpose!r}, expected one of {', '.join(PURPOSES)}")
-    for name, path in entry_paths().items():
+    for path in entry_paths().values():
         entry = read_entry(path)
         if purpose in (None, entry.purpose):
-            yield name, entry
+            yield path, entry
 
 
 def is_entry(path: Path) -> bool:

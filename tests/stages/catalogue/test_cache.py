@@ -34,9 +34,9 @@ def entry(tmp_path: Path, weights_cache: Path, weights_server: FaultyServer) -> 
 def test_the_first_use_downloads_and_says_what_the_second_does_not(
     entry: Path, weights_cache: Path, weights_server: FaultyServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert not is_here(entry)
+    assert not is_here(entry, read_entry(entry))
     place = obtain(entry)
-    assert is_here(entry)
+    assert is_here(entry, read_entry(entry))
     assert (place.parent, place.read_bytes()) == (weights_cache, CONTENT)
     assert capsys.readouterr().err == "downloading net: 0.1 MB; MIT; Doe\n  mind the edges\n"
     assert obtain(entry) == place
@@ -103,7 +103,7 @@ def test_a_licence_that_forbids_uses_has_to_be_accepted_by_name(
 
 def test_without_a_sha256_nothing_is_downloaded(tmp_path: Path, entry: Path, weights_server: FaultyServer) -> None:
     path = make_entry(tmp_path, f"{weights_server.url}/net.pth", name="unknown", sha256=None)
-    assert not is_here(path)
+    assert not is_here(path, read_entry(path))
     with pytest.raises(WeightsError, match=r"no SHA-256 .* restorechain weights add http\S+ --name unknown"):
         obtain(path)
     assert not weights_server.requests

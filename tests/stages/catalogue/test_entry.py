@@ -25,7 +25,7 @@ MINIMAL = "stage: dncnn\npurpose: denoise\nurls: [net.pth]\nlicence: MIT\n"
 
 
 def test_there_are_entries_for_every_purpose_and_none_takes_a_shipped_name() -> None:
-    found = dict(entries())
+    found = {path.stem: entry for path, entry in entries()}
     assert len(found) >= 40
     assert {entry.purpose for entry in found.values()} == set(PURPOSES)
     assert not found.keys() & shipped_weights().keys()
