@@ -79,13 +79,12 @@ class Session:
         self.used = time.monotonic()
         self.left: float | None = None
 
-    def add_upload(self, name: str, kind: Literal["image", "video"]) -> Upload:
-        """Make the folder for a file."""
+    def new_upload(self, name: str, kind: Literal["image", "video"]) -> Upload:
+        """Make the folder for a file, which belongs to the session once it is among ``uploads``."""
         key = secrets.token_urlsafe(12)
         upload = Upload(key, name, self.folder / key, kind)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         upload.thumbnail.parent.mkdir(parents=True)
-        self.uploads[key] = upload
         return upload
 
     def remove(self, key: str) -> None:

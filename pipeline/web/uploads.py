@@ -38,7 +38,7 @@ def take_in(session: Session, name: str, content: IO[bytes], max_pixels: int) ->
         raise RefusedImage(f"{MOST_UPLOADS} files are here already; remove some first")
     name = harmless_name(name)
     video = Path(name).suffix.lower() in VIDEOS
-    upload = session.add_upload(name, "video" if video else "image")
+    upload = session.new_upload(name, "video" if video else "image")
     try:
         if not video and Path(name).suffix.lower() not in READABLE:
             raise RefusedImage("is no photo or video of a known type; convert it to PNG, JPEG or MP4 first")
@@ -50,4 +50,5 @@ def take_in(session: Session, name: str, content: IO[bytes], max_pixels: int) ->
     except Exception as error:
         upload.error = one_line(error) if isinstance(error, RestorationError) else "cannot be read"
         shutil.rmtree(upload.folder, ignore_errors=True)
+    session.uploads[upload.key] = upload  # only now, because open pages show all of them
     return upload

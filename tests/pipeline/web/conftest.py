@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +14,14 @@ import pytest
 
 pytest.importorskip("starlette", reason="needs the extra web")
 
+import uvicorn
 from starlette.testclient import TestClient
 
 from pipeline.web.app import WebPage
 from pipeline.web.chains import Chains
 from pipeline.web.gate import Gate
+from pipeline.web.jobs import Job
+from pipeline.web.work import Worker
 
 CHAIN = """\
 # Sharper: sharpens, then makes it larger. No network.
@@ -56,6 +60,34 @@ def visit(page: WebPage) -> Callable[..., TestClient]:
 @pytest.fixture
 def visitor(visit: Callable[..., TestClient]) -> TestClient:
     return visit()
+
+
+@pytest.fixture
+def address(page: WebPage) -> Iterator[str]:
+    """Serve the page at a free port."""
+    config = uvicorn.Config(Gate(page.app, page.sessions), host="127.0.0.1", port=0, log_level="error", ws="none")
+    server = uvicorn.Server(config)
+    listening = config.bind_socket()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    wait_for(lambda: server.started)
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Make restoring last until it is cancelled; return an event for its begin."""
+    begun, never = threading.Event(), threading.Event()
+
+    def restore(self: Worker, job: Job, config: Any) -> None:
+        begun.set()
+        while not never.wait(0.005):
+            job.watch(0.5)
+
+    monkeypatch.setattr(Worker, "_restore", restore)
+    return begun
 
 
 def photo(height: int = 24, width: int = 32, suffix: str = ".png", seed: int = 0) -> bytes:

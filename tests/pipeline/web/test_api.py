@@ -14,30 +14,18 @@ import pytest
 
 pytest.importorskip("gradio", reason="needs the extra web")
 
-import uvicorn
 from gradio_client import Client, handle_file
 
 import pipeline.web.sessions
 from pipeline.web.api import mount_api
 from pipeline.web.app import WebPage
-from pipeline.web.gate import Gate
-from pipeline.web.jobs import Job
-from pipeline.web.work import Worker
 from tests.pipeline.web.conftest import photo, sessions, wait_for
 
 
 @pytest.fixture
-def address(page: WebPage) -> Iterator[str]:
+def page(page: WebPage) -> WebPage:
     mount_api(page)
-    config = uvicorn.Config(Gate(page.app, page.sessions), host="127.0.0.1", port=0, log_level="error", ws="none")
-    server = uvicorn.Server(config)
-    listening = config.bind_socket()
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    wait_for(lambda: server.started)
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    return page
 
 
 @pytest.fixture
@@ -50,20 +38,6 @@ def sent(tmp_path: Path) -> Path:
     path = tmp_path / "my photo.png"
     path.write_bytes(photo())
     return path
-
-
-@pytest.fixture
-def endless(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Make restoring last until it is cancelled; return an event for its begin."""
-    begun, never = threading.Event(), threading.Event()
-
-    def restore(self: Worker, job: Job, config: Any) -> None:
-        begun.set()
-        while not never.wait(0.005):
-            job.watch(0.5)
-
-    monkeypatch.setattr(Worker, "_restore", restore)
-    return begun
 
 
 def test_a_photo_is_restored_as_on_the_page(client: Client, page: WebPage, sent: Path) -> None:

@@ -35,7 +35,8 @@ def sessions(tmp_path: Path, clock: Clock) -> Sessions:
 def visit(sessions: Sessions) -> tuple[Session, Job]:
     """Return a session with a file and a job that waits."""
     session = sessions.find_or_start(None)
-    upload = session.add_upload("a.png", "image")
+    upload = session.new_upload("a.png", "image")
+    session.uploads[upload.key] = upload
     upload.path.write_bytes(b"a")
     job = Job("restore", session.token, upload.path, upload.folder / ".job", Settings(chain="x"))
     upload.replace_job(job)
