@@ -1,13 +1,16 @@
 """What tests of all packages share."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 import stages  # noqa: F401  (some tests import torchvision)
+from stages.catalogue.cache import place_of
+from stages.catalogue.entry import read_entry
+from stages.weights import resolve
 from tests.stages.catalogue.faulty_server import FaultyServer, running_server
 
 # Tests run side by side (pytest -n); threads that wait for each other's cores would make them many times slower.
@@ -47,3 +50,16 @@ def weights_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RESTORECHAIN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("RESTORECHAIN_CATALOGUE", str(tmp_path / "own"))
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def published(shared_data: Path, weights_cache: Path) -> Callable[[str, str], Path]:
+    """Put a published file into the cache, in the place of the one that an entry names; return the entry."""
+
+    def put(name: str, file: str) -> Path:
+        entry = resolve(name, Path())
+        weights_cache.mkdir(exist_ok=True)
+        place_of(entry, read_entry(entry)).symlink_to(shared_data / "published" / file)
+        return entry
+
+    return put

@@ -7,7 +7,8 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from stages.dncnn import DnCNNConfig
 from stages.profile import count_parameters
-from stages.weights import load_state, read_published
+from stages.registry import config_from, load_stage
+from stages.weights import load_weights, read_card
 
 
 def test_parameters_of_the_blind_colour_model() -> None:
@@ -81,12 +82,11 @@ def test_noise_level_options_that_do_not_fit_are_refused(options: dict[str, obje
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_published_ffdnet_reaches_its_published_psnr(shared_data) -> None:
+def test_published_ffdnet_reaches_its_published_psnr(shared_data, published) -> None:
     """KAIR's FFDNet for colour on CBSD68, sigma 25: published 31.21 dB."""
-    options = {"depth": 12, "width": 96, "unshuffle": 2, "batch_norm": False, "predicts": "clean"}
-    stage = DnCNNConfig(**options, noise_level_input=True, noise_level=25).build().eval()
-    published = shared_data / "published" / "ffdnet_color_kair.pth"
-    load_state(stage, read_published(published), str(published))
+    entry = published("ffdnet_color", "ffdnet_color_kair.pth")
+    stage = config_from(read_card(entry)).model_copy(update={"noise_level": 25}).build().eval()
+    load_weights(stage, entry)
     scores = []
     for path in sorted((shared_data / "test" / "CBSD68").glob("*.jpg")):
         clean = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
@@ -103,11 +103,9 @@ def test_published_ffdnet_reaches_its_published_psnr(shared_data) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_published_gray_model_reaches_its_published_psnr(shared_data) -> None:
+def test_published_gray_model_reaches_its_published_psnr(shared_data, published) -> None:
     """KAIR's DnCNN for sigma 25 on BSD68: published 29.23 dB."""
-    stage = DnCNNConfig(channels=1, depth=17, batch_norm=False).build().eval()
-    published = shared_data / "published" / "dncnn_gray_sigma25_kair.pth"
-    load_state(stage, read_published(published), str(published))
+    stage = load_stage(published("dncnn_gray_25", "dncnn_gray_sigma25_kair.pth"))
     scores = []
     for path in sorted((shared_data / "test" / "CBSD68").glob("*.jpg")):
         clean = matlab_gray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB))

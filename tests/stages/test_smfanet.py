@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -5,8 +6,8 @@ import torch
 
 from pipeline.evaluation.metrics import psnr_y
 from stages.profile import count_parameters
+from stages.registry import load_stage
 from stages.smfanet import SMFANetConfig
-from stages.weights import load_state, read_published
 from train.degradation.sequence import Downscale
 from train.evaluation.measurement import measure
 from train.evaluation.restorers import bicubic_upscaler, restorer
@@ -28,10 +29,9 @@ def test_sizes_below_a_cell_and_off_its_grid_are_upscaled(size: tuple[int, int])
 
 
 @pytest.mark.slow
-def test_published_weights_reach_their_psnr(shared_data: Path) -> None:
+def test_published_weights_reach_their_psnr(shared_data: Path, published: Callable[[str, str], Path]) -> None:
     """Set5 x2, MATLAB bicubic: 38.19 dB after rounding to 8 bit."""
-    stage = SMFANetConfig().build().eval()
-    load_state(stage, read_published(shared_data / "published" / "smfanet_plus_x2_df2k.pth"), "published")
+    stage = load_stage(published("smfanet_plus_x2", "smfanet_plus_x2_df2k.pth"))
     result = measure(
         "Set5",
         "smfanet",
