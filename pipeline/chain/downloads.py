@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from pipeline.chain.config import ChainConfig
+from pipeline.chain.config import ChainConfig, load_chain_config
 from stages.catalogue.cache import is_here, obtain
 from stages.catalogue.entry import is_entry, read_entry
 from stages.weights import read_card
@@ -24,6 +24,15 @@ def download_missing(config: ChainConfig, *, offline: bool, accepted: Collection
     """
     for entry in published(config).values():
         obtain(entry, accepted=accepted, allow_download=False if offline else None)
+
+
+def complete_chains(folder: Path) -> list[Path]:
+    """Return the chains of a folder, by name, whose weights are all on this machine.
+
+    Raises:
+        ConfigError: for an error in a chain's YAML.
+    """
+    return [path for path in sorted(folder.glob("*.yaml")) if not missing(load_chain_config(path))]
 
 
 def missing(config: ChainConfig) -> dict[str, Path]:

@@ -71,7 +71,8 @@ def serve(
             "-c",
             "--chain",
             metavar="YAML",
-            help="Offer this chain. Repeatable; the first is the default. By default all of configs/.",
+            help="Offer this chain. Repeatable; the first is the default. By default those of configs/ that need "
+            "no download.",
             show_default=False,
         ),
     ] = None,
@@ -86,9 +87,10 @@ def serve(
 
     Opens a page for this machine only; nothing is sent anywhere else. Needs the extra web.
     """
+    from pipeline.chain.downloads import complete_chains
     from pipeline.web.server import serve
 
-    chains = chain or [options.DEFAULT_CHAIN, *sorted(options.DEFAULT_CHAIN.parent.glob("*.yaml"))]
+    chains = chain or [options.DEFAULT_CHAIN, *complete_chains(options.DEFAULT_CHAIN.parent)]
     serve(
         list(dict.fromkeys(chains)),
         host=host,

@@ -122,11 +122,11 @@ def read_entry(path: Path) -> Entry:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         # By way of JSON, as a date or a set in the YAML is none of the types that an entry holds.
         return Entry.model_validate_json(json.dumps(content))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
-        raise WeightsError(f"{path} is no catalogue entry: {error}") from error
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, f['loc'])) or 'content'}: {f['msg']}" for f in error.errors())
         raise WeightsError(f"{path} is no catalogue entry: {faults}") from error
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+        raise WeightsError(f"{path} is no catalogue entry: {error}") from error
 
 
 def write_entry(path: Path, entry: Entry) -> None:

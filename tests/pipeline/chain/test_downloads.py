@@ -17,7 +17,7 @@ from pipeline.chain.chain import Chain
 from pipeline.chain.config import load_chain_config
 from pipeline.chain.costs import chain_costs
 from pipeline.chain.description import check_chains
-from pipeline.chain.downloads import download_missing, missing, origins
+from pipeline.chain.downloads import complete_chains, download_missing, missing, origins
 from pipeline.errors import ConfigError, RestorationError, WeightsError
 from run_pipeline import main
 from stages.catalogue.cache import obtain
@@ -177,6 +177,18 @@ def test_costs_of_own_networks_need_no_download(tmp_path: Path) -> None:
     (tmp_path / "chain.yaml").write_text("stages: [{stage: nafnet, weights: nafnet_gopro_32}]")
     costs = chain_costs(load_chain_config(tmp_path / "chain.yaml"), 360, 640)
     assert sum(cost.macs for cost in costs["nafnet"]) == pytest.approx(66.0e9, rel=1e-3)
+
+
+def test_chains_that_need_no_download(chain: Path, tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    shutil.move(chain, tmp_path / "plain" / "chain.yaml")
+    shutil.move(tmp_path / "theirs.yaml", tmp_path / "own" / "theirs.yaml")
+    text = (tmp_path / "plain" / "chain.yaml").read_text().replace("theirs.yaml", "theirs")
+    (tmp_path / "plain" / "chain.yaml").write_text(text)
+    (tmp_path / "plain" / "mask.yaml").write_text("stages: [{stage: unsharp_mask}]")
+    assert complete_chains(tmp_path / "plain") == [tmp_path / "plain" / "mask.yaml"]
+    download_missing(load_chain_config(tmp_path / "plain" / "chain.yaml"), offline=False, accepted=())
+    assert len(complete_chains(tmp_path / "plain")) == 2
 
 
 def test_a_cache_may_move(chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

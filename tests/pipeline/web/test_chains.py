@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.chain.config import load_chain_config
+from pipeline.chain.downloads import complete_chains
 from pipeline.errors import ConfigError
 from pipeline.web.chains import Chains, Settings, command_line
 
@@ -15,7 +16,7 @@ CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
 @pytest.fixture(scope="module")
 def shipped() -> Chains:
-    return Chains(sorted(CONFIGS.glob("*.yaml")))
+    return Chains(complete_chains(CONFIGS))
 
 
 def test_every_shipped_chain_has_a_title_and_a_sentence(shipped: Chains) -> None:
