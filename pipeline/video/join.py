@@ -63,7 +63,7 @@ def join(path: Path, source: Path | None, segments: Sequence[Segment], footage: 
 
 
 def try_to_join(suffix: str, source: Path | None, segment: Segment, footage: Footage, window: Window) -> None:
-    """Mux all other streams of ``source`` beside one segment and keep nothing, to find out whether ``join`` will succeed.
+    """Mux all other streams of ``source`` beside one segment and keep nothing, to see whether ``join`` will succeed.
 
     Raises:
         BrokenVideo: as from ``join``.
