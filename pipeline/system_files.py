@@ -20,10 +20,23 @@ def is_system_name(name: str) -> bool:
     return name.startswith(".") or name.casefold() in _SYSTEM_NAMES
 
 
+def run_logs_in(folder: Path) -> list[Path]:
+    """Return the run logs that earlier runs left in a folder: of the whole, and of its shards."""
+    name = Path(RUN_LOG)
+    try:
+        return sorted(path for path in folder.glob(f"{name.stem}*{name.suffix}") if path.is_file())
+    except OSError:
+        return []
+
+
 def holds_results(folder: Path) -> bool:
     """Return whether a folder holds the run log of an earlier run, so that the images in it are its results."""
+    return any(map(_is_run_log, run_logs_in(folder)))
+
+
+def _is_run_log(path: Path) -> bool:
     try:
-        with (folder / RUN_LOG).open("rb") as file:
+        with path.open("rb") as file:
             record = json.loads(file.readline(1 << 20))
     except (OSError, ValueError):
         return False

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from pipeline.batch.job import Job, LeftOut
+from pipeline.batch.job import Job, LeftOut, ObjectJob
 from pipeline.batch.job_kind import Watch
-from pipeline.batch.job_steps import FinalStep, JobSteps, Listener, Work
+from pipeline.batch.job_steps import FinalStep, Listener, Recorder, Steps, Work
 from pipeline.batch.prefetch import Spans, ahead, worker
 from pipeline.batch.record import Record
-from pipeline.batch.run_log import RunLog
 
 
 class Batch:
@@ -24,7 +23,7 @@ class Batch:
         listener: Is given every input once its record is final.
     """
 
-    def __init__(self, steps: JobSteps, run_log: RunLog, *, listener: Listener | None = None) -> None:
+    def __init__(self, steps: Steps, run_log: Recorder, *, listener: Listener | None = None) -> None:
         self.output = steps.output
         self.run_log = run_log
         self._steps = steps
@@ -33,7 +32,7 @@ class Batch:
 
     def run(
         self,
-        inputs: Iterable[Job | LeftOut],
+        inputs: Iterable[Job | ObjectJob | LeftOut],
         report: Callable[[Record], None],
         watch: Watch = lambda job, progress: None,
     ) -> None:
@@ -67,7 +66,7 @@ class Batch:
         """Share of the time between the first computation and the last in which nothing was computed."""
         return self._computing.gaps
 
-    def _load(self, found: Job | LeftOut) -> Work | Record:
+    def _load(self, found: Job | ObjectJob | LeftOut) -> Work | Record:
         if isinstance(found, LeftOut):
             return self._steps.record_of(found)
         return self._steps.read(found, self.run_log.earlier(self._steps.record_of(found).output))

@@ -25,17 +25,36 @@ class Job:
 
 
 @dataclass(frozen=True)
+class ObjectJob:
+    """One input to restore, where it or its result is an object of a storage.
+
+    Attributes:
+        source: The URL, or the path of a file.
+        relative: As of ``Job``.
+        target: The URL of the result, or the path of a file.
+        output: The same relative to the URL or folder of all results.
+        kind: As of ``Job``.
+    """
+
+    source: str
+    relative: Path
+    target: str
+    output: str
+    kind: Literal["image", "video", "frames"]
+
+
+@dataclass(frozen=True)
 class LeftOut:
     """A file or folder behind an input that cannot be restored.
 
     Attributes:
-        source: The file or folder, as the user would write it.
+        source: The file or folder, as the user would write it; or the URL of an object.
         status: ``ignored`` for a file in a folder that is no image or video by its suffix and for a folder that holds
             results of an earlier run, ``refused`` for such a file that was given itself, ``failed`` for a folder that
             cannot be listed.
         error: Why; None for files that are ignored.
     """
 
-    source: Path
+    source: Path | str
     status: Literal["ignored", "refused", "failed"]
     error: str | None = None

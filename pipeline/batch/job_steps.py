@@ -13,14 +13,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from pipeline.batch.earlier import EarlierResults
-from pipeline.batch.job import Job, LeftOut
+from pipeline.batch.job import Job, LeftOut, ObjectJob
 from pipeline.batch.job_kind import JobKind, Watch
 from pipeline.batch.output import refuse_long_name, refuse_new_file
 from pipeline.batch.record import Record, Status
-from pipeline.batch.run_log import RunLog
 from pipeline.chain.config import ChainConfig
 from pipeline.chain.downloads import origins
 from pipeline.device.precision import precisions_as_exact_as
@@ -48,6 +47,32 @@ class Work:
     content: Any
     replaces: bool = False
     result: Any = None
+
+
+class Present(NamedTuple):
+    """The name and the hash of what is at the place of a result."""
+
+    name: str
+    sha256: str
+
+
+class Steps(Protocol):
+    """The steps of jobs of one kind, ``Job`` or ``ObjectJob``; ``JobSteps`` says what each does."""
+
+    output: Path
+    kinds: Mapping[str, JobKind]
+
+    def record_of(self, found: Any) -> Record:
+        """Return the record that a job begins with; the final one of what is left out."""
+
+    def read(self, job: Any, earlier: EarlierResults) -> Work | Record:
+        """Identify an input, skip it if it is finished, else read it."""
+
+    def compute(self, work: Work, watch: Watch) -> Work | Record:
+        """Run the chain."""
+
+    def write(self, work: Work) -> Work | Record:
+        """Write the result."""
 
 
 class JobSteps:
@@ -106,7 +131,34 @@ class JobSteps:
     def read(self, job: Job, earlier: EarlierResults) -> Work | Record:
         """Identify an input, skip it if it is finished, else read it."""
         record = self.record_of(job)
-        return step(record, lambda: self._read(job, record, earlier))
+        return step(record, lambda: self.open(job, record, earlier, self.present(job.target)))
+
+    def present(self, target: Path) -> Present | None:
+        """Return what is at a target; its hash is empty for a folder, and where nobody asks for it."""
+        if not os.path.lexists(target):
+            return None
+        return Present(str(target), sha256_of(target) if target.is_file() and not self.overwrite else "")
+
+    def open(self, job: Job, record: Record, earlier: EarlierResults, present: Present | None) -> Work | Record:
+        """Identify an input, skip it if it is finished, else read it.
+
+        Args:
+            job: The input.
+            record: What it begins with.
+            earlier: What earlier runs wrote to its target.
+            present: What is at its target.
+
+        Raises:
+            ImageError: if it cannot be restored.
+        """
+        started, kind = time.perf_counter(), self.kinds[job.kind]
+        if not (job.source.is_dir() if job.kind == "frames" else job.source.is_file()):
+            raise BrokenImage("is not a file, or a link to nothing")
+        refuse_long_name(job.target)
+        record = self._compare(replace(record, input_sha256=kind.input_hash(job)), earlier, present)
+        record, content = kind.open(job, record, earlier)
+        record = record.spent_since(started)
+        return record if content is None else Work(job, record, content, replaces=present is not None)
 
     def compute(self, work: Work, watch: Watch) -> Work | Record:
         """Run the chain.
@@ -121,27 +173,16 @@ class JobSteps:
         """Write the result to its hidden path; the record says ``done``, as it will be once that is renamed."""
         return step(work.record, lambda: self._write(work))
 
-    def _read(self, job: Job, record: Record, earlier: EarlierResults) -> Work | Record:
-        started, kind = time.perf_counter(), self.kinds[job.kind]
-        if not (job.source.is_dir() if job.kind == "frames" else job.source.is_file()):
-            raise BrokenImage("is not a file, or a link to nothing")
-        refuse_long_name(job.target)
-        record = self._compare(replace(record, input_sha256=kind.input_hash(job)), job.target, earlier)
-        record, content = kind.open(job, record, earlier)
-        record = record.spent_since(started)
-        return record if content is None else Work(job, record, content, replaces=os.path.lexists(job.target))
-
-    def _compare(self, record: Record, target: Path, earlier: EarlierResults) -> Record:
+    def _compare(self, record: Record, earlier: EarlierResults, present: Present | None) -> Record:
         """Mark the input as skipped if its target is finished; refuse a target that no earlier run has made."""
-        if self.overwrite or not os.path.lexists(target):
+        if self.overwrite or present is None:
             return record
-        came = sha256_of(target) if target.is_file() else ""
-        if not earlier.made(came):
+        if not earlier.made(present.sha256):
             raise RefusedImage(
-                f"{target} is there already, and {earlier.place} does not know its content; "
+                f"{present.name} is there already, and {earlier.place} does not know its content; "
                 "move it away, or choose overwrite"
             )
-        skipped = replace(record, status="skipped", output_sha256=came)
+        skipped = replace(record, status="skipped", output_sha256=present.sha256)
         return skipped if earlier.finished(skipped, self.precisions) else record
 
     def _compute(self, work: Work, engine: Engine, watch: Watch) -> Work:
@@ -166,6 +207,16 @@ class Listener(Protocol):
         """Take one input; content and result are None where nothing was computed, or elsewhere."""
 
 
+class Recorder(Protocol):
+    """A run log: takes records, and knows what earlier runs recorded of an output."""
+
+    def earlier(self, output: str | None) -> EarlierResults:
+        """Return what earlier runs wrote to a path, which is relative to the folder of the results."""
+
+    def append(self, record: Record) -> None:
+        """Write one record."""
+
+
 class FinalStep:
     """Records every input, and puts the written results into their places; in one thread of one process.
 
@@ -175,7 +226,7 @@ class FinalStep:
         listener: Is given every input once its record is final.
     """
 
-    def __init__(self, kinds: Mapping[str, JobKind], run_log: RunLog, listener: Listener | None = None) -> None:
+    def __init__(self, kinds: Mapping[str, JobKind], run_log: Recorder, listener: Listener | None = None) -> None:
         self.kinds = kinds
         self.run_log = run_log
         self.listener = listener
@@ -188,17 +239,18 @@ class FinalStep:
             OutOfSpace: if the disk is full.
         """
         record = work if isinstance(work, Record) else step(work.record, lambda: self._place(work))
-        if record.status != "done":  # what is done was recorded before it was renamed
+        if isinstance(work, Record) or record.status != "done":  # else it was recorded before it was renamed
             self.run_log.append(record)
         if self.listener is not None:
             content, result = (work.content, work.result) if isinstance(work, Work) else (None, None)
             self.listener.add(record, content, result)
         return record
 
-    def discard(self, job: Job) -> None:
-        """Delete what a job has written, since nothing will record it."""
-        with suppress(OSError):
-            self.kinds[job.kind].discard(job)
+    def discard(self, job: Job | ObjectJob) -> None:
+        """Delete what a job has written, since nothing will record it; of objects, nothing is half-written."""
+        if isinstance(job, Job):
+            with suppress(OSError):
+                self.kinds[job.kind].discard(job)
 
     def _place(self, work: Work) -> Record:
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pipeline.batch.shard import Shard
 from pipeline.errors import ConfigError, RefusedImage
 from stages.atomic import LONGEST_NAME
 
@@ -16,8 +17,10 @@ LOCK = ".restoring.lock"
 
 
 @contextmanager
-def reserved(output: Path) -> Iterator[None]:
+def reserved(output: Path, shard: Shard | None = None) -> Iterator[None]:
     """Keep other runs out of an output folder: they would delete half-written results as remains of a killed run.
+
+    Runs for different shards do not meet.
 
     Raises:
         ConfigError: if another run is writing there.
@@ -25,7 +28,7 @@ def reserved(output: Path) -> Iterator[None]:
     """
     made = not output.exists()
     output.mkdir(parents=True, exist_ok=True)
-    lock = output / LOCK
+    lock = output / (LOCK if shard is None else f"{LOCK}.{shard}")
     try:
         with FileLock(lock, timeout=0):
             try:

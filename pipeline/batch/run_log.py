@@ -11,13 +11,15 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from pipeline.batch.earlier import EarlierResults, FinishedResult, made_of
 from pipeline.batch.record import Record
+from pipeline.batch.shard import Shard
 from pipeline.errors import ConfigError, needing_space
-from pipeline.system_files import RUN_LOG
+from pipeline.system_files import RUN_LOG, run_logs_in
 
 Origin = tuple[str, ...]
 """An output and its hash, and what it was made from: the input's hash and the chain's fingerprint."""
@@ -25,6 +27,8 @@ Origin = tuple[str, ...]
 
 class RunLog:
     """A run log: what earlier runs have finished, and a place for this run's records.
+
+    The run logs beside it, of the whole and of its shards, are read, too.
 
     Raises:
         ConfigError: if the path cannot be a run log.
@@ -34,7 +38,7 @@ class RunLog:
         self.path = path
         self._file: io.FileIO | None = None
         self._finished: dict[str, list[FinishedResult]] = defaultdict(list)
-        for record in _read_done(path):
+        for record in chain.from_iterable(map(_read_done, (path, *_others(path)))):
             self._finished[str(record.get("output"))].append(FinishedResult.of(record))
 
     def earlier(self, output: str | None) -> EarlierResults:
@@ -64,10 +68,10 @@ class RunLog:
         return b"" if self._file.read(1) == b"\n" else b"\n"
 
 
-def split_paths(paths: Sequence[Path], output: Path) -> tuple[Path, Path | None]:
+def split_paths(paths: Sequence[Path], output: Path, shard: Shard | None = None) -> tuple[Path, Path | None]:
     """Return the run log and the HTML report, by suffix of what ``--report`` was given; None without the latter.
 
-    Without one among the paths, the run log goes to ``output``.
+    Without one among the paths, the run log goes to ``output``; that of a shard under a name of its own.
 
     Raises:
         ConfigError: if there are two of a kind.
@@ -77,7 +81,8 @@ def split_paths(paths: Sequence[Path], output: Path) -> tuple[Path, Path | None]
     for kind, found in (("HTML report", pages), ("run log", logs)):
         if len(found) > 1:
             raise ConfigError(f"report: got {' and '.join(map(str, found))}, expected at most one {kind}")
-    return logs[0] if logs else output / RUN_LOG, pages[0] if pages else None
+    name = RUN_LOG if shard is None else f"{Path(RUN_LOG).stem}.{shard}{Path(RUN_LOG).suffix}"
+    return logs[0] if logs else output / name, pages[0] if pages else None
 
 
 def recall(path: Path, records: Sequence[Record]) -> list[Record]:
@@ -93,6 +98,13 @@ def recall(path: Path, records: Sequence[Record]) -> list[Record]:
         _recalled(record, earlier.get(_origin(vars(record)), {})) if record.status == "skipped" else record
         for record in records
     ]
+
+
+def _others(path: Path) -> list[Path]:
+    """Return the other run logs beside one: those of the whole and of its shards."""
+    if not path.name.startswith(Path(RUN_LOG).stem):
+        return []
+    return [other for other in run_logs_in(path.parent) if other != path]
 
 
 def _origin(record: Mapping[str, Any]) -> Origin:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.batch.image_jobs import ImageJobs
 from pipeline.batch.job_kind import JobKind
-from pipeline.batch.job_steps import JobSteps
+from pipeline.batch.job_steps import JobSteps, Steps
+from pipeline.batch.object_steps import ObjectSteps
 from pipeline.chain.config import ChainConfig
 from pipeline.errors import ConfigError
 from pipeline.images import PIXEL_LIMIT
@@ -30,7 +31,8 @@ class RestoreSettings:
 
     Attributes:
         config: The chain.
-        output: The folder of the results.
+        output: The folder of the results, or the URL of a prefix.
+        objects: Inputs or results are objects of a storage, their jobs ``ObjectJob``.
         engine: The options of ``Engine``, by name.
         video: How videos are written; None if there are none, so that nothing they need is imported.
         references: Folder of the images that the results are compared with.
@@ -42,7 +44,7 @@ class RestoreSettings:
     """
 
     config: ChainConfig
-    output: Path
+    output: Path | str
     engine: Mapping[str, Any] = field(default_factory=dict)
     video: VideoOptions | None = None
     references: Path | None = None
@@ -51,8 +53,9 @@ class RestoreSettings:
     flicker: bool = False
     max_pixels: int = PIXEL_LIMIT
     overwrite: bool = False
+    objects: bool = False
 
-    def make_steps(self, keep_stages: Callable[[], bool] = _never) -> JobSteps:
+    def make_steps(self, keep_stages: Callable[[], bool] = _never) -> Steps:
         """Return the steps of every job.
 
         Args:
@@ -61,14 +64,15 @@ class RestoreSettings:
         Raises:
             ConfigError: for options that cannot be.
         """
-        return JobSteps(
+        steps = JobSteps(
             self.config,
-            self.output,
+            Path(self.output),
             self.make_engine,
             self._make_kinds(keep_stages),
             precision=self.engine.get("precision", "auto"),
             overwrite=self.overwrite,
         )
+        return ObjectSteps(steps) if self.objects else steps
 
     def make_engine(self) -> Engine:
         """Build the chain and make it ready to run.

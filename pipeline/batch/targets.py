@@ -82,12 +82,17 @@ def with_suffixes(entries: Iterable[Job | LeftOut]) -> list[Job | LeftOut]:
             return entry
         if entry.source.suffix == entry.target.suffix:
             return entry
-        stem = entry.relative.stem
-        name = f"{stem}{entry.source.suffix}{entry.target.name.removeprefix(stem)}"
-        target = entry.target.with_name(name)
-        return entry if target in taken else replace(entry, target=target)
+        other = with_suffix(entry)
+        return entry if other.target in taken else other
 
     return [renamed(entry) for entry in listed]
+
+
+def with_suffix(job: Job) -> Job:
+    """Return a job whose result keeps the suffix of its source in its name."""
+    stem = job.relative.stem
+    name = f"{stem}{job.source.suffix}{job.target.name.removeprefix(stem)}"
+    return replace(job, target=job.target.with_name(name))
 
 
 def clashes(jobs: list[Job]) -> Iterator[str]:

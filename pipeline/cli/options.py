@@ -32,12 +32,23 @@ def one_of(names: Sequence[str], help_text: str, **settings: Any) -> Any:
 Inputs = Annotated[
     list[str],
     typer.Argument(
-        metavar="INPUT...", help="Images, videos, folders (with all below them) and globs.", show_default=False
+        metavar="INPUT...",
+        help="Images, videos, folders (with all below them), globs; or one URL such as s3://bucket/photos.",
+        show_default=False,
     ),
 ]
 Output = Annotated[
     Path,
     typer.Option("-o", "--output", metavar="FOLDER", help="Where the results go; the inputs' tree is kept."),
+]
+ResultPlace = Annotated[
+    str,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FOLDER|URL",
+        help="Where the results go, a folder or a prefix such as s3://bucket/restored; the inputs' tree is kept.",
+    ),
 ]
 ChainFile = Annotated[
     Path,
@@ -176,6 +187,16 @@ AcceptedLicences = Annotated[
         "--accept-licence",
         metavar="NAME",
         help="Download these published weights although their licence restricts their use. Repeatable.",
+        show_default=False,
+        rich_help_panel=_COMPUTING,
+    ),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="NUMBER/COUNT",
+        help="Take care of a share of the inputs only: 3/16 is the third of sixteen runs.",
         show_default=False,
         rich_help_panel=_COMPUTING,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,27 +13,40 @@ from pipeline.text import printable
 
 if TYPE_CHECKING:
     from pipeline.batch.batch import Batch
-    from pipeline.batch.job import Job, LeftOut
+    from pipeline.batch.job import Job, LeftOut, ObjectJob
     from pipeline.batch.record import Record
     from pipeline.cluster.batch import ClusterBatch
     from pipeline.html_report import HtmlReport
 
 
 def run_batch(
-    batch: Batch | ClusterBatch, inputs: list[Job | LeftOut], html_report: HtmlReport | None, *, quiet: bool
+    batch: Batch | ClusterBatch,
+    inputs: Iterable[Job | ObjectJob | LeftOut],
+    total: int | None,
+    html_report: HtmlReport | None,
+    *,
+    quiet: bool,
 ) -> int:
-    """Restore all inputs, print their outcome and return the exit code."""
+    """Restore all inputs, print their outcome and return the exit code.
+
+    Args:
+        batch: Restores them.
+        inputs: What to do.
+        total: How many they are, where that is known.
+        html_report: Is written at the end.
+        quiet: Print only errors.
+    """
     tally = Tally()
-    stopped = _restore(batch, inputs, tally, quiet=quiet)
+    stopped = _restore(batch, inputs, total, tally, quiet=quiet)
     _print_inputs(tally, quiet=quiet)
     if tally.compared:
         _print_metrics(batch.output / "metrics.csv", tally.compared, quiet=quiet)
     if html_report is not None:
-        html_report.write(planned=len(inputs), seconds=tally.seconds(), waiting=batch.waiting)
+        html_report.write(planned=total or tally.counts.total(), seconds=tally.seconds(), waiting=batch.waiting)
     if stopped is not None:
         exit_code, why = stopped
-        finished = tally.counts.total()
-        say_error(f"{why} after {finished} of {len(inputs)} inputs; the same command goes on with the others")
+        finished = f"{tally.counts.total()}{'' if total is None else f' of {total}'}"
+        say_error(f"{why} after {finished} inputs; the same command goes on with the others")
         return exit_code
     if not quiet:
         OUT.print(tally.summary(batch.waiting))
@@ -41,11 +55,16 @@ def run_batch(
 
 
 def _restore(
-    batch: Batch | ClusterBatch, inputs: list[Job | LeftOut], tally: Tally, *, quiet: bool
+    batch: Batch | ClusterBatch,
+    inputs: Iterable[Job | ObjectJob | LeftOut],
+    total: int | None,
+    tally: Tally,
+    *,
+    quiet: bool,
 ) -> tuple[int, str] | None:
     """Restore all inputs; return the exit code and the reason if the run was stopped early."""
     try:
-        with progress_bar(OUT, len(inputs), tally, quiet=quiet) as bar:
+        with progress_bar(OUT, total, tally, quiet=quiet) as bar:
             batch.run(inputs, bar.add, bar.watch)
     except KeyboardInterrupt:
         return 130, "interrupted"

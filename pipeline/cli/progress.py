@@ -89,7 +89,7 @@ class Tally:
 class Bars:
     """A bar of all inputs, and one for the video that is being restored."""
 
-    def __init__(self, display: Progress, total: int, tally: Tally) -> None:
+    def __init__(self, display: Progress, total: int | None, tally: Tally) -> None:
         self._display = display
         self._tally = tally
         self._inputs = display.add_task("", total=total, unit="inputs", speed="", last="")
@@ -122,7 +122,7 @@ class Bars:
 
 
 @contextmanager
-def progress_bar(console: Console, total: int, tally: Tally, *, quiet: bool) -> Iterator[Bars]:
+def progress_bar(console: Console, total: int | None, tally: Tally, *, quiet: bool) -> Iterator[Bars]:
     """Show a bar with files, megapixels of input a second and time left; yield the bars."""
     display = Progress(
         BarColumn(),

@@ -16,9 +16,10 @@ from pipeline.cli.terminal import OUT
 
 if TYPE_CHECKING:
     from pipeline.batch.batch import Batch
-    from pipeline.batch.run_log import RunLog
+    from pipeline.batch.job_steps import Recorder
     from pipeline.batch.settings import RestoreSettings
     from pipeline.chain.config import ChainConfig
+    from pipeline.cli.places import Places
     from pipeline.cluster.batch import ClusterBatch
     from pipeline.html_report import HtmlReport
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def restore(
     context: typer.Context,
     inputs: options.Inputs,
-    output: options.Output,
+    output: options.ResultPlace,
     chain: options.ChainFile = options.DEFAULT_CHAIN,
     strength: options.Strength = None,
     noise_level: options.NoiseLevel = None,
@@ -44,6 +45,7 @@ def restore(
     max_pixels: options.MaxPixels = None,
     workers: options.Workers = None,
     cluster: options.Cluster = None,
+    shard: options.ShardOption = None,
     offline: options.Offline = False,
     accept_licence: options.AcceptedLicences = None,
     report: options.Reports = None,
@@ -68,13 +70,11 @@ def restore(
 
     Run it again to resume after an interruption, or for files that were added: what is finished is skipped.
     """
-    from pipeline.batch.job import Job
-    from pipeline.batch.output import reserved
-    from pipeline.batch.plan import plan
-    from pipeline.batch.run_log import RunLog, split_paths
     from pipeline.batch.settings import RestoreSettings
+    from pipeline.batch.shard import Shard
     from pipeline.chain.config import load_chain_config
     from pipeline.chain.downloads import download_missing
+    from pipeline.cli.places import find_places, plan_inputs
     from pipeline.images import PIXEL_LIMIT
 
     chosen = video.parse_video_options(context.params)
@@ -87,39 +87,38 @@ def restore(
     }
     config = load_chain_config(chain).with_strengths(options.parse_strengths(strength))
     config = config.with_noise_levels(options.parse_noise_levels(noise_level))
-    found = plan(inputs, output, ext=ext, suffix=suffix, video=chosen)
-    jobs = [entry for entry in found if isinstance(entry, Job)]
-    video.refuse_without_videos(jobs, context.params)
-    for note in video.notes_on_image_options(jobs, {"--ext": ext, "--save-stages": save_stages}):
+    share = None if shard is None else Shard.parse(shard)
+    places = find_places(inputs, output, report or [], share)
+    planned = plan_inputs(inputs, output, ext, suffix, chosen, context.params, share)
+    for note in planned.notes:
         if not quiet:
             OUT.print(f"note: {note}")
     download_missing(config, offline=offline, accepted=accept_licence or ())
-    log_path, report_path = split_paths(report or [], output)
     settings = RestoreSettings(
         config,
-        output,
+        places.output,
         engine_options,
-        chosen if any(job.kind != "image" for job in jobs) else None,
+        chosen if planned.videos else None,
         references=reference,
         lpips=lpips,
         save_stages=save_stages,
         flicker=flicker,
         max_pixels=max_pixels or PIXEL_LIMIT,
         overwrite=overwrite,
+        objects=planned.total is None,
     )
     with (
-        reserved(output),
-        closing(RunLog(log_path)) as run_log,
-        _make_report(report_path, config, output, log_path) as html_report,
+        places.opened(share) as run_log,
+        _make_report(places, config) as html_report,
         _make_batch(settings, run_log, html_report, options.parse_workers(workers), cluster) as batch_of_jobs,
     ):
-        raise typer.Exit(run_batch(batch_of_jobs, found, html_report, quiet=quiet))
+        raise typer.Exit(run_batch(batch_of_jobs, planned.entries, planned.total, html_report, quiet=quiet))
 
 
 @contextmanager
 def _make_batch(
     settings: RestoreSettings,
-    run_log: RunLog,
+    run_log: Recorder,
     html_report: HtmlReport | None,
     workers: int | Literal["auto"] | None,
     cluster: str | None,
@@ -136,12 +135,12 @@ def _make_batch(
             yield batch
 
 
-def _make_report(
-    path: Path | None, config: ChainConfig, output: Path, run_log: Path
-) -> AbstractContextManager[HtmlReport | None]:
-    if path is None:
+def _make_report(places: Places, config: ChainConfig) -> AbstractContextManager[HtmlReport | None]:
+    if places.report is None:
         return nullcontext()
 
     from pipeline.html_report import HtmlReport
 
-    return closing(HtmlReport(path, config, output, run_log))
+    assert isinstance(places.output, Path)
+    assert places.log is not None
+    return closing(HtmlReport(places.report, config, places.output, places.log))

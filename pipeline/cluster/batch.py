@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
 
-from pipeline.batch.job import Job, LeftOut
+from pipeline.batch.job import Job, LeftOut, ObjectJob
 from pipeline.batch.job_kind import Watch
-from pipeline.batch.job_steps import FinalStep, JobSteps, Listener, Work
+from pipeline.batch.job_steps import FinalStep, Listener, Recorder, Steps, Work
 from pipeline.batch.record import Record
-from pipeline.batch.run_log import RunLog
 from pipeline.batch.settings import RestoreSettings
 from pipeline.cluster.pool import Death, Task, Worker, WorkerPool
 from pipeline.cluster.ray_session import ray_session
@@ -28,7 +27,7 @@ _TRIES = 3
 @contextmanager
 def cluster_batch(
     settings: RestoreSettings,
-    run_log: RunLog,
+    run_log: Recorder,
     workers: int | Literal["auto"],
     address: str | None,
     *,
@@ -61,7 +60,7 @@ class ClusterBatch:
         listener: Is given every input once its record is final.
     """
 
-    def __init__(self, steps: JobSteps, run_log: RunLog, pool: WorkerPool, *, listener: Listener | None = None) -> None:
+    def __init__(self, steps: Steps, run_log: Recorder, pool: WorkerPool, *, listener: Listener | None = None) -> None:
         self.output = steps.output
         self.run_log = run_log
         self._steps = steps
@@ -74,7 +73,7 @@ class ClusterBatch:
 
     def run(
         self,
-        inputs: Iterable[Job | LeftOut],
+        inputs: Iterable[Job | ObjectJob | LeftOut],
         report: Callable[[Record], None],
         watch: Watch = lambda job, progress: None,
     ) -> None:
@@ -106,7 +105,7 @@ class ClusterBatch:
         """Share of the workers' time in which they did not compute."""
         return max(0.0, 1 - self._computed / self._worker_seconds) if self._worker_seconds else 0.0
 
-    def _tasks(self, inputs: Iterable[Job | LeftOut], report: Callable[[Record], None]) -> Iterator[Task]:
+    def _tasks(self, inputs: Iterable[Job | ObjectJob | LeftOut], report: Callable[[Record], None]) -> Iterator[Task]:
         for found in inputs:
             record = self._steps.record_of(found)
             if isinstance(found, LeftOut):
@@ -132,9 +131,9 @@ class ClusterBatch:
                 self._suspects.append(task)
                 return
             outcome = self._given_up(task)
-        if isinstance(outcome, Work):
-            self._computed += sum(outcome.record.stage_seconds.values())
-        report(self._final.finish(outcome))
+        record = self._final.finish(outcome)
+        self._computed += sum(record.stage_seconds.values())
+        report(record)
 
     def _given_up(self, task: Task) -> Record:
         self._final.discard(task.job)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pipeline.batch.job import Job
+from pipeline.batch.job import Job, ObjectJob
 from pipeline.batch.settings import RestoreSettings
 from pipeline.cluster.ray_session import import_ray
 from pipeline.cluster.shares import Shares
@@ -31,7 +31,7 @@ class Task:
         deaths: Why workers died during it.
     """
 
-    job: Job
+    job: Job | ObjectJob
     method: str
     arguments: tuple[Any, ...]
     deaths: list[str] = field(default_factory=list)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from pathlib import Path
 
 from pipeline.batch.earlier import EarlierResults
-from pipeline.batch.job import Job
+from pipeline.batch.job import Job, ObjectJob
 from pipeline.batch.job_steps import Work
 from pipeline.batch.output import LOCK
 from pipeline.batch.record import Record
@@ -44,7 +44,7 @@ class RestoreWorker:
         """Return the name of the machine and the number of the process."""
         return f"{platform.node()}:{os.getpid()}"
 
-    def restore(self, job: Job, earlier: EarlierResults) -> Work | Record:
+    def restore(self, job: Job | ObjectJob, earlier: EarlierResults) -> Work | Record:
         """Restore one file to its hidden path; what is returned holds no pixels.
 
         Raises:
@@ -56,7 +56,7 @@ class RestoreWorker:
             work = self._computing.submit(self._steps.compute, work, lambda job, progress: None).result()
         if isinstance(work, Work):
             work = self._steps.write(work)
-        return replace(work, content=None, result=None) if isinstance(work, Work) else work
+        return Work(work.job, work.record, None, work.replaces) if isinstance(work, Work) else work
 
 
 def _enter(folder: str, settings: RestoreSettings) -> None:
@@ -64,8 +64,8 @@ def _enter(folder: str, settings: RestoreSettings) -> None:
         os.chdir(folder)
     except OSError as error:
         raise ConfigError(f"cluster: {platform.node()} has no folder {folder}, expected the one of this run") from error
-    if not (settings.output / LOCK).exists():
+    if isinstance(settings.output, Path) and not any(settings.output.glob(f"{LOCK}*")):
         raise ConfigError(
             f"output: {platform.node()} does not see the {settings.output} of this machine, expected a folder that all "
-            "machines share"
+            "machines share, or the URL of a storage"
         )

@@ -93,3 +93,12 @@ def test_a_name_that_is_not_unicode_is_found_again(tmp_path: Path) -> None:
 def test_a_folder_is_no_report(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a folder, expected a file"):
         RunLog(tmp_path)
+
+
+def test_the_run_logs_of_shards_are_read_by_the_whole_and_by_one_another(tmp_path: Path) -> None:
+    append(tmp_path / "restoration.1-of-2.jsonl", done("a.png"))
+    append(tmp_path / "restoration.2-of-2.jsonl", done("b.png"))
+    whole = RunLog(tmp_path / "restoration.jsonl")
+    assert [whole.earlier(name).made("out") for name in ("a.png", "b.png", "c.png")] == [True, True, False]
+    assert RunLog(tmp_path / "restoration.1-of-2.jsonl").earlier("b.png").made("out")
+    assert not RunLog(tmp_path / "other.jsonl").earlier("a.png").made("out")

@@ -1,0 +1,1 @@
+"""Objects of a storage such as S3, by their URLs."""
