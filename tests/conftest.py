@@ -1,5 +1,6 @@
 """What tests of all packages share."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,16 @@ torch.set_num_threads(1)
 os.environ |= {"RESTORECHAIN_OFFLINE": "1", "RESTORECHAIN_CACHE": os.devnull, "RESTORECHAIN_CATALOGUE": os.devnull}
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_sessionstart() -> None:
+    gc.disable()  # until all modules are imported; nearly all that is made meanwhile stays
+
+
+def pytest_collection_finish() -> None:
+    """Spare every later garbage collection the hundred thousands of objects that modules are made of."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
