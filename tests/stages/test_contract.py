@@ -1,6 +1,5 @@
 """What every stage promises, held over all of them."""
 
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +86,15 @@ def has_halo(config: StageConfig) -> bool:
         return config.build().halo is not None
 
 
+# Normalization looks at single pixels, so two small networks show that it leaves the halo as it is.
+LARGE_NORMALIZED = {name for name in SMALL_CONFIGS if name.endswith("-imagenet")} - {"dncnn-imagenet", "edsr-imagenet"}
 with_halo = pytest.mark.parametrize(
-    "config", [pytest.param(config, id=name) for name, config in SMALL_CONFIGS.items() if has_halo(config)]
+    "config",
+    [
+        pytest.param(config, id=name)
+        for name, config in SMALL_CONFIGS.items()
+        if name not in LARGE_NORMALIZED and has_halo(config)
+    ],
 )
 without_halo = pytest.mark.parametrize(
     "config", [pytest.param(config, id=name) for name, config in SMALL_CONFIGS.items() if not has_halo(config)]
@@ -197,12 +203,12 @@ def test_tiles_equal_the_whole(stage: Stage) -> None:
 
 
 def reach_of_gradient(stage: Stage) -> int:
+    """How far the gradient of an output pixel spreads, at each place in a grid cell, and at both ends of the image."""
     side = side_of(stage)
     middle = side // 2 // stage.multiple_of * stage.multiple_of
     reach = 0
-    for cell, phase in product((0, middle, side - stage.multiple_of), range(stage.multiple_of)):
+    for pixel in (0, *range(middle, middle + stage.multiple_of), side - 1):
         image = torch.rand(1, 3, side, side, requires_grad=True)
-        pixel = cell + phase
         row = slice(pixel * stage.scale, (pixel + 1) * stage.scale)
         stage(image)[..., row, row].sum().backward()
         reach = max(reach, spread(image.grad.abs().sum(dim=(0, 1)) > 0, pixel))

@@ -39,6 +39,12 @@ def pair_folder(tmp_path: Path) -> Path:
     return tmp_path / "pairs"
 
 
+@pytest.fixture(autouse=True)
+def _without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plotting takes half of the time of a run as short as those of the tests."""
+    monkeypatch.setattr("train.fit.plot_curves", lambda folder: None)
+
+
 @pytest.fixture
 def config() -> TrainingConfig:
     return TrainingConfig.model_validate(
