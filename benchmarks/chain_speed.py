@@ -22,6 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import partial
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from unittest.mock import patch
@@ -30,7 +31,7 @@ import cv2
 import numpy as np
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from skimage import data
 from ways import Way, bicubic_way, classical_way, fsrcnn_way, opencv_way, our_way, plain_way, spandrel_way
 
@@ -41,6 +42,7 @@ from pipeline.device.computing import cpu_computes_in_bf16
 from pipeline.device.find import find_device
 from pipeline.errors import ConfigError
 from stages.dncnn import DnCNNConfig
+from stages.extras import install_hint
 
 PLAIN = "plain"
 _ENGINES = (("ncnn", "ncnn", "fp32"), ("OpenVINO", "openvino", "fp32"), ("OpenVINO", "openvino", "int8"))
@@ -65,6 +67,9 @@ def main() -> None:
             f"--fsrcnn: this OpenCV {cv2.__version__} has no dnn_superres; in an environment of its own, "
             'pip install "opencv-contrib-python-headless<5" instead of opencv-python-headless'
         )
+    missing = [package for package in ("onnx", "spandrel") if not find_spec(package)]
+    if missing:
+        sys.exit(f"needs {' and '.join(missing)}: {install_hint('bench')}")
     width, height = map(int, options.size.split("x"))
     frame = as_frame(data.coffee(), height, width)
     tables = {}
@@ -111,6 +116,7 @@ def peers(options: argparse.Namespace) -> dict[str, tuple]:
         ways[label] = (our_way, ours, options.device, options.precision, "torch")
         if cpu_computes_in_bf16():
             ways[f"{label}, bf16"] = (our_way, ours, options.device, "bf16", "torch")
+        ways[f"{label}, backend auto"] = (our_way, ours, options.device, options.precision, "auto")
         for engine, backend, precision in _ENGINES:
             with suppress(ConfigError):
                 choose_backend(backend, find_device(options.device), precision)
@@ -194,7 +200,7 @@ def row(name: str, seconds: dict[str, list[float]], results: dict[str, np.ndarra
 
 def show(rows: list[tuple[str, ...]], title: str) -> None:
     """Print the table."""
-    table = Table(*rows[0], title=title)
+    table = Table(Column(rows[0][0], overflow="fold", min_width=20), *rows[0][1:], title=title)
     for cells in rows[1:]:
         table.add_row(*cells)
     Console().print(table)

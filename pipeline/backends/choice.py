@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import ConfigError
@@ -23,7 +21,6 @@ class _Requirements(NamedTuple):
     precisions: tuple[str, ...]
 
 
-# The fastest first, as benchmarks/chain_speed.py finds them on an AMD EPYC; on an Intel Xeon it is the other way round.
 _ENGINES = {
     "ncnn": _Requirements(("ncnn", "pnnx", "platformdirs"), ("auto", "fp32")),
     "openvino": _Requirements(("openvino", "nncf", "platformdirs"), ("auto", "fp32", "int8")),
@@ -32,12 +29,7 @@ BACKENDS = ("auto", "torch", *_ENGINES)
 
 
 def choose_backend(name: str, device: torch.device, precision: str) -> str:
-    """Return ``torch``, ``ncnn`` or ``openvino``.
-
-    ``auto`` is, on a CPU, the fastest engine that is installed and computes in the precision: in fp32 ncnn, or OpenVINO
-    on a processor of Intel's; in int8 OpenVINO; else torch. No rule by network is needed: on one thread of an AMD EPYC
-    EDSRs of 20 to 128 channels took ncnn 0.42 to 0.71 of torch's time, of 8 to 16 channels 0.71 to 0.93; OpenVINO's
-    share was 0.83 to 0.97, and 0.64 to 0.76. On an Intel Xeon ncnn took 1.2 to 2 times as long as OpenVINO.
+    """Return ``torch``, ``ncnn``, ``openvino``, or ``auto`` where each network goes to the fastest of several.
 
     Raises:
         ConfigError: for an unknown name, or where the backend does not support the device or precision.
@@ -46,8 +38,7 @@ def choose_backend(name: str, device: torch.device, precision: str) -> str:
         raise ConfigError(f"backend: got {name!r}, expected one of {', '.join(BACKENDS)}")
     why_not = obstacles(device, precision)
     if name == "auto":
-        fastest_first = reversed(why_not) if made_by_intel() else iter(why_not)
-        name = next((engine for engine in fastest_first if not why_not[engine]), "torch")
+        name = _automatic(racers(device, precision), precision)
     if why_not.get(name):
         raise ConfigError(f"backend: {name} cannot be used, {why_not[name]}")
     if name == "torch" and precision == "int8":
@@ -56,17 +47,16 @@ def choose_backend(name: str, device: torch.device, precision: str) -> str:
     return name
 
 
-def made_by_intel() -> bool:
-    """Return whether this computer's processor is made by Intel; on a Mac always False."""
-    cpuinfo = Path("/proc/cpuinfo")
-    vendor = cpuinfo.read_text(encoding="utf-8") if cpuinfo.is_file() else platform.processor()
-    return "GenuineIntel" in vendor
+def racers(device: torch.device, precision: str) -> tuple[str, ...]:
+    """Return the backends among which ``auto`` chooses for each network."""
+    engines = [engine for engine, obstacle in obstacles(device, precision).items() if not obstacle]
+    return tuple(engines) if precision == "int8" else ("torch", *engines)
 
 
-def why_fastest() -> str:
-    """Return the reason for what ``auto`` chooses on a CPU, for users."""
-    maker = "an Intel processor" if made_by_intel() else "a processor not made by Intel"
-    return f"the fastest installed engine, as measured on {maker}"
+def _automatic(racing: tuple[str, ...], precision: str) -> str:
+    if len(racing) > 1:
+        return "auto"
+    return racing[0] if racing else "torch"
 
 
 def obstacles(device: torch.device, precision: str) -> dict[str, str]:

@@ -64,22 +64,19 @@ class ConvertedStage(StageWrapper):
         return torch.from_numpy(self._run(image.float().contiguous().numpy()))
 
 
-def convert_stages(
-    stages: Sequence[NamedStage], packages: Sequence[str], convert: Callable[[Stage, str, str], Stage]
-) -> list[Stage]:
+def convert_stages(stages: Sequence[NamedStage], convert: Callable[[NamedStage], Stage]) -> list[Stage]:
     """Convert the networks among stages; one that cannot be converted is returned unchanged, with a warning.
 
     Args:
         stages: What to convert; not changed.
-        packages: Packages that a conversion depends on.
-        convert: Given a stage, its name and its model's key; raises ConversionError.
+        convert: Raises ConversionError.
     """
-    return [_converted(named, packages, convert) if named.is_network else named.stage for named in stages]
+    return [_converted(named, convert) if named.is_network else named.stage for named in stages]
 
 
-def _converted(named: NamedStage, packages: Sequence[str], convert: Callable[[Stage, str, str], Stage]) -> Stage:
+def _converted(named: NamedStage, convert: Callable[[NamedStage], Stage]) -> Stage:
     try:
-        return convert(named.stage, named.name, _key(named.stage, named.options, packages))
+        return convert(named)
     except ConversionError as refused:
         _log.warning("stage %s runs in torch: %s", named.name, refused)
         return named.stage
@@ -162,9 +159,10 @@ def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
-def _key(stage: Stage, options: str, packages: Sequence[str]) -> str:
-    """Hash everything that a converted model depends on."""
-    digest = hashlib.sha256(f"{type(stage)} {options} {stage}".encode())
+def model_key(named: NamedStage, packages: Sequence[str]) -> str:
+    """Hash everything that a converted model depends on: the network, its weights, the versions of packages."""
+    stage = named.stage
+    digest = hashlib.sha256(f"{type(stage)} {named.options} {stage}".encode())
     for package in (*packages, "torch", "restorechain"):
         digest.update(version(package).encode())
     for name, tensor in stage.state_dict().items():

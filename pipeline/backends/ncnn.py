@@ -24,12 +24,12 @@ from pipeline.backends.conversion import (
     agreeing,
     convert_stages,
     differences,
+    model_key,
     open_cache,
     require_agreement,
     tracing,
     with_measures,
 )
-from pipeline.backends.model_cache import ModelCache
 from pipeline.backends.parts import in_parts
 from pipeline.backends.photos import trial_photos
 from pipeline.backends.wrapper import NamedStage
@@ -50,12 +50,17 @@ def convert(stages: Sequence[NamedStage], *, folder: Path | None = None) -> list
         stages: What to convert; not changed.
         folder: Of the converted models; the user's cache by default.
     """
-    cache = open_cache("ncnn", folder)
-    return convert_stages(stages, ("ncnn", "pnnx"), partial(_convert, cache))
+    return convert_stages(stages, partial(converted, folder=folder))
 
 
-def _convert(cache: ModelCache, stage: Stage, name: str, key: str) -> Stage:
-    return cache.load(key, partial(_make, stage), partial(_load, stage))
+def converted(named: NamedStage, *, folder: Path | None = None) -> Stage:
+    """Convert a network.
+
+    Raises:
+        ConversionError: if ncnn cannot convert or run it, or if its results do not agree with torch's.
+    """
+    key = model_key(named, ("ncnn", "pnnx"))
+    return open_cache("ncnn", folder).load(key, partial(_make, named.stage), partial(_load, named.stage))
 
 
 def _make(stage: Stage, place: Path) -> None:

@@ -19,11 +19,11 @@ from pipeline.backends.conversion import (
     agreeing,
     convert_stages,
     differences,
+    model_key,
     open_cache,
     tracing,
     with_measures,
 )
-from pipeline.backends.model_cache import ModelCache
 from pipeline.backends.photos import calibration_photos, comparison_photos
 from pipeline.backends.wrapper import NamedStage
 from pipeline.errors import ConversionError
@@ -43,11 +43,16 @@ def convert(stages: Sequence[NamedStage], *, int8: bool = False, folder: Path | 
             where that does, on a processor that has it.
         folder: Of the converted models; the user's cache by default.
     """
-    cache = open_cache("openvino", folder)
-    return convert_stages(stages, ("openvino", "nncf"), partial(_convert, cache, int8))
+    return convert_stages(stages, partial(converted, int8=int8, folder=folder))
 
 
-def _convert(cache: ModelCache, int8: bool, stage: Stage, name: str, key: str) -> Stage:
+def converted(named: NamedStage, *, int8: bool = False, folder: Path | None = None) -> Stage:
+    """Convert a network.
+
+    Raises:
+        ConversionError: if OpenVINO cannot convert or run it, or if its results in fp32 do not agree with torch's.
+    """
+    stage, key, cache = named.stage, model_key(named, ("openvino", "nncf")), open_cache("openvino", folder)
     exact = cache.load(key, lambda place: _save(_export(stage), place), partial(_load_fp32, stage))
     if not int8:
         return exact
@@ -64,7 +69,7 @@ def _convert(cache: ModelCache, int8: bool, stage: Stage, name: str, key: str) -
                 partial(_load_near, stage, precision),
             )
         except ConversionError as refused:
-            _log.warning("stage %s does not run in %s: %s", name, precision, refused)
+            _log.warning("stage %s does not run in %s: %s", named.name, precision, refused)
     return exact
 
 

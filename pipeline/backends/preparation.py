@@ -7,14 +7,15 @@ that an engine cannot convert, or whose result then differs from torch's, stays 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import torch
 
-from pipeline.backends.choice import COMPILE
+from pipeline.backends.choice import COMPILE, racers
 from pipeline.backends.wrapper import NamedStage, StageWrapper
 from pipeline.device.computing import half_dtype
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, ConversionError
 from stages.stage import Stage
 
 # OpenVINO and NNCF send usage statistics over the network; without this package they do not.
@@ -28,7 +29,7 @@ def prepare(
 
     Args:
         stages: On the device; not changed.
-        backend: From ``choose_backend``.
+        backend: From ``choose_backend``; ``auto`` for the fastest one of each network, by a race.
         precision: For other back ends than torch, ``int8`` for 8-bit integers in the stages that they serve well;
             anything else is fp32.
         compile: ``on`` or ``auto`` to compile for shapes that come often (``on``: at once), on GPUs; or ``off``.
@@ -41,6 +42,8 @@ def prepare(
         raise ConfigError(f"compile: got {compile!r}, expected one of {', '.join(COMPILE)}")
     if compile == "on" and device.type != "cuda":
         raise ConfigError(f"compile: on gains nothing on {device}, expected a CUDA device")
+    if backend == "auto":
+        return [fastest(named, racers(device, precision)) if named.is_network else named.stage for named in stages]
     if backend == "ncnn":
         from pipeline.backends import ncnn
 
@@ -50,6 +53,41 @@ def prepare(
 
         return openvino.convert(stages, int8=precision == "int8")
     return _in_torch([named.stage for named in stages], half_dtype(precision, device), compile, device)
+
+
+def fastest(named: NamedStage, backends: Sequence[str]) -> Stage:
+    """Return what runs a network in fp32 on this CPU in the least time."""
+    for engine in race_engines(named, backends):
+        with suppress(ConversionError):  # its cached model may have been damaged since
+            return _ENGINES[engine](named)
+    return named.stage
+
+
+def race_engines(named: NamedStage, backends: Sequence[str], *, again: bool = False) -> dict[str, float]:
+    """Return how many milliseconds each back end that can run a network takes, as of `race.race`."""
+    from pipeline.backends.race import race, user_results
+
+    return race(named, {backend: _ENGINES[backend] for backend in backends}, user_results(), again=again)
+
+
+def _by_ncnn(named: NamedStage) -> Stage:
+    from pipeline.backends import ncnn
+
+    return ncnn.converted(named)
+
+
+def _by_openvino(named: NamedStage) -> Stage:
+    from pipeline.backends import openvino
+
+    return openvino.converted(named)
+
+
+# What may run a network in fp32 on a CPU.
+_ENGINES: dict[str, Callable[[NamedStage], Stage]] = {
+    "torch": lambda named: named.stage,
+    "ncnn": _by_ncnn,
+    "openvino": _by_openvino,
+}
 
 
 def _in_torch(stages: Sequence[Stage], half: torch.dtype | None, compile: str, device: torch.device) -> list[Stage]:

@@ -16,6 +16,7 @@ from pipeline.cli.doctor import doctor
 from pipeline.cli.group import CommandGroup
 from pipeline.cli.inspect import inspect
 from pipeline.cli.restore import restore
+from pipeline.cli.tune import tune
 
 app = typer.Typer(cls=CommandGroup, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -42,4 +43,5 @@ app.command(no_args_is_help=True)(commands.verify)
 app.command(no_args_is_help=True)(inspect)
 app.command(no_args_is_help=True)(commands.attention)
 app.command()(commands.serve)
+app.command()(tune)
 app.command()(doctor)

@@ -39,15 +39,14 @@ def _system() -> Iterator[str]:
 def _devices() -> Iterator[str]:
     import torch
 
-    from pipeline.device.computing import cpu_computes_in_bf16
+    from pipeline.device.computing import processor_name
     from pipeline.device.find import device_names
     from pipeline.device.memory import free_memory
 
     for name in device_names():
         device = torch.device(name)
-        model = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or name
-        units = ", bf16 units" if name == "cpu" and cpu_computes_in_bf16() else ""
-        yield f"{name}: {model}, {free_memory(device) / 2**30:.1f} GiB free{units}"
+        model = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
+        yield f"{name}: {model}, {free_memory(device) / 2**30:.1f} GiB free"
 
 
 def _backends() -> Iterator[str]:
@@ -63,17 +62,23 @@ def _backends() -> Iterator[str]:
 def _choices() -> Iterator[str]:
     import numpy as np
 
-    from pipeline.backends.choice import choose_backend, why_fastest
+    from pipeline.backends.choice import racers
     from pipeline.device.computing import choose_precision
     from pipeline.device.find import find_device
 
     device = find_device("auto")
-    backend = choose_backend("auto", device, "auto")
-    reason = why_fastest() if device.type == "cpu" and backend != "torch" else "no other engine can be used there"
     yield f"device: {device}, the first of GPU, Metal and CPU that is there"
     precision = choose_precision("auto", device, np.dtype(np.uint8))
     yield f"precision: {precision}{'' if precision == 'fp32' else ' for 8-bit images, fp32 for deeper ones'}"
-    yield f"backend: {backend}, {reason}"
+    yield f"backend: {_backend(racers(device, 'auto'))}"
+
+
+def _backend(racing: tuple[str, ...]) -> str:
+    if len(racing) == 1:
+        return f"{racing[0]}, the only one there"
+    return (
+        f"{', '.join(racing[:-1])} or {racing[-1]}: the fastest for each network; `restorechain tune` lists their times"
+    )
 
 
 def _extras() -> Iterator[str]:

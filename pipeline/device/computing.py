@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -37,6 +39,18 @@ def half_dtype(name: str, device: torch.device) -> torch.dtype | None:
 def cpu_computes_in_bf16() -> bool:
     """Return whether the processor has instructions for bf16 (AVX-512 BF16 or AMX)."""
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def processor_name() -> str:
+    """Return the processor's name and the instructions that torch uses, such as ``AMD EPYC 9654, AVX512``.
+
+    A virtual machine may hide some instructions of a processor, so that the name alone does not say what is fast.
+    """
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    units = ", bf16" if cpu_computes_in_bf16() else ""
+    return f"{names[0] if names else platform.processor()}, {torch.backends.cpu.get_cpu_capability()}{units}"
 
 
 @cache

@@ -70,7 +70,7 @@ class Engine:
         precision: ``fp32``, ``fp16``, ``bf16``, ``int8`` (by OpenVINO, in the stages that it serves well), or
             ``auto``: fp16 on a GPU for 8-bit pixels, else fp32.
         tile: Longest side in pixels of the input; 0 for whole images, ``auto`` for the largest that fits into memory.
-        backend: ``torch``, ``ncnn``, ``openvino``, or ``auto`` for the fastest installed one on a CPU.
+        backend: ``torch``, ``ncnn``, ``openvino``, or ``auto`` on a CPU for the fastest one of each network.
         compile: ``on``, ``off``, or ``auto`` for shapes that come often; on a CUDA device only.
 
     Raises:

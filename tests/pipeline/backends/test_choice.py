@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,8 +18,8 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 @pytest.mark.parametrize(
     ("backend", "device", "precision", "installed", "expected"),
     [
-        ("auto", CPU, "auto", True, "ncnn"),
-        ("auto", CPU, "fp32", ["openvino", "nncf", "platformdirs"], "openvino"),
+        ("auto", CPU, "auto", True, "auto"),
+        ("auto", CPU, "fp32", ["openvino", "nncf", "platformdirs"], "auto"),
         ("auto", CPU, "int8", True, "openvino"),
         ("auto", CPU, "bf16", True, "torch"),
         ("auto", CPU, "auto", False, "torch"),
@@ -74,7 +73,6 @@ def test_the_choice(
         installed if isinstance(installed, list) else ["ncnn", "nncf", "openvino", "platformdirs", "pnnx"] * installed
     )
     monkeypatch.setattr(choice, "find_spec", lambda name: object() if name in there else None)
-    monkeypatch.setattr(choice, "made_by_intel", lambda: False)
     if expected in choice.BACKENDS:
         assert choose_backend(backend, device, precision) == expected
         return
@@ -83,16 +81,16 @@ def test_the_choice(
 
 
 @pytest.mark.parametrize(
-    ("missing", "expected"), [(set(), "openvino"), ({"openvino"}, "ncnn"), ({"openvino", "ncnn"}, "torch")]
+    ("missing", "precision", "expected"),
+    [
+        (set(), "auto", ("torch", "ncnn", "openvino")),
+        ({"pnnx"}, "fp32", ("torch", "openvino")),
+        (set(), "bf16", ("torch",)),
+        (set(), "int8", ("openvino",)),
+    ],
 )
-def test_the_choice_on_an_intel_processor(missing: set[str], expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engines_among_which_auto_chooses(
+    missing: set[str], precision: str, expected: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(choice, "find_spec", lambda name: None if name in missing else object())
-    monkeypatch.setattr(choice, "made_by_intel", lambda: True)
-    assert choose_backend("auto", CPU, "auto") == expected
-
-
-@pytest.mark.parametrize(("processor", "intel"), [("Intel64, GenuineIntel", True), ("AMD64, AuthenticAMD", False)])
-def test_the_maker_is_known_without_cpuinfo(processor: str, intel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "is_file", lambda self: False)
-    monkeypatch.setattr("platform.processor", lambda: processor)
-    assert choice.made_by_intel() is intel
+    assert choice.racers(CPU, precision) == expected
