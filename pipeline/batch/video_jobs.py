@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from pipeline.video.job_marker import remove_marker
 from pipeline.video.options import READABLE, VideoOptions
 from pipeline.video.orientation import Matrix, is_turned_by_quarters
 from pipeline.video.property_comparison import summarized
-from pipeline.video.restore import VideoRestoration
+from pipeline.video.restore import RestoredVideo, VideoProgress, VideoRestoration
 from pipeline.video.sources import FrameFolder, VideoFile, VideoSource, frame_paths, parse_fps
 from stages.atomic import flush, partial_folder
 
@@ -83,13 +84,21 @@ class VideoJobs:
         if record.status == "skipped" and (frames is None or frames.is_whole()):
             record = replace(record, differs=earlier.differences(record))
             return self._with_flicker(job, record, job.target), None
-        source = (VideoFile if job.kind == "video" else FrameFolder)(job.source, self.options)
+        source = self.source(job)
         source.check()
         if source.file is not None:
             record = replace(record, notes=(*record.notes, *notes_on_sound(source.file, job.target, self.options)))
         if frames is not None and not is_turned_by_quarters(source.footage.display_matrix):
             record = replace(record, notes=(*record.notes, _TILTED))
         return replace(record, status="pending", input_size=source.footage.size), source
+
+    def source(self, job: Job) -> VideoSource:
+        """Return the frames of a job.
+
+        Raises:
+            ImageError: if they cannot be restored.
+        """
+        return (VideoFile if job.kind == "video" else FrameFolder)(job.source, self.options)
 
     def restore(
         self, job: Job, content: VideoSource, engine: Engine, record: Record, watch: Watch
@@ -107,32 +116,50 @@ class VideoJobs:
             ImageError: if the video cannot be read to its end.
             RestorationError: as from ``Engine.run_frames``.
         """
+        restoration = self.restoration(job, content, engine, record, lambda progress: watch(job, progress))
+        return self.restored(record, restoration.run(self.made(job))), None
+
+    def restoration(
+        self,
+        job: Job,
+        content: VideoSource,
+        engine: Engine,
+        record: Record,
+        on_frame: Callable[[VideoProgress], None] = lambda progress: None,
+    ) -> VideoRestoration:
+        """Return what restores a video, or its segments one by one; partial output of another job is deleted."""
         matrix = content.footage.display_matrix
         folder, frames = partial_folder(job.target), self._frame_output(job, record, matrix)
         if frames is not None and not frames.begin():
             remove_marker(folder)  # its segments have no frames in the folder
-        restored = VideoRestoration(
+        return VideoRestoration(
             content,
             engine,
             self.options,
             folder,
             job=f"{_identity(record)} {engine.precision} {'' if frames is None else frames.folder}",
             save=None if frames is None else frames.save,
-            on_frame=lambda progress: watch(job, progress),
-        ).run(folder / job.target.name)
+            on_frame=on_frame,
+        )
+
+    def made(self, job: Job) -> Path:
+        """Return the hidden path of a result."""
+        return partial_folder(job.target) / job.target.name
+
+    def restored(self, record: Record, restored: RestoredVideo) -> Record:
+        """Return the record completed by what was restored."""
         progress = restored.progress
-        record = replace(
+        return replace(
             record.computed(restored.totals),
             notes=(*record.notes, *restored.notes),
             output_size=restored.size,
             frames=progress.frames,
             waiting={name: round(load.waiting, 3) for name, load in progress.loads.items()},
         )
-        return record, None
 
     def write(self, job: Job, content: VideoSource, result: None, record: Record) -> Record:
         """Verify a video that ``restore`` has written."""
-        made = partial_folder(job.target) / job.target.name
+        made = self.made(job)
         record = self._with_flicker(job, self._checked(job, record, made), made)
         if (frames := self._frame_output(job, record, content.footage.display_matrix)) is not None:
             assert record.frames is not None

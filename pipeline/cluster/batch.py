@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from pipeline.batch.job import Job, LeftOut, ObjectJob
 from pipeline.batch.job_kind import Watch
@@ -20,6 +20,7 @@ from pipeline.batch.record import Record
 from pipeline.batch.settings import RestoreSettings
 from pipeline.cluster.pool import Death, Task, Worker, WorkerPool
 from pipeline.cluster.ray_session import ray_session
+from pipeline.cluster.video_parts import SplitVideo, VideoPart
 
 _TRIES = 3
 
@@ -67,7 +68,8 @@ class ClusterBatch:
         self._pool = pool
         self._final = FinalStep(steps.kinds, run_log, listener)
         self._suspects: deque[Task] = deque()
-        self._exhausted = False
+        self._parts: deque[Task] = deque()
+        self._videos: dict[Job | ObjectJob, RunningVideo] = {}
         self._computed = 0.0  # seconds of all workers
         self._worker_seconds = 0.0
 
@@ -82,7 +84,7 @@ class ClusterBatch:
         Args:
             inputs: What to do; taken one by one, so that memory does not grow with their number.
             report: Called with every record as soon as it is final.
-            watch: Not called.
+            watch: Called after every segment of a video.
 
         Raises:
             ConfigError: if the engine cannot be made.
@@ -94,7 +96,7 @@ class ClusterBatch:
             while self._assign(fresh) or self._pool.busy:
                 started, workers = time.perf_counter(), len(self._pool.workers)
                 for task, outcome in self._pool.finished():
-                    self._take(task, outcome, report)
+                    self._take(task, outcome, report, watch)
                 self._worker_seconds += workers * (time.perf_counter() - started)
         finally:
             for task in self._pool.stop():
@@ -117,29 +119,76 @@ class ClusterBatch:
         """Give tasks to workers; return whether there are more."""
         while self._suspects and (worker := _freest(self._pool.workers)) is not None and not worker.tasks:
             self._pool.submit(worker, self._suspects.popleft(), alone=True)
-        while not self._suspects and not self._exhausted and (worker := _freest(self._pool.workers)) is not None:
-            if (task := next(fresh, None)) is None:
-                self._exhausted = True
-            else:
-                self._pool.submit(worker, task)
-        return bool(self._suspects) or not self._exhausted
+        while not self._suspects and (worker := _freest(self._pool.workers)) is not None:
+            if (task := self._parts.popleft() if self._parts else next(fresh, None)) is None:
+                return False
+            self._pool.submit(worker, task)
+        return True
 
-    def _take(self, task: Task, outcome: Work | Record | Death, report: Callable[[Record], None]) -> None:
+    def _take(self, task: Task, outcome: Any, report: Callable[[Record], None], watch: Watch) -> None:
         if isinstance(outcome, Death):
             task.deaths.append(outcome.why)
             if len(task.deaths) < _TRIES:
                 self._suspects.append(task)
                 return
             outcome = self._given_up(task)
+        if isinstance(outcome, SplitVideo):
+            self._begin_video(task.job, outcome)
+        elif isinstance(outcome, VideoPart):
+            self._continue_video(task.job, outcome, watch)
+        else:
+            self._finish(task, outcome, report)
+
+    def _finish(self, task: Task, outcome: Work | Record, report: Callable[[Record], None]) -> None:
+        """Record an input; of a video, no other segment is restored any more."""
+        video = self._videos.pop(task.job, None)
+        if video is None and task.method == "restore_part":
+            return  # another segment has failed before
+        if video is not None:
+            self._parts = deque(part for part in self._parts if part.job != task.job)
+            self._suspects = deque(part for part in self._suspects if part.job != task.job)
         record = self._final.finish(outcome)
         self._computed += sum(record.stage_seconds.values())
         report(record)
+
+    def _begin_video(self, job: Job | ObjectJob, split: SplitVideo) -> None:
+        self._videos[job] = RunningVideo(split)
+        self._parts.extend(Task(job, "restore_part", (job, split.record, *missing)) for missing in split.missing)
+
+    def _continue_video(self, job: Job | ObjectJob, part: VideoPart, watch: Watch) -> None:
+        video = self._videos.get(job)
+        if video is None:
+            return  # another segment has failed before
+        video.add(part)
+        assert isinstance(job, Job)
+        watch(job, video.progress)
+        if len(video.parts) == len(video.split.missing):
+            self._parts.append(Task(job, "join_parts", (job, video.split, video.parts)))
 
     def _given_up(self, task: Task) -> Record:
         self._final.discard(task.job)
         reasons = "; ".join(dict.fromkeys(task.deaths))
         text = f"its worker process died {len(task.deaths)} times ({reasons}); memory may be too small, or the file bad"
         return replace(self._steps.record_of(task.job), status="failed", error=text)
+
+
+class RunningVideo:
+    """A video whose segments are being restored."""
+
+    def __init__(self, split: SplitVideo) -> None:
+        from pipeline.video.restore import VideoProgress
+
+        self.split = split
+        self.parts: list[VideoPart] = []
+        self.progress = VideoProgress(split.total, split.resumed)
+
+    def add(self, part: VideoPart) -> None:
+        """Count a segment."""
+        self.parts.append(part)
+        self.progress.frames += part.frames
+        self.progress.fresh += part.frames
+        for name, load in part.loads.items():
+            self.progress.loads[name].add(load)
 
 
 def _freest(workers: Sequence[Worker]) -> Worker | None:

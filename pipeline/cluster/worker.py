@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pipeline.batch.earlier import EarlierResults
 from pipeline.batch.job import Job, ObjectJob
-from pipeline.batch.job_steps import Work
+from pipeline.batch.job_steps import JobSteps, Work
 from pipeline.batch.output import LOCK
 from pipeline.batch.record import Record
 from pipeline.batch.settings import RestoreSettings
+from pipeline.cluster.video_parts import SplitVideo, VideoPart, join_parts, restore_part, split
 from pipeline.device.process import keep_freed_memory, let_waiting_threads_sleep
 from pipeline.errors import ConfigError
+
+Result = TypeVar("Result")
 
 
 class RestoreWorker:
@@ -44,19 +49,43 @@ class RestoreWorker:
         """Return the name of the machine and the number of the process."""
         return f"{platform.node()}:{os.getpid()}"
 
-    def restore(self, job: Job | ObjectJob, earlier: EarlierResults) -> Work | Record:
-        """Restore one file to its hidden path; what is returned holds no pixels.
+    def restore(self, job: Job | ObjectJob, earlier: EarlierResults) -> Work | Record | SplitVideo:
+        """Restore one file to its hidden path; a video of several segments is only split into them.
 
         Raises:
             ConfigError: if the engine cannot be made.
             OutOfSpace: if the disk is full.
         """
         work = self._steps.read(job, earlier)
+        if isinstance(work, Work) and isinstance(job, Job) and job.kind != "image":
+            video = self._computed(split, self._job_steps(), work)
+            if isinstance(video, Record) or len(video.missing) > 1:
+                return video
         if isinstance(work, Work):
-            work = self._computing.submit(self._steps.compute, work, lambda job, progress: None).result()
+            work = self._computed(self._steps.compute, work, lambda job, progress: None)
         if isinstance(work, Work):
             work = self._steps.write(work)
-        return Work(work.job, work.record, None, work.replaces) if isinstance(work, Work) else work
+        return _without_pixels(work)
+
+    def restore_part(self, job: Job, record: Record, index: int, since: int) -> VideoPart | Record:
+        """Restore one segment of a video, as ``video_parts.restore_part``."""
+        return self._computed(restore_part, self._job_steps(), job, record, index, since)
+
+    def join_parts(self, job: Job, video: SplitVideo, parts: Sequence[VideoPart]) -> Work | Record:
+        """Join the segments of a video, as ``video_parts.join_parts``."""
+        return _without_pixels(self._computed(join_parts, self._job_steps(), job, video, parts))
+
+    def _computed(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Call a function in the one thread that computes."""
+        return self._computing.submit(function, *arguments).result()
+
+    def _job_steps(self) -> JobSteps:
+        assert isinstance(self._steps, JobSteps)
+        return self._steps
+
+
+def _without_pixels(work: Work | Record) -> Work | Record:
+    return Work(work.job, work.record, None, work.replaces) if isinstance(work, Work) else work
 
 
 def _enter(folder: str, settings: RestoreSettings) -> None:

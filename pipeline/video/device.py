@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pipeline.device.transfer import down
-from pipeline.engine.engine import Engine
+from pipeline.engine.engine import Engine, Restoration
 from pipeline.engine.tensors import to_pixels
 from pipeline.pixels import Pixels
 from pipeline.video.colour import YUV, Planes
@@ -47,6 +47,16 @@ class EngineTotals:
     tile: int | None = None
     precision: str | None = None
     device: str | None = None
+
+    def add(self, other: Restoration[Tensor] | EngineTotals) -> None:
+        """Add those of another batch, or of another part of the video."""
+        for name, seconds in other.seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self.fp32_retries += other.fp32_retries
+        self.memory_retries += other.memory_retries
+        self.backends = other.backends or self.backends
+        if other.device is not None:
+            self.tile, self.precision, self.device = other.tile, other.precision, other.device
 
 
 class DeviceStep:
@@ -84,13 +94,7 @@ class DeviceStep:
     def _run_chain(self, image: Tensor) -> Tensor:
         depth = self.source.footage.layout.depth
         restoration = self.engine.run_frames(image, depth=depth)
-        totals = self.totals
-        for name, seconds in restoration.seconds.items():
-            totals.seconds[name] = totals.seconds.get(name, 0.0) + seconds
-        totals.fp32_retries += restoration.fp32_retries
-        totals.memory_retries += restoration.memory_retries
-        totals.backends = restoration.backends
-        totals.tile, totals.precision, totals.device = restoration.tile, restoration.precision, restoration.device
+        self.totals.add(restoration)
         return restoration.pixels
 
     def _pixels(self, image: Tensor) -> Pixels | None:

@@ -8,7 +8,7 @@ Encoded frames are kept in segments, so the next run resumes after the last comp
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -34,6 +34,7 @@ from pipeline.video.segments import (
     commit,
     notes_on_damage,
     segment_path,
+    whole_segment,
     whole_segments,
     write_segment,
 )
@@ -135,8 +136,49 @@ class VideoRestoration:
             self.discarded = any(folder.glob("[0-9]*.json"))
             recreate_for(folder, job)
 
-    def run(self, target: Path) -> RestoredVideo:
+    def segment_starts(self) -> tuple[list[int], int]:
+        """Decode the video, and return the timestamp of the first frame of each segment and the number of frames."""
+        starts, count = list[int](), 0
+        for count, frame in enumerate(self._decoded_frames(None), start=1):
+            if (count - 1) % self.options.segment == 0:
+                starts.append(frame.pts)
+        return starts, count
+
+    def segments_there(self, starts: Sequence[int]) -> dict[int, int]:
+        """Return the number of frames of each segment that is complete, by its number.
+
+        Args:
+            starts: From ``segment_starts``.
+        """
+        found = {index: whole_segment(self.folder, index) for index in range(len(starts))}
+        return {
+            index: len(segment.timings)
+            for index, segment in found.items()
+            if segment is not None and segment.timings[0].pts == starts[index]
+        }
+
+    def restore_segment(self, index: int, since: int) -> VideoProgress:
+        """Restore one segment, whatever others there are.
+
+        One that does not begin there, because seeking in the source is not exact, is dropped; ``run`` restores it.
+
+        Args:
+            index: Its number.
+            since: Timestamp of its first frame.
+        """
+        size = self.options.segment
+        progress = VideoProgress(size, index * size)
+        for segment in self._segments(islice(self._decoded_frames(since), size), index, progress):
+            if segment.timings[0].pts != since:
+                segment.path.with_suffix(".json").unlink()
+        return progress
+
+    def run(self, target: Path, resumed: int | None = None) -> RestoredVideo:
         """Restore the missing frames and mux everything into ``target``, whose suffix selects the container.
+
+        Args:
+            target: The file to write.
+            resumed: Frames that earlier runs left; all that are there where it is not given.
 
         Raises:
             BrokenVideo: if the input is corrupt and ``options.strict`` is set, or if the output cannot be written.
@@ -144,10 +186,12 @@ class VideoRestoration:
         """
         segments = list(whole_segments(self.folder))
         self.defects |= dict.fromkeys(note for segment in segments for note in segment.defects)
-        resumed = sum(len(segment.timings) for segment in segments)
-        self._try_to_write(target, segments)
-        progress = VideoProgress(self._total(), resumed)
-        segments += self._fresh_segments(segments, progress)
+        there = sum(len(segment.timings) for segment in segments)
+        resumed = there if resumed is None else resumed
+        self.try_to_write(target, segments)
+        progress = VideoProgress(self._total(), there)
+        since = segments[-1].timings[-1].pts + 1 if segments else None
+        segments += self._segments(self._decoded_frames(since), len(segments), progress)
         if not segments:
             raise RefusedVideo("has no frames in the selected time range")
         rounded = join(target, self.source.file, segments, self.footage, self.window)
@@ -164,8 +208,12 @@ class VideoRestoration:
         scale = self.engine.chain.scale
         return RestoredVideo((width * scale, height * scale), progress, tuple(notes), self.device_step.totals)
 
-    def _try_to_write(self, target: Path, segments: list[Segment]) -> None:
-        """Encode a gray frame if there is no segment yet, and mux it with all other streams into nowhere."""
+    def try_to_write(self, target: Path, segments: Sequence[Segment] = ()) -> None:
+        """Encode a gray frame if there is no segment yet, and mux it with all other streams into nowhere.
+
+        Raises:
+            BrokenVideo: if it cannot be written.
+        """
         if segments:
             try_to_join(target.suffix, self.source.file, segments[0], self.footage, self.window)
             return
@@ -181,10 +229,9 @@ class VideoRestoration:
         try_to_join(target.suffix, self.source.file, trial, self.footage, self.window)
         path.unlink()
 
-    def _fresh_segments(self, before: list[Segment], progress: VideoProgress) -> Iterator[Segment]:
-        """Run the three steps, and yield the encoded segments."""
+    def _segments(self, source: Iterable[DecodedFrame], index: int, progress: VideoProgress) -> Iterator[Segment]:
+        """Run the three steps, and yield the encoded segments, from the one of this number on."""
         loads = progress.loads
-        source = self._decoded_frames(before[-1].timings[-1].pts + 1 if before else None)
         size = batch_size(self.options.batch, self.engine.device)
         with ExitStack() as stack:
             decoded = in_background(batches(source, size, self.options.segment), _AHEAD, loads["decode"])
@@ -193,7 +240,6 @@ class VideoRestoration:
             computed = in_background(restored, max(1, _AHEAD_OF_ENCODER // size), loads["compute"])
             stack.enter_context(closing(computed))
             frames = self._counted(chain.from_iterable(TimedIterator(computed, loads["encode"])), progress)
-            index = len(before)
             while (first := next(frames, None)) is not None:
                 yield self._write(index, chain([first], islice(frames, self.options.segment - 1)))
                 index += 1

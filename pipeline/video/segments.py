@@ -124,14 +124,22 @@ def segment_path(folder: Path, index: int) -> Path:
 def whole_segments(folder: Path) -> Iterator[Segment]:
     """Yield the complete segments up to the first that is missing, damaged, or recorded with other fields."""
     index = 0
-    while (path := segment_path(folder, index)).exists() and path.with_suffix(".json").exists():
-        fields = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        if fields.keys() != _FIELDS or fields["sha256"] != sha256_of(path):
-            return
-        timings = tuple(FrameTiming(**one) for one in fields["timings"])
-        defects = tuple((what, where) for what, where in fields["defects"])
-        yield Segment(path, timings, tuple(fields["order"]), defects, fields["sha256"])
+    while (segment := whole_segment(folder, index)) is not None:
+        yield segment
         index += 1
+
+
+def whole_segment(folder: Path, index: int) -> Segment | None:
+    """Return a complete segment; None if it is missing, damaged, or recorded with other fields."""
+    path = segment_path(folder, index)
+    if not path.exists() or not path.with_suffix(".json").exists():
+        return None
+    fields = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    if fields.keys() != _FIELDS or fields["sha256"] != sha256_of(path):
+        return None
+    timings = tuple(FrameTiming(**one) for one in fields["timings"])
+    defects = tuple((what, where) for what, where in fields["defects"])
+    return Segment(path, timings, tuple(fields["order"]), defects, fields["sha256"])
 
 
 def packets_of(segment: Segment) -> Iterator[av.Packet]:

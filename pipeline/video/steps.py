@@ -26,6 +26,12 @@ class StepLoad:
     starved: float = 0.0
     blocked: float = 0.0
 
+    def add(self, other: StepLoad) -> None:
+        """Add the time of the same step elsewhere."""
+        self.busy += other.busy
+        self.starved += other.starved
+        self.blocked += other.blocked
+
     @property
     def waiting(self) -> float:
         """Share of the time in which the step waited."""
