@@ -48,6 +48,11 @@ def memory_for_tiles(device: torch.device) -> float:
     return min(free_memory(device), _ENOUGH_ON_CPU if device.type == "cpu" else _MOST_ON_GPU)
 
 
+def most_memory_for_tiles(device: torch.device) -> float:
+    """Return the bytes that tiles may take where less would compute most pixels several times."""
+    return free_memory(device) if device.type == "cpu" else memory_for_tiles(device)
+
+
 def _free_host_memory() -> int:
     """Return what Linux reports as available; elsewhere half of the installed memory; 4 GiB where it is unknown."""
     meminfo = Path("/proc/meminfo")

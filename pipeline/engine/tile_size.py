@@ -13,10 +13,11 @@ from torch.overrides import TorchFunctionMode
 
 from pipeline.backends.wrapper import StageWrapper
 from pipeline.device.memory import SHARE_OF_FREE, is_out_of_memory
-from pipeline.tiling import TILE_STEP, Footprint, Region, Span, equal_part, needed_regions, round_up
+from pipeline.tiling import TILE_STEP, Footprint, Region, Span, equal_part, needed_regions, round_up, scales_before
 from stages.stage import Stage
 
 SMALLEST_TILE = 64
+_MOST_TIMES_COMPUTED = 2.0
 
 
 def half_of(tile: int) -> int | None:
@@ -25,26 +26,46 @@ def half_of(tile: int) -> int | None:
 
 
 def largest_tile(
-    height: int, width: int, footprints: Sequence[Footprint], costs: Sequence[float], available: float
+    height: int, width: int, footprints: Sequence[Footprint], costs: Sequence[float], planned: float, most: float
 ) -> int:
-    """Return the largest tile with which every stage stays within its share of the memory.
+    """Return the largest tile with which every stage stays within its share of the planned memory.
+
+    Where its overlaps would more than double the work, of which the stages' memory is taken as the measure, it is the
+    smallest with which they do not, or the largest that fits into ``most``.
 
     Args:
         height: Of the image.
         width: Of the image.
         footprints: The chain's stages.
         costs: Each stage's ``bytes_per_pixel``.
-        available: Bytes that are free.
+        planned: Bytes.
+        most: Bytes that are free, not less than ``planned``.
 
     Returns:
         A tile; not less than the image's longer side if the whole image fits, ``SMALLEST_TILE`` if none does.
     """
+    found = SMALLEST_TILE
     for tile in range(round_up(max(height, width), TILE_STEP), SMALLEST_TILE, -TILE_STEP):
-        regions = needed_regions(_middle(height, width, tile), footprints, height, width)
-        taken = max(region.area * cost for region, cost in zip(regions, costs, strict=False))
-        if taken <= available * SHARE_OF_FREE:
-            return tile
-    return SMALLEST_TILE
+        middle = _middle(height, width, tile)
+        areas = [region.area for region in needed_regions(middle, footprints, height, width)[:-1]]
+        taken = max(area * cost for area, cost in zip(areas, costs, strict=True))
+        if taken > most * SHARE_OF_FREE:
+            continue
+        if _times_computed(areas, costs, middle, footprints) > _MOST_TIMES_COMPUTED:
+            return found if found > SMALLEST_TILE else tile
+        found = tile
+        if taken <= planned * SHARE_OF_FREE:
+            break
+    return found
+
+
+def _times_computed(
+    areas: Sequence[int], costs: Sequence[float], tile: Region, footprints: Sequence[Footprint]
+) -> float:
+    """Return the work with overlaps as a multiple of that without."""
+    without = [tile.scaled(scale).area for scale in scales_before(footprints)]
+    least = sum(area * cost for area, cost in zip(without, costs, strict=True))
+    return sum(area * cost for area, cost in zip(areas, costs, strict=True)) / least if least else 1.0
 
 
 def bytes_per_pixel(stage: Stage, device: torch.device) -> float:

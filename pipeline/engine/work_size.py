@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from pipeline.device.memory import memory_for_tiles
+from pipeline.device.memory import memory_for_tiles, most_memory_for_tiles
 from pipeline.engine.tile_size import bytes_per_pixel, half_of, largest_tile
 from pipeline.errors import OutOfMemory
 
@@ -71,8 +71,9 @@ class WorkSize:
         if self.chain.halo is None:
             return 0
         if self.tile == "auto":
-            available = memory_for_tiles(self.device) / batch
-            tile = largest_tile(height, width, self.chain.footprints, self._costs, available)
+            planned = memory_for_tiles(self.device) / batch
+            most = most_memory_for_tiles(self.device) / batch
+            tile = largest_tile(height, width, self.chain.footprints, self._costs, planned, most)
         else:
             tile = self.tile or longest
         tile = min(tile, self._tile_limit or tile)
