@@ -13,6 +13,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from pipeline.errors import ConfigError, RestorationError
+from stages.atomic import written_whole
 from train.config import Schedule, TrainingConfig
 from train.data.layouts import Files
 
@@ -113,8 +114,10 @@ class Run:
     def keep(self, config: TrainingConfig, train: Files, validation: Files) -> None:
         """Write configuration and description of the data into the folder, for readers and for `check`."""
         described = self._described(config, train, validation)
-        self.config.write_text(config.model_dump_json(indent=2), encoding="utf-8")
-        self.data.write_text(json.dumps(described, indent=2), encoding="utf-8")
+        contents = {self.config: config.model_dump_json(indent=2), self.data: json.dumps(described, indent=2)}
+        for path, content in contents.items():
+            with written_whole(path) as temporary:
+                temporary.write_text(content, encoding="utf-8")
 
     def _described(self, config: TrainingConfig, train: Files, validation: Files) -> dict[str, Any]:
         return {

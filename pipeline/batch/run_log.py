@@ -121,6 +121,8 @@ def _read_done(path: Path) -> Iterator[dict[str, Any]]:
         raise ConfigError(f"report: {path} is a folder, expected a file")
     if not path.exists():
         return
+    if not path.is_file():  # a device may never end
+        raise ConfigError(f"report: {path} is no file, expected a place for one")
     with path.open("rb") as file:
         for line in file:
             try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.progress import Tally, progress_bar
 from pipeline.cli.terminal import OUT, say_error
-from pipeline.errors import OutOfSpace
+from pipeline.errors import OutOfSpace, one_line
 from pipeline.text import printable
 
 if TYPE_CHECKING:
@@ -39,10 +39,15 @@ def run_batch(
     tally = Tally()
     stopped = _restore(batch, inputs, total, tally, quiet=quiet)
     _print_inputs(tally, quiet=quiet)
-    if tally.compared:
-        _print_metrics(batch.output / "metrics.csv", tally.compared, quiet=quiet)
-    if html_report is not None:
-        html_report.write(planned=total or tally.counts.total(), seconds=tally.seconds(), waiting=batch.waiting)
+    summarized = True
+    try:
+        if tally.compared:
+            _print_metrics(batch.output / "metrics.csv", tally.compared, quiet=quiet)
+        if html_report is not None:
+            html_report.write(planned=total or tally.counts.total(), seconds=tally.seconds(), waiting=batch.waiting)
+    except OSError as error:
+        summarized = False
+        say_error(f"the results were kept, but their scores or report could not be written: {one_line(error)}")
     if stopped is not None:
         exit_code, why = stopped
         finished = f"{tally.counts.total()}{'' if total is None else f' of {total}'}"
@@ -51,7 +56,7 @@ def run_batch(
     if not quiet:
         OUT.print(tally.summary(batch.waiting))
     differs = any(record.differs for record in tally.videos)
-    return 1 if tally.problems or tally.not_compared or differs else 0
+    return 1 if tally.problems or tally.not_compared or differs or not summarized else 0
 
 
 def _restore(

@@ -55,6 +55,7 @@ class HtmlReport:
 
     Raises:
         ConfigError: if the path is a folder.
+        OSError: if nothing can be written beside it.
     """
 
     def __init__(self, path: Path, config: ChainConfig, output: Path, run_log: Path) -> None:
@@ -70,6 +71,7 @@ class HtmlReport:
         self._shown: dict[int, InputPreviews] = {}
         self._work.gmacs(*_FRAME)  # a chain that cannot be counted fails before any work
         self.close()  # remove what a killed run left
+        self._folder.mkdir(parents=True)
 
     @property
     def has_room(self) -> bool:
@@ -83,9 +85,6 @@ class HtmlReport:
             record: Final.
             content: The input; if it is no image file, as for an input that was skipped, it is read again.
             result: The restoration with the outputs of all stages; if None, the output file is read.
-
-        Raises:
-            OSError: if the folder of the previews cannot be created.
         """
         index = len(self._records)
         image = content if isinstance(content, ImageFile) else None
@@ -143,8 +142,8 @@ class HtmlReport:
         if source.is_dir() or source.suffix.lower() in VIDEOS:
             return InputPreviews([], "for videos, only time and work are shown")
         folder = self._folder / str(index)
-        folder.mkdir(parents=True)
         try:
+            folder.mkdir(parents=True)
             before = image or read_image(source)
             if restoration is not None:
                 after = {name: restored_like(before, pixels) for name, pixels in restoration.stages.items()}

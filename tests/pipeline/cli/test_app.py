@@ -1,5 +1,6 @@
 """The command line: exit codes, readable errors, and help that answers at once."""
 
+import errno
 import os
 import re
 import shutil
@@ -116,6 +117,14 @@ def test_another_report_file(run: Run) -> None:
     assert not Path("restored/restoration.jsonl").exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such device")
+def test_a_device_as_report_is_not_read(run: Run) -> None:
+    assert run(*RESTORE, "--report", "/dev/zero")[0::2] == (
+        2,
+        "--report: /dev/zero is no file, expected a place for one\n",
+    )
+
+
 def test_a_page_is_written_besides_the_lines(run: Run) -> None:
     assert run(*RESTORE, "--report", "pages/run.HTML", "--quiet") == (0, "", "")
     assert Path("pages/run.HTML").read_text().startswith("<!DOCTYPE html>")
@@ -124,6 +133,23 @@ def test_a_page_is_written_besides_the_lines(run: Run) -> None:
     assert run(*RESTORE, "--report", "page.html", "--report", "lines")[0] == 1  # other lines know of no results
     assert "refused" in Path("page.html").read_text()
     assert len(Path("lines").read_text().splitlines()) == 2
+
+
+def test_a_report_that_cannot_be_written_costs_no_results(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("file").touch()
+    assert run(*RESTORE, "--report", "file/page.html")[0::2] == (1, "file/.page.html.partial: Not a directory\n")
+    assert not Path("restored/a.png").exists()
+
+    def full(*given: object, **named: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("pipeline.html_report.HtmlReport.write", full)
+    code, out, err = run(*RESTORE, "--report", "page.html")
+    assert (code, err) == (
+        1,
+        "the results were kept, but their scores or report could not be written: No space left on device\n",
+    )
+    assert out.startswith("2 inputs: 2 done in ")
 
 
 def test_comparisons_with_references_are_a_table_and_a_csv(run: Run) -> None:
