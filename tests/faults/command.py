@@ -12,14 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[2]
-LONGEST = 30.0  # seconds
+LONGEST = 30.0  # seconds of a processor; ten times as many on the clock, where others share it
 _START = 300.0
 _ADDRESS_SPACE = 12 * 2**30  # far above the limit that tests hold, for the machine's sake
 
@@ -33,7 +33,7 @@ class Ended:
         output: All that was printed, by libraries too.
         seconds: From its start to its end.
         peak: Bytes of memory at most, by the operating system's count.
-        hung: It was ended after ``LONGEST`` seconds.
+        hung: It was ended after ``LONGEST``.
         stopping: Seconds from the first signal to the end; None if it ended before.
     """
 
@@ -58,7 +58,7 @@ class Worker:
 
     def run(self, *arguments: str | Path, folder: Path) -> Ended:
         """Run one command in a folder; it is ended after ``LONGEST`` seconds."""
-        return self._ask(arguments, folder, LONGEST)
+        return self._ask(arguments, folder)
 
     def run_and_stop(
         self, *arguments: str | Path, folder: Path, after: float, by: int, again: float | None = None
@@ -72,7 +72,7 @@ class Worker:
             by: The signal.
             again: Seconds from the first signal to the second, if there is one.
         """
-        return self._ask(arguments, folder, after + 600, after=after, by=by, again=again)
+        return self._ask(arguments, folder, after=after, by=by, again=again)
 
     def close(self) -> None:
         """End the process."""
@@ -81,16 +81,19 @@ class Worker:
             self._process.wait()
             self._process = None
 
-    def _ask(self, arguments: Iterable[str | Path], folder: Path, longest: float, **stop: Any) -> Ended:
+    def _ask(self, arguments: Iterable[str | Path], folder: Path, **stop: Any) -> Ended:
         process = self._started()
-        began = time.monotonic()
+        began, used = time.monotonic(), _processor_seconds(process.pid)
         request = {"arguments": [os.fspath(argument) for argument in arguments], "folder": os.fspath(folder), **stop}
         assert process.stdin is not None
         process.stdin.write(json.dumps(request).encode() + b"\n")
         process.stdin.flush()
-        if answer := _answer(process, longest):
+        hung = False
+        while not (answer := _answer(process, 1)) and process.poll() is None and not hung:
+            seconds = time.monotonic() - began
+            hung = seconds > 10 * LONGEST + stop.get("after", 0) or _processor_seconds(process.pid) - used > LONGEST
+        if answer:
             return Ended(**json.loads(answer))
-        hung = process.poll() is None and time.monotonic() - began >= longest
         self.close()
         return Ended(process.returncode, "", time.monotonic() - began, 0, hung=hung)
 
@@ -110,6 +113,12 @@ class Worker:
         return self._process
 
 
+def _processor_seconds(process: int) -> float:
+    """Return what a process has used; that of children which have ended is not in it (Linux)."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _answer(process: subprocess.Popen[bytes], seconds: float) -> bytes:
     """Return the next line; nothing after these seconds, or if the process has ended."""
     assert process.stdout is not None
@@ -124,23 +133,31 @@ def run_here(arguments: list[str], folder: Path) -> Ended:
     os.chdir(folder)
     _forget_peak()
     began = time.perf_counter()
-    with tempfile.TemporaryFile() as printed:
-        kept = [os.dup(1), os.dup(2)]
-        os.dup2(printed.fileno(), 1)
-        os.dup2(printed.fileno(), 2)
-        try:
-            run_pipeline.app(arguments)
-        except SystemExit as end:
-            code = int(end.code or 0)
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for number, descriptor in enumerate(kept, start=1):
-                os.dup2(descriptor, number)
-                os.close(descriptor)
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as printed:
+        with _printing_to(printed):
+            try:
+                run_pipeline.app(arguments)
+            except SystemExit as end:
+                code = int(end.code or 0)
         printed.seek(0)
-        output = printed.read().decode("utf-8", "replace")
+        output = printed.read()
     return Ended(code, output, time.perf_counter() - began, _peak())
+
+
+@contextmanager
+def _printing_to(file: IO[str]) -> Iterator[None]:
+    """Send what Python and C print to a file."""
+    kept = [os.dup(1), os.dup(2)]
+    for descriptor in (1, 2):
+        os.dup2(file.fileno(), descriptor)
+    try:
+        with redirect_stdout(file), redirect_stderr(file):
+            yield
+    finally:
+        file.flush()
+        for number, descriptor in enumerate(kept, start=1):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
 
 
 def _run_and_stop(arguments: list[str], folder: Path, after: float, by: int, again: float | None) -> Ended:

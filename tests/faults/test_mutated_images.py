@@ -88,10 +88,10 @@ def test_every_seed_is_valid(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("kept_folder")
 def test_damaged_images_end_in_plain_words(tmp_path: Path) -> None:
-    tally = _campaign(tmp_path, 40, 0, lambda mutated, folder: run_here([mutated.name, *RESTORE], folder))
+    tally = _campaign(tmp_path, 25, 0, lambda mutated, folder: run_here([mutated.name, *RESTORE], folder))
     assert not tally.faults, "\n".join(tally.faults)
     assert tally.counts["done"] > 2
-    assert tally.counts["failed"] > 10
+    assert tally.counts["failed"] > 5
 
 
 @pytest.mark.slow
