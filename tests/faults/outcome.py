@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,11 @@ class Tally:
     largest: tuple[int, str] = (0, "")
     faults: list[str] = field(default_factory=list)
 
-    def add(self, name: str, ended: Ended, outcome: str, faults: list[str]) -> None:
-        """Count one command."""
+    def add(self, outcome: str, name: str, seconds: float, peak: int, faults: Iterable[str]) -> None:
+        """Count one file."""
         self.counts[outcome] += 1
-        self.slowest = max(self.slowest, (ended.seconds, name))
-        self.largest = max(self.largest, (ended.peak, name))
+        self.slowest = max(self.slowest, (seconds, name))
+        self.largest = max(self.largest, (peak, name))
         self.faults += [f"{name}: {fault}" for fault in faults]
 
     def __str__(self) -> str:
@@ -54,19 +54,14 @@ def faults_of(ended: Ended) -> Iterator[str]:
         yield f"took {ended.peak / 2**20:.0f} MiB"
 
 
-def last_record(output: Path) -> dict[str, Any]:
-    """Return the last line of a folder's run log; empty without one."""
+def records_of(output: Path) -> list[dict[str, Any]]:
+    """Return the lines of a folder's run log; none without one."""
     log = output / "restoration.jsonl"
-    lines = log.read_bytes().splitlines() if log.exists() else []
-    return dict(json.loads(lines[-1])) if lines else {}
+    return [json.loads(line) for line in log.read_bytes().splitlines()] if log.exists() else []
 
 
 def leftovers(output: Path) -> list[str]:
     """Return the names of what is in a folder of results beside the run log and the results that it names."""
-    if not output.exists():
-        return []
-    log = output / "restoration.jsonl"
-    records = [json.loads(line) for line in log.read_bytes().splitlines()] if log.exists() else []
-    named = {record["output"] for record in records if record["status"] == "done"} | {log.name}
+    named = {record["output"] for record in records_of(output) if record["status"] == "done"} | {"restoration.jsonl"}
     files = (path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())
     return sorted(set(files) - named)

@@ -12,7 +12,7 @@ import pytest
 from tests.faults.campaign import Campaign
 from tests.faults.command import Ended, Worker, run_here
 from tests.faults.image_seeds import write_seeds
-from tests.faults.outcome import Tally, faults_of, last_record, leftovers
+from tests.faults.outcome import Tally, faults_of, leftovers, records_of
 from tests.pipeline.images.samples import png_chunk
 
 RESTORE = ("-o", "out", "-c", "chain.yaml", "--device", "cpu", "--precision", "fp32")
@@ -147,8 +147,8 @@ def test_a_header_that_claims_gigapixels_is_refused(folder: Path, seeds: Seeds, 
     (folder / name).write_bytes(CLAIMS[name](seeds))
     ended = run_here([name, *RESTORE], folder)
     assert not list(faults_of(ended))
-    assert last_record(folder / "out")["status"] == "refused"
-    assert "megapixels, expected at most" in last_record(folder / "out")["error"]
+    assert records_of(folder / "out")[-1]["status"] == "refused"
+    assert "megapixels, expected at most" in records_of(folder / "out")[-1]["error"]
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -176,7 +176,8 @@ def test_hostile_images_in_full_size(folder: Path, seeds: Seeds, campaign: Campa
         for name, data in ({name: make(seeds) for name, make in (CLAIMS | OTHERS).items()} | large).items():
             (folder / name).write_bytes(data)
             ended = worker.run(name, *RESTORE, folder=folder)
-            tally.add(name, ended, str(last_record(folder / "out").get("status")), list(faults_of(ended)))
+            status = records_of(folder / "out")[-1]["status"] if ended.code >= 0 else "crashed"
+            tally.add(status, name, ended.seconds, ended.peak, faults_of(ended))
             (folder / name).unlink()
     finally:
         worker.close()
@@ -188,4 +189,4 @@ def _check(ended: Ended, folder: Path, seconds: float) -> None:
     assert not list(faults_of(ended))
     assert not leftovers(folder / "out")
     assert ended.seconds < seconds
-    assert last_record(folder / "out")["status"] in ("done", "failed", "refused")
+    assert records_of(folder / "out")[-1]["status"] in ("done", "failed", "refused")
