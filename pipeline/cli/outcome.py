@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.cli.interruption import INTERRUPTED
 from pipeline.cli.progress import Tally, progress_bar
 from pipeline.cli.terminal import OUT, say_error
 from pipeline.errors import OutOfSpace, one_line
@@ -72,7 +73,7 @@ def _restore(
         with progress_bar(OUT, total, tally, quiet=quiet) as bar:
             batch.run(inputs, bar.add, bar.watch)
     except KeyboardInterrupt:
-        return 130, "interrupted"
+        return INTERRUPTED, "interrupted"
     except OutOfSpace as error:
         return 1, f"{error}, ended"
     return None

@@ -11,6 +11,7 @@ import typer
 
 from pipeline.cli import options
 from pipeline.cli import video_options as video
+from pipeline.cli.interruption import ended_at_once_by_a_second
 from pipeline.cli.outcome import run_batch
 from pipeline.cli.terminal import OUT
 
@@ -108,6 +109,7 @@ def restore(
         objects=planned.total is None,
     )
     with (
+        ended_at_once_by_a_second(),
         places.opened(share) as run_log,
         _make_report(places, config) as html_report,
         _make_batch(settings, run_log, html_report, options.parse_workers(workers), cluster) as batch_of_jobs,

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from pipeline.errors import RefusedVideo
 from pipeline.video.clock import clock_of
 from pipeline.video.colour import MATRICES, YUV
-from pipeline.video.container import open_video, video_stream_of
+from pipeline.video.container import demuxed, open_video, video_stream_of
 from pipeline.video.frame_times import FrameTimes
 from pipeline.video.planes import pix_fmt_of, shape_of
 from pipeline.video.sample_entry import dolby_vision_of
@@ -134,7 +134,7 @@ def _has_alpha(frame: av.VideoFrame, stream: VideoStream) -> bool:
 
 
 def _first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFrame:
-    for packet in container.demux(stream):
+    for packet in demuxed(container, [stream]):
         try:
             for frame in packet.decode():
                 return frame

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.command import Ended
-from tests.faults.outcome import Tally, faults_of, leftovers, records_of
+from tests.faults.outcome import Tally, faults_of, leftovers, records_of, unexpected_in
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,8 @@ def _count(tally: Tally, group: Sequence[Damaged], ended: Ended, output: Path, c
         record = records.get(file.path.name, {})
         status = record.get("status", "crashed" if ended.hung or ended.code < 0 else "not started")
         faults = common if number == 0 else []
+        if unexpected := unexpected_in(record.get("error") or ""):
+            faults = [*faults, unexpected]
         if status == "done":
             faults = [*faults, *check(file, output / record["output"], record)]
             status = "done, but differs" if record["differs"] else status

@@ -48,10 +48,16 @@ def faults_of(ended: Ended) -> Iterator[str]:
         yield f"hangs for more than {LONGEST:.0f} s"
     elif ended.code not in (0, 1, 2):
         yield f"ended with {ended.code}"
-    if found := _UNEXPECTED.search(ended.output):
-        yield f"unexpected: {ended.output[max(0, found.start() - 20) : found.end() + 200]!r}"
+    if unexpected := unexpected_in(ended.output):
+        yield unexpected
     if ended.peak > MOST_MEMORY:
         yield f"took {ended.peak / 2**20:.0f} MiB"
+
+
+def unexpected_in(text: str) -> str | None:
+    """Return the place in a text that names an exception, which no message for users does."""
+    found = _UNEXPECTED.search(text)
+    return f"unexpected: {text[max(0, found.start() - 20) : found.end() + 200]!r}" if found else None
 
 
 def records_of(output: Path) -> list[dict[str, Any]]:

@@ -1,5 +1,12 @@
 """Properties that are guessed or dropped are reported."""
 
+from types import SimpleNamespace
+
+import av
+import pytest
+
+from pipeline.errors import RefusedVideo
+from pipeline.video.probe import _first_frame
 from tests.pipeline.batch.video_batch import restore_batch
 from tests.pipeline.video import clips
 
@@ -14,3 +21,18 @@ def test_the_range_of_rgb_videos_is_no_difference(write_video, tmp_path):
     write_video("clip.mkv", codec="libx264rgb", pix_fmt="rgb24", options={"preset": "ultrafast"})
     (record,) = restore_batch(tmp_path, "clip.mkv", preset="ultrafast")
     assert (record.status, record.differs) == ("done", ())
+
+
+class Unreadable:
+    """A container whose first packet cannot be read."""
+
+    format = SimpleNamespace(flags=0, name="mov,mp4")
+
+    def demux(self, streams):
+        yield from ()
+        raise av.error.InvalidDataError(1, "invalid")
+
+
+def test_a_container_without_a_readable_packet_is_refused():
+    with pytest.raises(RefusedVideo, match="no frame that can be decoded"):
+        _first_frame(Unreadable(), None)
