@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from pipeline.device.process import give_back_freed_memory
 from pipeline.errors import ConfigError, ImageError
 from pipeline.html_report import report
 from pipeline.web.chains import FORMATS, Chains
@@ -54,7 +55,8 @@ class WebPage:
         self.max_pixels = max_pixels
         self.sessions = Sessions(root)
         worker = Worker(chains, max_pixels, device)
-        self.queue = JobQueue(worker.do, [partial(worker.engine, chain.config) for chain in chains.by_name.values()])
+        engines = [partial(worker.engine, chain.config) for chain in chains.by_name.values()]
+        self.queue = JobQueue(worker.do, engines, give_back_freed_memory)
         self._templates = environment()
         self._examples = {path.name: path for path in sorted(EXAMPLES.glob("*.[pj][np]g"))}
         self._looking = anyio.CapacityLimiter(1)  # decoding one upload at a time bounds memory

@@ -17,7 +17,7 @@ from pipeline.chain.config import ChainConfig
 from pipeline.errors import ConfigError
 from pipeline.images import WRITABLE
 from stages.dncnn import DnCNNConfig
-from stages.stage import LearnedStageConfig, StageConfig
+from stages.stage import StageConfig
 
 FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WebP", "tif": "TIFF", "avif": "AVIF"}
 assert {f".{ext}" for ext in FORMATS} <= WRITABLE
@@ -156,12 +156,12 @@ def command_line(file_name: str, settings: Settings) -> str:
 def _offered(path: Path) -> OfferedChain:
     chain = Chain.load(path)
     text = path.read_text(encoding="utf-8")
-    title, sentence = _described(path.stem, text)
+    title, sentence = described(path.stem, text)
     scales = {name: footprint.scale for name, footprint in zip(chain.names, chain.footprints, strict=True)}
     return OfferedChain(path.stem, title, sentence, chain.config, scales, text)
 
 
-def _described(name: str, text: str) -> tuple[str, str]:
+def described(name: str, text: str) -> tuple[str, str]:
     """Return the title and the sentence of a chain's first comment: ``# Fast: for a first look. Details ...``."""
     found = re.match(r"\s*((?:#.*\n)+)", text)
     words = " ".join(line.strip("# ") for line in found[1].splitlines()) if found else ""
@@ -173,7 +173,7 @@ def _described(name: str, text: str) -> tuple[str, str]:
 
 
 def _control(name: str, stage: StageConfig) -> Control:
-    weights = Path(stage.weights).stem if isinstance(stage, LearnedStageConfig) and stage.weights else name
+    weights = stage.files()["weights"].stem if "weights" in stage.files() else name
     takes_level = isinstance(stage, DnCNNConfig) and stage.noise_level_input
     level = stage.noise_level if isinstance(stage, DnCNNConfig) and stage.noise_level != "auto" else 0.0
     label = weights.replace("_", " ")

@@ -102,11 +102,18 @@ class JobQueue:
     Args:
         work: Does a job; may raise ``Cancelled``.
         spare: Done one by one, first to last, while no job waits.
+        rest: Called when the last job is done.
     """
 
-    def __init__(self, work: Callable[[Job], None], spare: Iterable[Callable[[], object]] = ()) -> None:
+    def __init__(
+        self,
+        work: Callable[[Job], None],
+        spare: Iterable[Callable[[], object]] = (),
+        rest: Callable[[], None] = lambda: None,
+    ) -> None:
         self._work = work
         self._spare = deque(spare)
+        self._rest = rest
         self._waiting: list[Job] = []
         self._changed = threading.Condition()
         self._closed = False
@@ -156,6 +163,9 @@ class JobQueue:
                 self._do(job)
                 with self._changed:
                     self._running = None
+                    others = bool(self._waiting)
+                if not others:
+                    self._rest()
             elif self._spare:
                 with suppress(Exception):  # the job that needs it will report why
                     self._spare.popleft()()

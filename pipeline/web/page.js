@@ -187,6 +187,7 @@ function addItem(upload) {
   const image = item.querySelector("img");
   item.querySelector("bdi").textContent = upload.name;
   if (upload.size) item.querySelector(".size").textContent = `${upload.size[0]} × ${upload.size[1]}`;
+  if (upload.condition) item.querySelector(".condition").textContent = `Measured: ${upload.condition}`;
   if (upload.error) item.querySelector(".thumbnail").remove();
   else {
     image.src = `uploads/${upload.key}/thumbnail`;

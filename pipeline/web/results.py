@@ -116,6 +116,7 @@ def _upload_state(upload: Upload, queue: JobQueue) -> dict[str, Any]:
         "name": upload.name,
         "kind": upload.kind,
         "size": upload.size,
+        "condition": None if upload.condition is None else str(upload.condition),
         "error": None if upload.error is None else without_paths(upload.error),
         "jobs": {kind: job_state(job, queue) for kind, job in upload.jobs.items()},
     }

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from pipeline.condition.condition import Condition
 from pipeline.web.jobs import Job
 
 LIFETIME = 3600.0  # seconds without a request until everything of a visitor is deleted
@@ -27,6 +28,7 @@ class Upload:
         key: Names it in addresses.
         folder: Holds the file, its thumbnail and its jobs' folders.
         size: Width and height in pixels, from the header.
+        condition: What was measured of it.
         error: Why it cannot be restored.
         jobs: The latest of each kind.
     """
@@ -36,6 +38,7 @@ class Upload:
     folder: Path
     kind: Literal["image", "video"]
     size: tuple[int, int] | None = None
+    condition: Condition | None = None
     error: str | None = None
     jobs: dict[str, Job] = field(default_factory=dict)
 

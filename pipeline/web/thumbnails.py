@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.alpha import visible_pixels
+from pipeline.condition.condition import Condition
+from pipeline.engine.condition import measure_image
 from pipeline.errors import RefusedImage, RefusedVideo
 from pipeline.html_report.previews import write_preview
 from pipeline.images import ImageFile, read_image
@@ -18,11 +21,11 @@ _PLAYLIST = re.compile(rb"\A(\xef\xbb\xbf)?\s*(#EXTM3U|ffconcat|v=0|\[playlist\]
 _HEAD_BYTES = 1 << 16
 
 
-def look_at(path: Path, thumbnail: Path, max_pixels: int, *, video: bool) -> tuple[int, int]:
-    """Draw a small WebP of a file.
+def look_at(path: Path, thumbnail: Path, max_pixels: int, *, video: bool) -> tuple[tuple[int, int], Condition]:
+    """Draw a small WebP of a file, and measure it.
 
     Returns:
-        Width and height of the file in pixels.
+        Width and height in pixels; noise, blur and JPEG quality, of the first frame of a video.
 
     Raises:
         ImageError: if it cannot be restored.
@@ -32,7 +35,7 @@ def look_at(path: Path, thumbnail: Path, max_pixels: int, *, video: bool) -> tup
     if width * height > max_pixels:
         raise RefusedImage(f"has {width} x {height} pixels, expected at most {max_pixels / 1e6:g} megapixels")
     write_preview(thumbnail, image, LONGEST)
-    return width, height
+    return (width, height), measure_image(visible_pixels(image), image.luma_table)
 
 
 def refuse_playlist(path: Path) -> None:

@@ -46,7 +46,7 @@ def take_in(session: Session, name: str, content: IO[bytes], max_pixels: int) ->
             shutil.copyfileobj(content, file)
         if video:
             refuse_playlist(upload.path)
-        upload.size = look_at(upload.path, upload.thumbnail, max_pixels, video=video)
+        upload.size, upload.condition = look_at(upload.path, upload.thumbnail, max_pixels, video=video)
     except Exception as error:
         upload.error = one_line(error) if isinstance(error, RestorationError) else "cannot be read"
         shutil.rmtree(upload.folder, ignore_errors=True)

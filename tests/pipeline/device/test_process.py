@@ -33,3 +33,21 @@ run_pipeline.main()
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is configured to keep freed memory")
+def test_kept_memory_is_given_back_on_request():
+    script = """
+from pathlib import Path
+import numpy
+from pipeline.device.process import give_back_freed_memory, keep_freed_memory
+keep_freed_memory()
+def pages():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+numpy.ones(2**23)
+kept = pages()
+give_back_freed_memory()
+print((kept - pages()) * 4096 / 2**20)
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert float(result.stdout) > 60

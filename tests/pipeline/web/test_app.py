@@ -16,6 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipeline.web.app import WebPage
+from pipeline.web.results import session_state
 from run_pipeline import main
 from tests.pipeline.web.conftest import photo, restored, sessions, start, upload, wait_for
 
@@ -115,6 +116,14 @@ def test_restoring_again_replaces_the_result(page: WebPage, visitor: TestClient)
     assert job.key == second
     assert visitor.get(f"/jobs/{first}/file").status_code == 404
     assert len(list(sent.folder.iterdir())) == 3  # the file, its thumbnail, one job
+
+
+def test_what_was_measured_of_an_upload_is_shown(page: WebPage, visitor: TestClient) -> None:
+    noise = np.random.default_rng(0).normal(128, 20, (200, 200, 3)).clip(0, 255).astype(np.uint8)
+    upload(visitor, "noise.png", cv2.imencode(".png", noise)[1].tobytes())
+    (state,) = session_state(sessions(page)[0], page.queue)["uploads"]
+    level = float(state["condition"].removeprefix("noise ").partition(",")[0])
+    assert 18 < level < 22
 
 
 def test_a_removed_file_is_gone(page: WebPage, visitor: TestClient) -> None:

@@ -132,6 +132,17 @@ def test_what_can_wait_is_done_between_jobs(work: Work, new_job: Any) -> None:
     queue.close()
 
 
+def test_memory_is_given_back_when_the_last_job_is_done(work: Work, new_job: Any) -> None:
+    rested: list[int] = []
+    queue = JobQueue(work, rest=lambda: rested.append(len(work.done)))
+    for _ in range(3):
+        queue.add(new_job())
+    work.may_end.set()
+    wait_for(lambda: rested)
+    queue.close()
+    assert rested == [3]
+
+
 def test_the_time_left_follows_from_what_was_done(new_job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline.web.jobs.time, "monotonic", lambda: 130.0)
     job = new_job()
