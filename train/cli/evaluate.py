@@ -16,7 +16,8 @@ def evaluate(
         Path,
         typer.Option(
             metavar="FOLDER",
-            help="Folder of the test sets CBSD68, Set5, Set14, pairs/NAME with blur/ and sharp/, real_noise/polyu_512.",
+            help="Folder of the test sets CBSD68, Set5, Set14, pairs/NAME with blur/ and sharp/, real_noise/polyu_512, "
+            "screens.",
         ),
     ],
     only: Annotated[

@@ -1,7 +1,7 @@
 """The standard protocols run on the shipped weights, as a table: ``python -m train evaluate --data DIR``.
 
 DIR holds the field's test sets by their usual names: CBSD68, Set5, Set14, pairs/NAME/{blur,sharp}, and
-real_noise/polyu_512/{noisy,clean}.
+real_noise/polyu_512/{noisy,clean}, screens.
 """
 
 from __future__ import annotations
@@ -70,9 +70,10 @@ def print_results(results: list[ProtocolResult]) -> None:
 
 _HARM_PAGE = """# Where the shipped chains do harm
 
-Written by `restorechain evaluate --only harm`. Eight photos of Set14 and CBSD68, halved for chains that upscale by 2,
-as inputs of many kinds, against bicubic upscaling ("doing nothing"). PSNR over RGB in dB, at most 45 an image. Blurs
-are those of the unreduced photos. Clean inputs are reduced by Lanczos, noisy, blurred and JPEG ones by bicubic.
+Written by `restorechain evaluate --only harm`. The middle 256x256 pixels of 20 photos of Set14 and CBSD68, halved for
+chains that upscale by 2, as inputs of many kinds, against bicubic upscaling ("doing nothing"); 20 photos of PolyU, and
+20 parts of four screens. PSNR over RGB in dB, at most 45 an image. Blurs are those of the unreduced photos. Clean
+inputs and screens are reduced by Lanczos, all others by bicubic. Shallow focus is to stay as it is.
 """
 _QUALITY_PAGE = """# Quality of the shipped weights
 

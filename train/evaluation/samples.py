@@ -51,6 +51,18 @@ def gray_images(folders: list[Path], steps: sequence.Degradation) -> Iterator[Sa
         yield sequence.degrade(clean, steps, Generator().manual_seed(seed)), clean
 
 
+def shallow_focus(photo: Tensor) -> Tensor:
+    """Return a photo as of a wide aperture: sharp in the middle, softer towards the borders, in 8 bit."""
+    soft = photo
+    for sigma in (2.0, 3.5):
+        height, width = photo.shape[-2:]
+        rows, columns = torch.linspace(-1, 1, height).view(-1, 1), torch.linspace(-1, 1, width)
+        outside = ((rows.square() + columns.square()).sqrt() - sigma / 7).mul(4).clamp(0, 1)
+        kernel = functions.gaussian_kernels(torch.tensor([sigma]), 2 * round(3 * sigma) + 1)
+        soft = torch.lerp(soft, functions.blur(photo, kernel), outside)
+    return functions.quantise(soft)
+
+
 def pairs(folder: Path) -> Iterator[Sample]:
     """Yield every pair below a folder."""
     for degraded, clean in find_files([folder]).pairs:
