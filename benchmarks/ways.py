@@ -79,8 +79,8 @@ def one_by_one(config: ChainConfig, stages: Sequence[Stage], device: torch.devic
 
     def run(frame: np.ndarray) -> np.ndarray:
         image = frame.astype(np.float32) / 255
-        for options, stage in zip(config.stages, stages, strict=True):
-            image = run_plain(stage, options.strength, image, device)
+        for strength, stage in zip(Chain(config, stages).strengths, stages, strict=True):
+            image = run_plain(stage, strength, image, device)
         return (image * 255).round().astype(np.uint8)
 
     return run

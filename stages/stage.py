@@ -10,6 +10,7 @@ import torch
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
@@ -114,6 +115,13 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def _checked_strength(strength: object) -> object:
+    number = isinstance(strength, int | float) and not isinstance(strength, bool)
+    if strength != "auto" and not (number and 0 <= float(strength) <= 1):  # type: ignore[arg-type]
+        raise ValueError(f"got {strength!r}, expected a number from 0 to 1, or auto")
+    return strength
+
+
 class StageConfig(Section, ABC):
     """Options of one stage in a chain's YAML; the only place where defaults live.
 
@@ -124,7 +132,10 @@ class StageConfig(Section, ABC):
     summary: ClassVar[str]
 
     stage: str
-    strength: float = Field(1.0, ge=0, le=1, description="blend of output (1) and input (0, bicubically upscaled)")
+    strength: Annotated[Literal["auto"] | float, BeforeValidator(_checked_strength)] = Field(
+        1.0,
+        description="blend of output (1) and input (0, bicubically upscaled); auto: by the image",
+    )
 
     @abstractmethod
     def build(self) -> Stage:

@@ -74,6 +74,7 @@ class ImageJobs:
         """Run the chain over an image and compare the result with its reference."""
         check_target(job.target, content, engine.chain.scale)
         pixels, quality = visible_pixels(content), record.quality
+        engine = engine.for_image(pixels, content.luma_table)
         keep_stages = bool(self.stages) or self.comparison is not None or self.keep_stages()
         restoration = engine.run(pixels, keep_stages=keep_stages, watch=partial(watch, job))
         if self.comparison is not None and quality is not None:

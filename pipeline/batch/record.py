@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipeline.condition.condition import Condition
 from pipeline.evaluation.quality import Quality
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class Record:
         weights: SHA-256 of the weights files by stage.
         origins: Name, licence and origin of weights from the catalogue by stage.
         noise_levels: Of an image: in gray levels, given or estimated, by the stage that takes one.
+        condition: What was measured to choose strengths, of an image, or of the first scene of a video that the run
+            restored; empty where all were given.
+        strengths: By stage, likewise.
         fp32_retries: How often a result in half precision was not finite and was computed again.
         memory_retries: How often memory ran out and the tile was halved.
         input_size: Width and height in pixels.
@@ -57,6 +61,8 @@ class Record:
     weights: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     noise_levels: dict[str, float] = field(default_factory=dict)
+    condition: dict[str, float] = field(default_factory=dict)
+    strengths: dict[str, float] = field(default_factory=dict)
     fp32_retries: int = 0
     memory_retries: int = 0
     input_sha256: str | None = None
@@ -71,9 +77,19 @@ class Record:
 
     def computed(self, run: Restoration[Any] | EngineTotals) -> Record:
         """Return the record completed by the engine's account of its work."""
-        names = ("tile", "device", "precision", "backends", "fp32_retries", "memory_retries")
+        names = ("tile", "device", "precision", "backends", "strengths", "fp32_retries", "memory_retries")
         seconds = {name: round(seconds, 3) for name, seconds in run.seconds.items()}
-        return replace(self, stage_seconds=seconds, **{name: getattr(run, name) for name in names})
+        condition = run.condition.rounded() if run.condition else {}
+        computed = {name: getattr(run, name) for name in names}
+        return replace(self, stage_seconds=seconds, condition=condition, **computed)
+
+    @property
+    def chosen(self) -> str:
+        """Strengths and why: ``noise 9.4, blur 0.8 px, JPEG 72: dncnn 1, unet 0.3``; empty where all were given."""
+        if not self.condition:
+            return ""
+        strengths = ", ".join(f"{name} {strength:.3g}" for name, strength in self.strengths.items())
+        return f"{Condition(**self.condition)}: {strengths}"  # type: ignore[arg-type]
 
     def spent_since(self, started: float) -> Record:
         """Return the record with the seconds since then, by ``time.perf_counter``, added."""

@@ -112,7 +112,18 @@ def _origin(record: Mapping[str, Any]) -> Origin:
 
 
 def _recalled(record: Record, earlier: dict[str, Any]) -> Record:
-    kept = ("notes", "seconds", "stage_seconds", "tile", "precision", "device", "input_size", "output_size")
+    kept = (
+        "notes",
+        "condition",
+        "strengths",
+        "seconds",
+        "stage_seconds",
+        "tile",
+        "precision",
+        "device",
+        "input_size",
+        "output_size",
+    )
     return replace(record, **{key: earlier[key] for key in kept if key in earlier})
 
 

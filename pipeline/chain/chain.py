@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pipeline.chain.config import ChainConfig, load_chain_config
+from pipeline.chain.config import ChainConfig, StageStrength, load_chain_config
+from pipeline.condition.condition import Condition
+from pipeline.condition.strengths import table_of
 from pipeline.errors import ConfigError
 from pipeline.tiling import Footprint, scales_after, total_halo, total_multiple_of, total_scale
 from stages.dncnn import DnCNNConfig
@@ -27,7 +29,8 @@ class Chain:
 
     Attributes:
         names: Each stage's tag, numbered from the second of a kind (``dncnn``, ``dncnn_2``).
-        strengths: Each stage's blend of output (1) and input (0).
+        strengths: Each stage's blend of output (1) and input (0); 1 where it is still to be chosen.
+        automatic: Whether strengths are still to be chosen for each image, by ``for_condition``.
         footprints: Scale, size constraint and halo of each stage at its strength.
         scales: How much larger than the image each stage's output is, by the stage's name.
         scale: Output pixels per input pixel and axis.
@@ -40,7 +43,8 @@ class Chain:
         self.config = config
         self.names = config.names
         self.stages = tuple(stages)
-        self.strengths = tuple(stage.strength for stage in config.stages)
+        self.strengths = tuple(1.0 if stage.strength == "auto" else stage.strength for stage in config.stages)
+        self.automatic = any(stage.strength == "auto" for stage in config.stages)
         self.footprints = tuple(map(_footprint, self.stages, self.strengths))
         self.scales = dict(zip(self.names, scales_after(self.footprints), strict=True))
         self.scale = total_scale(self.footprints)
@@ -69,13 +73,22 @@ class Chain:
         """Return a chain of the same configuration with other modules."""
         return Chain(self.config, stages)
 
-    def with_strengths(self, strengths: Mapping[str, float]) -> Chain:
+    def with_strengths(self, strengths: Mapping[str, StageStrength]) -> Chain:
         """Return a chain of the same modules with the strengths of the named stages replaced.
 
         Raises:
-            ConfigError: for a name that no stage has, or a strength outside 0 to 1.
+            ConfigError: for a name that no stage has, or a strength that is neither 0 to 1 nor ``auto``.
         """
         return Chain(self.config.with_strengths(strengths), self.stages)
+
+    def for_condition(self, condition: Condition) -> Chain:
+        """Return a chain of the same modules with every ``strength: auto`` chosen for an image of this condition."""
+        tables = {
+            name: table_of(stage)
+            for name, stage in zip(self.names, self.config.stages, strict=True)
+            if stage.strength == "auto"
+        }
+        return self.with_strengths({name: table.strength(condition) for name, table in tables.items() if table})
 
     @property
     def given_noise_levels(self) -> dict[str, float]:

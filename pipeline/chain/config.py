@@ -7,12 +7,13 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.chain.yaml_document import ConfigProblem, YamlDocument, read_document
 from pipeline.chain.yaml_validation import check, did_you_mean
+from pipeline.condition.strengths import table_of, tables_sha256
 from pipeline.errors import ConfigError
 from pipeline.hashing import sha256_of
 from stages.catalogue.cache import known_sha256
@@ -23,6 +24,9 @@ from stages.foreign import SpandrelConfig
 from stages.registry import STAGES, AnyStageConfig
 from stages.stage import LearnedStageConfig
 from stages.weights import read_card, resolve, shipped_weights
+
+StageStrength = float | Literal["auto"]
+"""Of a stage: from its input (0) to its output (1), or by what is measured of the image."""
 
 
 class ChainConfig(BaseModel):
@@ -37,25 +41,22 @@ class ChainConfig(BaseModel):
         """Names of the stages: their tags, numbered from the second of a kind (``dncnn``, ``dncnn_2``)."""
         return _numbered(stage.stage for stage in self.stages)
 
-    def with_strengths(self, strengths: Mapping[str, float]) -> ChainConfig:
+    def with_strengths(self, strengths: Mapping[str, StageStrength]) -> ChainConfig:
         """Return the chain with the strengths of the named stages replaced.
 
         Raises:
-            ConfigError: for a name that no stage has, or a strength outside 0 to 1.
+            ConfigError: for a name that no stage has, or a strength that is neither 0 to 1 nor ``auto``.
         """
-        problems = [f"strength: {no_such_stage(name, self.names)}" for name in strengths if name not in self.names] + [
-            f"strength: {name}: got {strength}, expected a number from 0 to 1"
-            for name, strength in strengths.items()
-            if not 0 <= strength <= 1
-        ]
+        stages = dict(zip(self.names, self.stages, strict=True))
+        problems = [f"strength: {no_such_stage(name, self.names)}" for name in strengths if name not in stages]
+        for name, strength in strengths.items():
+            if name in stages and (problem := _problem_with(strength, stages[name])):
+                problems.append(f"strength: {name}: {problem}")
         if problems:
             raise ConfigError("\n".join(problems))
-        return ChainConfig(
-            stages=tuple(
-                stage.model_copy(update={"strength": float(strengths.get(name, stage.strength))})
-                for name, stage in zip(self.names, self.stages, strict=True)
-            )
-        )
+        for name, strength in strengths.items():
+            stages[name] = stages[name].model_copy(update={"strength": strength})
+        return ChainConfig(stages=tuple(stages.values()))
 
     def with_noise_levels(self, levels: Mapping[str, float]) -> ChainConfig:
         """Return the chain with the noise levels of the named stages replaced.
@@ -85,7 +86,8 @@ class ChainConfig(BaseModel):
         within a tested bound, nor the precision, which is compared by itself.
         """
         options = [stage.model_dump(mode="json", exclude={"weights", *stage.files()}) for stage in self.stages]
-        content = json.dumps([options, self.weights_hashes()], sort_keys=True)
+        chosen = [tables_sha256()] if any(stage.strength == "auto" for stage in self.stages) else []
+        content = json.dumps([options, self.weights_hashes(), *chosen], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -108,9 +110,19 @@ def load_chain_config(path: Path, untrained: str | None = None, *, up_to_it: boo
     config, problems = check(document, data, ChainConfig)
     reported = {problem.location for problem in problems}
     problems += [problem for problem in weights_problems if problem.location not in reported]
+    for index, stage in enumerate(config.stages if config else ()):
+        if text := _problem_with(stage.strength, stage):
+            problems.append(document.problem(("stages", index, "strength"), text))
     if config is None or problems:
         raise document.error(problems)
     return config
+
+
+def _problem_with(strength: StageStrength, stage: AnyStageConfig) -> str | None:
+    if strength == "auto":
+        missing = table_of(stage) is None
+        return f"got auto, but nothing is known of {stage.stage}; expected a number from 0 to 1" if missing else None
+    return None if 0 <= strength <= 1 else f"got {strength}, expected a number from 0 to 1, or auto"
 
 
 def _with_noise_level(name: str, stage: AnyStageConfig, level: float) -> AnyStageConfig:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from rich.table import Table
 
-from pipeline.chain.config import ChainConfig, load_chain_config
+from pipeline.chain.config import ChainConfig, StageStrength, load_chain_config
 from pipeline.errors import ConfigError
 from stages.cost_report import cost_table, draw_bars, parse_size
 from stages.profile import Cost, build_on_meta, stage_costs, total
 
 
 def profile_chains(
-    paths: Iterable[Path], strengths: Mapping[str, float], size: str, output: Path | None
+    paths: Iterable[Path], strengths: Mapping[str, StageStrength], size: str, output: Path | None
 ) -> Iterator[Table]:
     """Yield the tables of each chain for images of a size, such as ``640x360``.
 

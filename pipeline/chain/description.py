@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipeline.chain.chain import Chain
-from pipeline.chain.config import ChainConfig, load_chain_config
+from pipeline.chain.config import ChainConfig, StageStrength, load_chain_config
 from pipeline.chain.downloads import missing
 from pipeline.errors import ConfigError
 from stages.catalogue.entry import read_entry
 from stages.profile import count_parameters
 
 
-def check_chains(paths: Iterable[Path], strengths: Mapping[str, float]) -> list[str]:
+def check_chains(paths: Iterable[Path], strengths: Mapping[str, StageStrength]) -> list[str]:
     """Load chains with their weights and describe them, a line per stage and one per chain.
 
     Raises:
@@ -40,9 +40,10 @@ def check_chains(paths: Iterable[Path], strengths: Mapping[str, float]) -> list[
 
 def _describe(chain: Chain) -> Iterable[str]:
     width = max(map(len, chain.names))
-    for name, stage, strength in zip(chain.names, chain.stages, chain.strengths, strict=True):
+    for name, stage, config in zip(chain.names, chain.stages, chain.config.stages, strict=True):
         demands = _demands(stage.scale, stage.halo, stage.multiple_of)
-        yield f"{name:<{width}}  {demands}, strength {strength:g}, {count_parameters(stage) / 1e6:.2f} M parameters"
+        millions = count_parameters(stage) / 1e6
+        yield f"{name:<{width}}  {demands}, strength {_text(config.strength)}, {millions:.2f} M parameters"
 
 
 def _describe_absent(config: ChainConfig, absent: Mapping[str, Path]) -> Iterable[str]:
@@ -59,6 +60,10 @@ def _describe_absent(config: ChainConfig, absent: Mapping[str, Path]) -> Iterabl
 def _how_to_get(absent: Mapping[str, Path]) -> str:
     names = " ".join(dict.fromkeys(path.stem for path in absent.values()))
     return f"the first run downloads what is missing, or: restorechain weights download {names}"
+
+
+def _text(strength: StageStrength) -> str:
+    return strength if strength == "auto" else f"{strength:g}"
 
 
 def _demands(scale: int, halo: int | None, multiple_of: int) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pipeline.backends.choice import BACKENDS, COMPILE
 from pipeline.device.precision import PRECISIONS
 from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.chain.config import StageStrength
 
 DEFAULT_CHAIN = Path(__file__).resolve().parents[2] / "configs" / "restore_x2.yaml"
 _RESULT, _COMPUTING, _REPORTING = "What is written", "How it is computed", "What is reported"
@@ -61,8 +64,8 @@ Chains = Annotated[
 Strength = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="STAGE=NUMBER",
-        help="Blend a stage's output (1) with its input (0), e.g. dncnn=0.5. Repeatable.",
+        metavar="STAGE=NUMBER|auto",
+        help="Blend a stage's output (1) with its input (0), e.g. dncnn=0.5; auto: as the image needs it. Repeatable.",
     ),
 ]
 NoiseLevel = Annotated[
@@ -241,13 +244,13 @@ def parse_workers(text: str | None) -> int | Literal["auto"] | None:
     return int(text)
 
 
-def parse_strengths(texts: Sequence[str] | None) -> dict[str, float]:
-    """Read ``--strength dncnn=0.5``, any number of times.
+def parse_strengths(texts: Sequence[str] | None) -> dict[str, StageStrength]:
+    """Read ``--strength dncnn=0.5`` or ``--strength dncnn=auto``, any number of times.
 
     Raises:
         ConfigError: for what is no such text.
     """
-    return dict(_parse_number("strength", "0.5", text) for text in texts or [])
+    return dict(_parse_strength(text) for text in texts or [])
 
 
 def parse_noise_levels(texts: Sequence[str] | None) -> dict[str, float]:
@@ -257,6 +260,11 @@ def parse_noise_levels(texts: Sequence[str] | None) -> dict[str, float]:
         ConfigError: for what is no such text.
     """
     return dict(_parse_number("noise_level", "12", text) for text in texts or [])
+
+
+def _parse_strength(text: str) -> tuple[str, StageStrength]:
+    name, _, strength = text.partition("=")
+    return (name, "auto") if strength == "auto" else _parse_number("strength", "0.5", text)
 
 
 def _parse_number(option: str, example: str, text: str) -> tuple[str, float]:

@@ -55,6 +55,8 @@ def run_batch(
         say_error(f"{why} after {finished} inputs; the same command goes on with the others")
         return exit_code
     if not quiet:
+        if chosen := tally.chosen():
+            OUT.print(chosen)
         OUT.print(tally.summary(batch.waiting))
     differs = any(record.differs for record in tally.videos)
     return 1 if tally.problems or tally.not_compared or differs or not summarized else 0

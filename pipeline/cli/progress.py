@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -30,6 +31,7 @@ class Tally:
         problems: Inputs that could not be restored.
         compared: Inputs whose results were compared with a reference.
         not_compared: Inputs that were restored, but could not be compared.
+        strengths: Strengths that were chosen for each input, by stage.
         videos: Videos that differ from their source, or whose flicker was measured.
         notes: Inputs by what their results lack, such as metadata, and folders that are left out by why.
         ignored: Files whose suffix is of no image or video.
@@ -40,6 +42,7 @@ class Tally:
         self.problems: list[Record] = []
         self.compared: list[Record] = []
         self.not_compared: list[Record] = []
+        self.strengths: dict[str, list[float]] = defaultdict(list)
         self.videos: list[Record] = []
         self.notes: dict[str, list[str]] = defaultdict(list)
         self.ignored: list[Path] = []
@@ -62,6 +65,9 @@ class Tally:
         if record.status == "done":
             for note in record.notes:
                 self.notes[note].append(record.input)
+        if record.status == "done" and record.condition:
+            for name, strength in record.strengths.items():
+                self.strengths[name].append(strength)
         if record.status == "done" and record.input_size is not None:
             self.megapixels += record.input_size[0] * record.input_size[1] / 1e6
 
@@ -84,6 +90,14 @@ class Tally:
         inputs = "input" if self.counts.total() == 1 else "inputs"
         speed = f" ({self.speed()}, {waiting:.0%} waiting for files)" if self.counts["done"] else ""
         return f"{self.counts.total()} {inputs}: {counts} in {self.seconds():.1f} s{speed}"
+
+    def chosen(self) -> str:
+        """Return the mean strengths that were chosen, and between which they lie; empty if none were."""
+        means = (
+            f"{name} {fmean(strengths):.2f} ({min(strengths):.3g} to {max(strengths):.3g})"
+            for name, strengths in self.strengths.items()
+        )
+        return f"mean strengths: {', '.join(means)}" if self.strengths else ""
 
 
 class Bars:

@@ -16,6 +16,8 @@ from pipeline.backends.choice import choose_backend
 from pipeline.backends.preparation import forget_compiled, label_of, prepare
 from pipeline.backends.wrapper import NamedStage
 from pipeline.chain.chain import Chain
+from pipeline.chain.config import StageStrength
+from pipeline.condition.condition import Condition
 from pipeline.device.computing import choose_precision
 from pipeline.device.find import find_device
 from pipeline.device.memory import is_out_of_memory, release
@@ -23,6 +25,7 @@ from pipeline.device.precision import PRECISIONS
 from pipeline.device.process import keep_freed_memory
 from pipeline.engine.attempt import Attempt
 from pipeline.engine.canvas import Canvas, FrameCanvas, Image, PixelCanvas
+from pipeline.engine.condition import measure_frame, measure_image
 from pipeline.engine.tensors import checked
 from pipeline.engine.work_size import WorkSize
 from pipeline.errors import ConfigError
@@ -44,6 +47,8 @@ class Restoration(Generic[Image]):
             ``openvino int8|bf16``.
         fp32_retries: Tiles that overflowed in half precision and were recomputed in fp32.
         noise_levels: Given or estimated, by the name of the stage that takes one; the mean over frames.
+        strengths: By stage name; those that ``auto`` chose included.
+        condition: What was measured to choose strengths; None where all were given.
         memory_retries: Times that memory ran out and the image was restarted with a smaller batch or tile.
     """
 
@@ -57,6 +62,8 @@ class Restoration(Generic[Image]):
     fp32_retries: int
     memory_retries: int
     noise_levels: dict[str, float] = field(default_factory=dict)
+    strengths: dict[str, float] = field(default_factory=dict)
+    condition: Condition | None = None
 
 
 class Engine:
@@ -97,6 +104,7 @@ class Engine:
             stage.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.chain = chain.with_stages(prepare(named_stages(chain), self.backend, precision, compile, self.device))
         self.precision = precision
+        self.condition: Condition | None = None
         self._work_size = WorkSize(self.chain, self.device, tile)
 
     @classmethod
@@ -128,21 +136,44 @@ class Engine:
         keep_freed_memory()
         return cls(Chain.load(path), device=device, precision=precision, tile=tile, backend=backend, compile=compile)
 
-    def with_strengths(self, strengths: Mapping[str, float]) -> Engine:
+    def with_strengths(self, strengths: Mapping[str, StageStrength]) -> Engine:
         """Return an engine that shares this one's prepared stages and runs those named at other strengths.
 
         Raises:
-            ConfigError: for a name that no stage has, or a strength outside 0 to 1.
+            ConfigError: for a name that no stage has, or a strength that is neither 0 to 1 nor ``auto``.
         """
         other = copy(self)
         other.chain = self.chain.with_strengths(strengths)
         other._work_size = self._work_size.for_chain(other.chain)
         return other
 
+    def for_image(self, pixels: Pixels, luma_table: Sequence[int] = ()) -> Engine:
+        """Return an engine whose strengths fit an image: this one where none is ``auto``.
+
+        Args:
+            pixels: As of ``run``.
+            luma_table: Of a JPEG file: the 64 steps by which its luma was quantised.
+
+        Raises:
+            TypeError: as ``run``.
+            ValueError: likewise.
+        """
+        return self.adapted_to(measure_image(pixels, luma_table)) if self.chain.automatic else self
+
+    def adapted_to(self, condition: Condition) -> Engine:
+        """Return an engine that shares this one's prepared stages, with every ``strength: auto`` chosen.
+
+        The tile size stays that of full strength, which takes the most memory.
+        """
+        other = copy(self)
+        other.chain = self.chain.for_condition(condition)
+        other.condition = condition
+        return other
+
     def run(
         self, pixels: Pixels, *, keep_stages: bool = False, watch: Callable[[float], None] = lambda share: None
     ) -> Restoration[Pixels]:
-        """Restore one image.
+        """Restore one image. Where strengths are ``auto``, they are chosen by what is measured of it.
 
         Args:
             pixels: RGB ``(H, W, 3)`` or gray ``(H, W)``; uint8, uint16, or float, clamped to ``[0, 1]``.
@@ -160,12 +191,14 @@ class Engine:
             RestorationError: if a stage's result is not finite even in fp32.
         """
         pixels = checked(pixels)
+        if self.chain.automatic:
+            return self.for_image(pixels).run(pixels, keep_stages=keep_stages, watch=watch)
         scales = self._scales(self.chain.names[0 if keep_stages else -1 :])
         precision = choose_precision(self.precision, self.device, pixels.dtype)
         return self._run(lambda: PixelCanvas(pixels, scales, self.device), precision, keep_stages, watch)
 
     def run_frames(self, frames: Tensor, *, depth: int = 8) -> Restoration[Tensor]:
-        """Restore frames on the device; the results stay there.
+        """Restore frames on the device; the results stay there. Strengths that are ``auto`` follow the first frame.
 
         Args:
             frames: ``(B, 3, H, W)`` in ``[0, 1]``; any number of them, run in batches that fit into memory.
@@ -175,6 +208,8 @@ class Engine:
             OutOfMemory: if not even the smallest tile of one frame fits.
             RestorationError: if a stage's result is not finite even in fp32.
         """
+        if self.chain.automatic:
+            return self.adapted_to(measure_frame(frames[:1])).run_frames(frames, depth=depth)
         precision = choose_precision(self.precision, self.device, np.dtype(np.uint8 if depth == 8 else np.uint16))
         scales = self._scales(self.chain.names[-1:])
         return self._run(lambda: FrameCanvas(frames, scales), precision, keep_stages=False)
@@ -227,6 +262,8 @@ class Engine:
             memory_retries=retries,
             noise_levels=self.chain.given_noise_levels
             | {name: round(255 * values.mean().item(), 2) for name, values in attempt.measured.items()},
+            strengths=dict(zip(self.chain.names, self.chain.strengths, strict=True)),
+            condition=self.condition,
         )
 
     def _scales(self, names: Sequence[str]) -> dict[str, int]:

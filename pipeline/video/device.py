@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.condition.condition import Condition
 from pipeline.device.transfer import down
 from pipeline.engine.engine import Engine, Restoration
 from pipeline.engine.tensors import to_pixels
@@ -20,6 +21,7 @@ from pipeline.pixels import Pixels
 from pipeline.video.colour import YUV, Planes
 from pipeline.video.planes import to_frames
 from pipeline.video.reader import DecodedFrame
+from pipeline.video.scenes import Scenes
 from pipeline.video.segments import FrameTiming
 from pipeline.video.sources import VideoSource
 from stages.layers import bicubic_upscale
@@ -44,6 +46,8 @@ class EngineTotals:
     backends: dict[str, str] = field(default_factory=dict)
     fp32_retries: int = 0
     memory_retries: int = 0
+    strengths: dict[str, float] = field(default_factory=dict)
+    condition: Condition | None = None
     tile: int | None = None
     precision: str | None = None
     device: str | None = None
@@ -55,6 +59,8 @@ class EngineTotals:
         self.fp32_retries += other.fp32_retries
         self.memory_retries += other.memory_retries
         self.backends = other.backends or self.backends
+        self.strengths = self.strengths or other.strengths
+        self.condition = self.condition or other.condition
         if other.device is not None:
             self.tile, self.precision, self.device = other.tile, other.precision, other.device
 
@@ -67,18 +73,28 @@ class DeviceStep:
         source: The video that the frames come from.
         layout: Pixel format of the results.
         keep_pixels: Also return RGB pixels.
+        segment: Frames after which a new scene begins in any case, so that segments do not depend on each other.
     """
 
-    def __init__(self, engine: Engine, source: VideoSource, layout: YUV, *, keep_pixels: bool) -> None:
+    def __init__(self, engine: Engine, source: VideoSource, layout: YUV, *, keep_pixels: bool, segment: int) -> None:
         self.engine = engine
         self.source = source
         self.layout = layout
         self.keep_pixels = keep_pixels
+        self.segment = segment
         self.totals = EngineTotals()
+        self.start_segment()
+
+    def start_segment(self) -> None:
+        """Go on with the first frame of a segment."""
+        self._scenes, self._place = Scenes(self.engine), 0
 
     @torch.inference_mode()
     def restore(self, decoded: Sequence[DecodedFrame]) -> list[RestoredFrame]:
         """Restore frames that are all damaged or all intact; damaged ones are only upscaled bicubically."""
+        if self._place == self.segment:
+            self.start_segment()
+        self._place += len(decoded)
         with _one_thread():
             image, excess = self.source.to_rgb(decoded, self.engine.device)
         scale = self.engine.chain.scale
@@ -92,10 +108,12 @@ class DeviceStep:
         ]
 
     def _run_chain(self, image: Tensor) -> Tensor:
-        depth = self.source.footage.layout.depth
-        restoration = self.engine.run_frames(image, depth=depth)
-        self.totals.add(restoration)
-        return restoration.pixels
+        depth, made = self.source.footage.layout.depth, []
+        for frames, engine in self._scenes.parts(image):
+            restoration = engine.run_frames(frames, depth=depth)
+            self.totals.add(restoration)
+            made.append(restoration.pixels)
+        return made[0] if len(made) == 1 else torch.cat(made)
 
     def _pixels(self, image: Tensor) -> Pixels | None:
         if not self.keep_pixels:

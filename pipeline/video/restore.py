@@ -128,7 +128,9 @@ class VideoRestoration:
         self.save = save
         self.on_frame = on_frame
         self.layout = layout_for(self.footage, options, engine.chain.scale)
-        self.device_step = DeviceStep(engine, source, self.layout, keep_pixels=save is not None)
+        self.device_step = DeviceStep(
+            engine, source, self.layout, keep_pixels=save is not None, segment=options.segment
+        )
         self.window = window_of(self.footage.begin, options.start, options.duration)
         self.defects: dict[Note, None] = {}
         self.discarded = False
@@ -233,6 +235,7 @@ class VideoRestoration:
         """Run the three steps, and yield the encoded segments, from the one of this number on."""
         loads = progress.loads
         size = batch_size(self.options.batch, self.engine.device)
+        self.device_step.start_segment()
         with ExitStack() as stack:
             decoded = in_background(batches(source, size, self.options.segment), _AHEAD, loads["decode"])
             stack.enter_context(closing(decoded))

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from pipeline.condition.condition import Condition
 from pipeline.device.transfer import up
-from pipeline.engine.canvas import FrameCanvas
-from pipeline.engine.condition import measure_canvas
+from pipeline.engine.condition import measure_frame
 from pipeline.engine.tensors import to_tensor
 from pipeline.errors import BrokenVideo, ConfigError, ImageError, RefusedVideo
 from pipeline.images import READABLE, read_image, read_size
@@ -143,7 +142,7 @@ def measure_first_frame(path: Path) -> Condition:
     source = VideoFile(path, VideoOptions(deinterlace=True))
     for frame in source.frames(None, lambda *note: None):
         image, _ = source.to_rgb([frame], torch.device("cpu"))
-        return measure_canvas(FrameCanvas(image, {}))
+        return measure_frame(image)
     raise BrokenVideo("has no frames")
 
 

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.chain.chain import Chain
-from pipeline.chain.config import ChainConfig
+from pipeline.chain.config import ChainConfig, StageStrength
 from pipeline.errors import ConfigError
 from pipeline.images import WRITABLE
 from stages.dncnn import DnCNNConfig
@@ -48,7 +48,7 @@ class Control:
 
     name: str
     label: str
-    strength: float
+    strength: StageStrength
     noise_level: float | None
 
 

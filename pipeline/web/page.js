@@ -94,8 +94,9 @@ function settings() {
 function showSteps() {
   for (const steps of form.querySelectorAll(".steps")) steps.hidden = steps.dataset.chain !== form.elements.chain.value;
   for (const range of form.querySelectorAll("[data-strength]")) {
-    range.nextElementSibling.textContent = `${Math.round(100 * range.value)} %`;
-    range.setAttribute("aria-valuetext", `${Math.round(100 * range.value)} %`);
+    const text = range.value < 0 ? "auto" : `${Math.round(100 * range.value)} %`;
+    range.nextElementSibling.textContent = text;
+    range.setAttribute("aria-valuetext", text);
   }
 }
 

@@ -103,6 +103,8 @@ def test_the_run_log_says_everything(tmp_path: Path) -> None:
         "error": None,
         "notes": [],
         "noise_levels": {},
+        "condition": {},
+        "strengths": {"edsr": 0.0, "unsharp_mask": 1.0},
         "tile": 0,
         "precision": "fp32",
         "device": "cpu",

@@ -25,6 +25,7 @@ CHAIN = ChainConfig(stages=(UnsharpMaskConfig(strength=0.0),))
 def restore_batch(
     folder: Path,
     *inputs: str,
+    config: ChainConfig = CHAIN,
     watch: Callable = lambda job, progress: None,
     flicker: bool = False,
     references: ReferenceComparison | None = None,
@@ -34,12 +35,12 @@ def restore_batch(
     chosen = VideoOptions(**options)
     jobs = plan([str(folder / text) for text in inputs], folder / "out", video=chosen)
     report = RunLog(folder / "out/restoration.jsonl")
-    engine = Engine(Chain.build(CHAIN), device="cpu")
+    engine = Engine(Chain.build(config), device="cpu")
     videos = VideoJobs(chosen, flicker=flicker, references=references)
     records: list[Record] = []
     try:
         kinds = {"image": ImageJobs((), references), "video": videos, "frames": videos}
-        Batch(JobSteps(CHAIN, folder / "out", lambda: engine, kinds), report).run(jobs, records.append, watch)
+        Batch(JobSteps(config, folder / "out", lambda: engine, kinds), report).run(jobs, records.append, watch)
     finally:
         report.close()
     return records

@@ -63,7 +63,7 @@ STAGE_NAMES = ", ".join(STAGES)
         ),
         (
             "stages:\n  - stage: unsharp_mask\n    strength: 2\n",
-            "chain.yaml:3: stages.0.strength: got 2, expected at most 1",
+            "chain.yaml:3: stages.0.strength: got 2, expected a number from 0 to 1, or auto",
         ),
         (
             "stages:\n  - stage: unsharp_mask\n    sigma: 0\n",
@@ -279,7 +279,7 @@ def test_wrong_strengths_are_reported_together() -> None:
         config.with_strengths({"unsharp": 0.5, "unsharp_mask": 2})
     assert str(caught.value).splitlines() == [
         "strength: the chain has no stage 'unsharp'; did you mean 'unsharp_mask'? Its stages: unsharp_mask",
-        "strength: unsharp_mask: got 2, expected a number from 0 to 1",
+        "strength: unsharp_mask: got 2, expected a number from 0 to 1, or auto",
     ]
 
 
