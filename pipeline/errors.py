@@ -7,8 +7,9 @@ RestorationError
 ├── ImageError
 │   ├── RefusedImage     a file that is understood, but must not or cannot be restored   (status refused)
 │   │   └── RefusedVideo
-│   └── BrokenImage      a file that cannot be read or written   (status failed)
-│       └── BrokenVideo
+│   ├── BrokenImage      a file that cannot be read or written   (status failed)
+│   │   └── BrokenVideo
+│   └── LostContent      a result that lacks something of its source, where that is not allowed   (status failed)
 ├── OutOfMemory          not even the smallest tile fits   (status failed)
 └── OutOfSpace           the disk is full; ends the run   (exit code 1)
 """
@@ -17,6 +18,7 @@ import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from stages.errors import RestorationError, WeightsError
 
@@ -26,6 +28,7 @@ __all__ = [
     "ConfigError",
     "ConversionError",
     "ImageError",
+    "LostContent",
     "OutOfMemory",
     "OutOfSpace",
     "RefusedImage",
@@ -46,8 +49,25 @@ class ConversionError(RestorationError):
     """A stage cannot be converted for another engine, or its result there is not torch's."""
 
 
+Reason = Literal[
+    "damaged", "cut off", "unsupported", "too large", "unsafe", "in the way", "lost content", "cannot be written"
+]
+"""Why a file was not restored, in a word or two for the run log."""
+
+
 class ImageError(RestorationError):
-    """One file could not be restored; the rest of the batch goes on."""
+    """One file could not be restored; the rest of the batch goes on.
+
+    Attributes:
+        reason: Why, for the run log; the text says it in full.
+    """
+
+    reason: Reason = "unsupported"
+
+    def __init__(self, text: str, reason: Reason | None = None) -> None:
+        super().__init__(text)
+        if reason is not None:
+            self.reason = reason
 
 
 class RefusedImage(ImageError):  # noqa: N818  (a status, not a fault of the program)
@@ -57,6 +77,8 @@ class RefusedImage(ImageError):  # noqa: N818  (a status, not a fault of the pro
 class BrokenImage(ImageError):  # noqa: N818
     """A file that cannot be read or written."""
 
+    reason = "damaged"
+
 
 class RefusedVideo(RefusedImage):
     """A video that is understood, but must not or cannot be restored."""
@@ -64,6 +86,12 @@ class RefusedVideo(RefusedImage):
 
 class BrokenVideo(BrokenImage):
     """A video that cannot be read or written."""
+
+
+class LostContent(ImageError):  # noqa: N818
+    """A result lacks something of its source, which the option strict does not allow."""
+
+    reason = "lost content"
 
 
 class OutOfMemory(RestorationError):  # noqa: N818

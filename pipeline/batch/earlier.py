@@ -19,6 +19,7 @@ class FinishedResult:
         made_of: Hashes of the output and the input, and the chain's fingerprint.
         precision: What it was computed in.
         differs: Of a video: what differs from its source.
+        losses: What it lacks of its source.
         reference: Hash of the reference it was compared with.
         scores: What that comparison found.
     """
@@ -26,6 +27,7 @@ class FinishedResult:
     made_of: tuple[str, str, str]
     precision: str
     differs: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
     reference: str | None = None
     scores: dict[str, Scores] = field(default_factory=dict)
 
@@ -38,6 +40,7 @@ class FinishedResult:
             made_of(record),
             str(record.get("precision")),
             tuple(record.get("differs", ())),
+            tuple(record.get("losses", ())),
             compared.get("reference_sha256"),
             compared.get("scores", {}),
         )
@@ -73,6 +76,11 @@ class EarlierResults:
         """Return how an earlier run found a finished video to differ from its source."""
         same = self._same(record)
         return same[-1].differs if same else ()
+
+    def losses(self, record: Record) -> tuple[str, ...]:
+        """Return what an earlier run found a finished result to lack."""
+        same = self._same(record)
+        return same[-1].losses if same else ()
 
     def _same(self, record: Record) -> list[FinishedResult]:
         return [result for result in self.results if result.made_of == made_of(vars(record))]

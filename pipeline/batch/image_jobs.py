@@ -13,7 +13,7 @@ from pipeline.batch.output import stage_paths
 from pipeline.batch.record import Record
 from pipeline.errors import needing_space
 from pipeline.hashing import sha256_of
-from pipeline.images import PIXEL_LIMIT, ImageFile, check_target, encode_image, read_image, write_image
+from pipeline.images import PIXEL_LIMIT, ImageFile, check_target, encode_image, missing_in, read_image, write_image
 from stages.atomic import flush, writing_path
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class ImageJobs:
             return recalled, None
         image = read_image(job.source, self.max_pixels)
         height, width = image.pixels.shape[:2]
-        record = replace(record, status="pending", output_sha256=None, notes=image.notes, input_size=(width, height))
-        return record, image
+        record = replace(record, status="pending", output_sha256=None, notes=image.notes, losses=image.losses)
+        return replace(record, input_size=(width, height)), image
 
     def restore(
         self, job: Job, content: ImageFile, engine: Engine, record: Record, watch: Watch
@@ -88,10 +88,13 @@ class ImageJobs:
         target.parent.mkdir(parents=True, exist_ok=True)
         with needing_space():
             self._write_stages(content, result, target)
-            notes = encode_image(hidden, restored_like(content, result.pixels))
+            written = restored_like(content, result.pixels)
+            losses = encode_image(hidden, written)
+            losses += missing_in(hidden, written, losses)
             flush(hidden)  # before it is recorded as done
         height, width = result.pixels.shape[:2]
-        return replace(record, notes=record.notes + notes, output_sha256=sha256_of(hidden), output_size=(width, height))
+        record = replace(record, losses=record.losses + losses, output_sha256=sha256_of(hidden))
+        return replace(record, output_size=(width, height))
 
     def place(self, job: Job) -> None:
         """Rename the encoded image."""

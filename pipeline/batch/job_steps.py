@@ -23,7 +23,7 @@ from pipeline.batch.record import Record, Status
 from pipeline.chain.config import ChainConfig
 from pipeline.chain.downloads import origins
 from pipeline.device.precision import precisions_as_exact_as
-from pipeline.errors import BrokenImage, OutOfSpace, RefusedImage, one_line
+from pipeline.errors import BrokenImage, ImageError, LostContent, OutOfMemory, OutOfSpace, RefusedImage, one_line
 from pipeline.hashing import sha256_of
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class JobSteps:
         kinds: How each kind of job is done.
         precision: What the engine computes in, as for ``Engine``; what is finished less exactly is restored again.
         overwrite: Redo what is finished, and replace files that no earlier run has made.
+        strict: Fail where a result would lack something of its input.
     """
 
     def __init__(
@@ -96,8 +97,10 @@ class JobSteps:
         *,
         precision: str = "auto",
         overwrite: bool = False,
+        strict: bool = False,
     ) -> None:
         self.output = output
+        self.strict = strict
         self.kinds = kinds
         self.precisions = precisions_as_exact_as(precision)
         self.overwrite = overwrite
@@ -157,6 +160,7 @@ class JobSteps:
         refuse_long_name(job.target)
         record = self._compare(replace(record, input_sha256=kind.input_hash(job)), earlier, present)
         record, content = kind.open(job, record, earlier)
+        self._refuse_losses(record)
         record = record.spent_since(started)
         return record if content is None else Work(job, record, content, replaces=present is not None)
 
@@ -173,6 +177,10 @@ class JobSteps:
         """Write the result to its hidden path; the record says ``done``, as it will be once that is renamed."""
         return step(work.record, lambda: self._write(work))
 
+    def _refuse_losses(self, record: Record) -> None:
+        if self.strict and record.losses:
+            raise LostContent(f"{'; '.join(record.losses)}; the option strict makes this an error")
+
     def _compare(self, record: Record, earlier: EarlierResults, present: Present | None) -> Record:
         """Mark the input as skipped if its target is finished; refuse a target that no earlier run has made."""
         if self.overwrite or present is None:
@@ -180,9 +188,11 @@ class JobSteps:
         if not earlier.made(present.sha256):
             raise RefusedImage(
                 f"{present.name} is there already, and {earlier.place} does not know its content; "
-                "move it away, or choose overwrite"
+                "move it away, or choose overwrite",
+                "in the way",
             )
         skipped = replace(record, status="skipped", output_sha256=present.sha256)
+        skipped = replace(skipped, losses=earlier.losses(skipped))
         return skipped if earlier.finished(skipped, self.precisions) else record
 
     def _compute(self, work: Work, engine: Engine, watch: Watch) -> Work:
@@ -194,6 +204,7 @@ class JobSteps:
         started, kind = time.perf_counter(), self.kinds[work.job.kind]
         try:
             record = kind.write(work.job, work.content, work.result, work.record)
+            self._refuse_losses(record)
         except BaseException:
             kind.discard(work.job)
             raise
@@ -272,4 +283,10 @@ def step(record: Record, take: Callable[[], Made]) -> Made | Record:
         raise
     except Exception as error:
         status: Status = "refused" if isinstance(error, RefusedImage) else "failed"
-        return replace(record, status=status, error=one_line(error)).spent_since(started)
+        return replace(record, status=status, error=one_line(error), reason=_reason(error)).spent_since(started)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ImageError):
+        return error.reason
+    return "memory" if isinstance(error, OutOfMemory) else "internal"

@@ -60,7 +60,8 @@ def refuse_long_name(target: Path) -> None:
     """
     if (length := len(os.fsencode(target.name))) > LONGEST_NAME:
         raise RefusedImage(
-            f"the name of the result has {length} bytes, expected at most {LONGEST_NAME}; rename the input"
+            f"the name of the result has {length} bytes, expected at most {LONGEST_NAME}; rename the input",
+            "cannot be written",
         )
 
 
@@ -73,5 +74,6 @@ def refuse_new_file(target: Path, *, replaces: bool) -> None:
     if not replaces and os.path.lexists(target):
         raise RefusedImage(
             f"{target} was created during this run, as the result of an input whose name differs in upper and lower "
-            "case only, or by another program; restore it into another folder"
+            "case only, or by another program; restore it into another folder",
+            "in the way",
         )

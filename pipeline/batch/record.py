@@ -24,6 +24,9 @@ class Record:
     Attributes:
         input: The file as the user gave it.
         output: The result, relative to the output folder, so that the folder can be moved with its report.
+        reason: Of what was not restored: why, as of ``ImageError``, ``memory`` or ``internal``.
+        notes: What was converted, guessed or carried in another form.
+        losses: What the result lacks of the input, a line each.
         seconds: Time spent on this input: reading, computing, comparing and writing, without waiting for others.
         stage_seconds: Computing time by stage.
         tile: Longest side of the tiles in pixels; 0 for the whole image at once.
@@ -50,7 +53,9 @@ class Record:
     output: str | None
     status: Status = "pending"
     error: str | None = None
+    reason: str | None = None
     notes: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
     seconds: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=dict)
     tile: int | None = None

@@ -114,6 +114,7 @@ def _origin(record: Mapping[str, Any]) -> Origin:
 def _recalled(record: Record, earlier: dict[str, Any]) -> Record:
     kept = (
         "notes",
+        "losses",
         "condition",
         "strengths",
         "seconds",

@@ -41,6 +41,7 @@ class RestoreSettings:
         flicker: Measure the flicker of videos.
         max_pixels: Larger images are refused.
         overwrite: As of ``JobSteps``.
+        strict: As of ``JobSteps``.
     """
 
     config: ChainConfig
@@ -54,6 +55,7 @@ class RestoreSettings:
     max_pixels: int = PIXEL_LIMIT
     overwrite: bool = False
     objects: bool = False
+    strict: bool = False
 
     def make_steps(self, keep_stages: Callable[[], bool] = _never) -> Steps:
         """Return the steps of every job.
@@ -71,6 +73,7 @@ class RestoreSettings:
             self._make_kinds(keep_stages),
             precision=self.engine.get("precision", "auto"),
             overwrite=self.overwrite,
+            strict=self.strict,
         )
         return ObjectSteps(steps) if self.objects else steps
 

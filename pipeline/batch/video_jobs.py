@@ -31,6 +31,7 @@ from pipeline.video.restore import RestoredVideo, VideoProgress, VideoRestoratio
 from pipeline.video.sources import FrameFolder, VideoFile, VideoSource, frame_paths, parse_fps
 from stages.atomic import flush, partial_folder
 
+_ROUNDED = ("start", "duration")  # properties that a container states in its own way: nothing of the video is lost
 _TILTED = "the images of its frames are not upright: the video is turned by other than quarters of a turn"
 
 
@@ -90,7 +91,8 @@ class VideoJobs:
             record = replace(record, notes=(*record.notes, *notes_on_sound(source.file, job.target, self.options)))
         if frames is not None and not is_turned_by_quarters(source.footage.display_matrix):
             record = replace(record, notes=(*record.notes, _TILTED))
-        return replace(record, status="pending", input_size=source.footage.size), source
+        losses, size = source.footage.losses, source.footage.size
+        return replace(record, status="pending", losses=losses, input_size=size), source
 
     def source(self, job: Job) -> VideoSource:
         """Return the frames of a job.
@@ -152,6 +154,7 @@ class VideoJobs:
         return replace(
             record.computed(restored.totals),
             notes=(*record.notes, *restored.notes),
+            losses=(*record.losses, *restored.losses),
             output_size=restored.size,
             frames=progress.frames,
             waiting={name: round(load.waiting, 3) for name, load in progress.loads.items()},
@@ -183,9 +186,12 @@ class VideoJobs:
             return record
         scale = record.output_size[0] // record.input_size[0]
         comparisons = compare_videos(job.source, made, self.options, scale=scale)
-        lost = summarized([one for one in comparisons if not one.agrees and not one.is_fault])
+        unstored = [one for one in comparisons if not one.agrees and not one.is_fault]
+        notes = summarized([one for one in unstored if one.name in _ROUNDED])
+        losses = summarized([one for one in unstored if one.name not in _ROUNDED])
         differs = [str(one) for one in comparisons if one.is_fault]
-        return replace(record, notes=(*record.notes, *lost), differs=tuple(differs))
+        record = replace(record, notes=(*record.notes, *notes), losses=(*record.losses, *losses))
+        return replace(record, differs=tuple(differs))
 
     def _with_flicker(self, job: Job, record: Record, made: Path) -> Record:
         """Record the flicker of a video, its source and its reference, if requested."""

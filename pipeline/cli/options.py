@@ -215,7 +215,16 @@ Reports = Annotated[
         rich_help_panel=_REPORTING,
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Only errors.", rich_help_panel=_REPORTING)]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Only errors and losses.", rich_help_panel=_REPORTING)]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Fail where a result would lack something of its input (metadata, a stream), or a frame is damaged, "
+        "instead of warning.",
+        rich_help_panel=_RESULT,
+    ),
+]
 
 
 def parse_tile(text: str) -> int | Literal["auto"]:

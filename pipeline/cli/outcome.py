@@ -82,18 +82,23 @@ def _restore(
 
 
 def _print_inputs(tally: Tally, *, quiet: bool) -> None:
-    """Print the errors of inputs, and the notes on what their results lack."""
+    """Print the errors of inputs, what results lack, and notes; the latter only if not ``quiet``."""
     for record in tally.problems:
         say_error(f"{record.status}: {record.input}: {record.error}")
     for record in tally.not_compared:
         say_error(f"not compared: {record.input}: {record.quality and record.quality.error}")
     for record in tally.videos:
         _print_video(record, quiet=quiet)
+    for loss, inputs in tally.losses.items():
+        say_error(f"warning: {_named(inputs)}: {loss}")
     if quiet:
         return
     for note, inputs in tally.notes.items():
-        others = f" and {len(inputs) - 1} more" if len(inputs) > 1 else ""
-        OUT.print(printable(f"note: {inputs[0]}{others}: {note}"))
+        OUT.print(printable(f"note: {_named(inputs)}: {note}"))
+
+
+def _named(inputs: list[str]) -> str:
+    return inputs[0] + (f" and {len(inputs) - 1} more" if len(inputs) > 1 else "")
 
 
 def _print_video(record: Record, *, quiet: bool) -> None:

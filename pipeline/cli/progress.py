@@ -33,7 +33,8 @@ class Tally:
         not_compared: Inputs that were restored, but could not be compared.
         strengths: Strengths that were chosen for each input, by stage.
         videos: Videos that differ from their source, or whose flicker was measured.
-        notes: Inputs by what their results lack, such as metadata, and folders that are left out by why.
+        losses: Inputs by what their results lack.
+        notes: Inputs by what was converted or guessed, and folders that are left out by why.
         ignored: Files whose suffix is of no image or video.
     """
 
@@ -44,6 +45,7 @@ class Tally:
         self.not_compared: list[Record] = []
         self.strengths: dict[str, list[float]] = defaultdict(list)
         self.videos: list[Record] = []
+        self.losses: dict[str, list[str]] = defaultdict(list)
         self.notes: dict[str, list[str]] = defaultdict(list)
         self.ignored: list[Path] = []
         self.megapixels = 0.0
@@ -63,6 +65,8 @@ class Tally:
         if record.differs or record.flicker:
             self.videos.append(record)
         if record.status == "done":
+            for loss in record.losses:
+                self.losses[loss].append(record.input)
             for note in record.notes:
                 self.notes[note].append(record.input)
         if record.status == "done" and record.condition:

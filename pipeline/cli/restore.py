@@ -35,6 +35,7 @@ def restore(
     ext: options.Ext = None,
     suffix: options.Suffix = "",
     overwrite: options.Overwrite = False,
+    strict: options.Strict = False,
     save_stages: options.SaveStages = False,
     reference: options.Reference = None,
     lpips: options.LearnedDistance = False,
@@ -62,7 +63,6 @@ def restore(
     fps: video.Fps = None,
     batch: video.FrameBatch = None,
     deinterlace: video.Deinterlace = False,
-    strict: video.Strict = False,
     flicker: video.Flicker = False,
 ) -> None:
     """Restore images and videos.
@@ -107,6 +107,7 @@ def restore(
         max_pixels=max_pixels or PIXEL_LIMIT,
         overwrite=overwrite,
         objects=planned.total is None,
+        strict=strict,
     )
     with (
         ended_at_once_by_a_second(),

@@ -28,7 +28,7 @@ def _option(help_text: str, *names: str, show_default: str | bool = False, metav
 
 VIDEO_OPTIONS = (
     "codec", "crf", "preset", "pix_fmt", "container", "start", "duration", "frames_out", "fps", "batch",
-    "deinterlace", "strict", "flicker",
+    "deinterlace", "flicker",
 )  # fmt: skip
 
 Codec = Annotated[
@@ -48,7 +48,6 @@ Fps = Annotated[str | None, _option("Treat each folder of images as a video with
 FrameBatch = Annotated[str | None, _option("Frames per batch.", metavar="FRAMES|auto", show_default="auto")]
 Deinterlace = Annotated[bool, _option("Deinterlace (bwdif); else interlaced videos are refused.", "--deinterlace")]
 Flicker = Annotated[bool, _option("Measure temporal flicker of results and sources (slow).", "--flicker")]
-Strict = Annotated[bool, _option("Abort on corrupt frames instead of upscaling them bicubically.", "--strict")]
 
 
 def parse_video_options(chosen: Mapping[str, Any]) -> VideoOptions:

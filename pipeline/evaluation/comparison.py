@@ -144,7 +144,7 @@ def _read_reference(path: Path, pixels: Pixels, scale: int) -> Pixels:
     try:
         clean = visible_pixels(read_image(path))
     except ImageError as error:
-        raise BrokenImage(f"the reference {path} {error}") from error
+        raise BrokenImage(f"the reference {path} {error}", error.reason) from error
     height, width = (side * scale for side in pixels.shape[:2])
     if clean.shape[:2] != (height, width):
         raise RefusedImage(

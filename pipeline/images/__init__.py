@@ -6,6 +6,7 @@ Safe to call from several threads.
 from pipeline.images.formats import READABLE, WRITABLE
 from pipeline.images.image_file import ImageFile
 from pipeline.images.reader import PIXEL_LIMIT, read_image, read_size
+from pipeline.images.verification import missing_in
 from pipeline.images.writer import check_target, encode_image, write_image
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "ImageFile",
     "check_target",
     "encode_image",
+    "missing_in",
     "read_image",
     "read_size",
     "write_image",

@@ -15,7 +15,8 @@ class ImageFile:
             encoding of the file, which the ICC profile among the metadata defines.
         alpha: ``(H, W)``, same dtype, not multiplied into the pixels; None for an opaque image.
         metadata: What is carried to the output.
-        notes: What was converted or left behind, for the run log.
+        notes: What was converted or carried in another form, for the run log.
+        losses: What of the file is left behind, likewise.
         luma_table: Of a JPEG file: the 64 steps by which its luma was quantised.
         lossless: Whether its file holds it exactly though the format could do otherwise (WebP).
     """
@@ -24,6 +25,7 @@ class ImageFile:
     alpha: Pixels | None = None
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
     lossless: bool = False
     luma_table: tuple[int, ...] = ()
 

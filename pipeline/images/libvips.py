@@ -3,7 +3,7 @@
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,8 +34,8 @@ pyvips.cache_set_max(0)
 
 
 @contextmanager
-def vips_errors_as(kind: type[ImageError], what: str) -> Iterator[None]:
-    """Raise errors of libvips as ``kind``, in one line: ``what``, and the first line of its log as the reason.
+def vips_errors_as(make: Callable[[str], ImageError]) -> Iterator[None]:
+    """Raise errors of libvips as the error that ``make`` returns for the first line of libvips' log.
 
     Raises:
         RefusedImage: if the file is valid, but has a feature that libvips lacks.
@@ -48,5 +48,5 @@ def vips_errors_as(kind: type[ImageError], what: str) -> Iterator[None]:
             raise OSError(errno.ENOSPC, full) from None
         lines = [line.strip() for line in error.detail.splitlines() if line.strip()]
         if lines and _UNSUPPORTED.search(lines[0]):
-            raise RefusedImage(f"is of a kind that cannot be read or written; convert it first ({lines[0]})") from None
-        raise kind(f"{what} ({lines[0]})" if lines else what) from None
+            raise RefusedImage(f"has a feature that is not supported ({lines[0]}); convert it first") from None
+        raise make(lines[0] if lines else "") from None

@@ -82,7 +82,7 @@ def collect(image: pyvips.Image) -> Metadata:
 
 
 def read_png_texts(path: Path) -> tuple[tuple[tuple[bytes, bytes], ...], tuple[str, ...]]:
-    """Return the text chunks of a PNG file, and notes on those that are too long."""
+    """Return the text chunks of a PNG file, and a line on those that are too long."""
     chunks = [
         (name, data)
         for name, data in png_chunks(path, _TEXT_CHUNKS, _LONGEST_TEXT + 1)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import pyvips
 
 from pipeline.errors import BrokenImage, RefusedImage
 from pipeline.images.colour import find_colour
+from pipeline.images.damage import broken_image
 from pipeline.images.formats import Format
 from pipeline.images.icc import usable_profile
 from pipeline.images.image_file import ImageFile
@@ -58,6 +60,28 @@ def read_image(path: Path, max_pixels: int = PIXEL_LIMIT) -> ImageFile:
         raise BrokenImage(f"cannot be read: {error.strerror or error}") from error
 
 
+def read_metadata(path: Path) -> Metadata:
+    """Return the metadata of a file in a format that is written, without decoding its pixels.
+
+    Raises:
+        ImageError: as from ``read_image``, for what the header shows.
+    """
+    source, _ = _identify(path)
+    assert source.loader is not None
+    with vips_errors_as(partial(broken_image, path, source.name)):
+        metadata = _collected(path, source.name, _open(path, source.loader, "error", {}))
+    parts = jpeg_parts(path) if source.name == "JPEG" else None
+    return _with_parts(path, source.name, metadata, parts)[0]
+
+
+def _collected(path: Path, name: str, image: pyvips.Image) -> Metadata:
+    metadata = collect(image)
+    if name == "TIFF":
+        exif, iptc = read_tiff_metadata(path)
+        return replace(metadata, exif=exif, iptc=iptc)
+    return metadata
+
+
 def read_size(path: Path) -> tuple[int, int]:
     """Return width and height of an upright image by its header.
 
@@ -69,7 +93,7 @@ def read_size(path: Path) -> tuple[int, int]:
         if source.loader is None:
             header = _header_of(source.name, head)
             return header.width, header.height
-        with vips_errors_as(BrokenImage, "is damaged or cut off"):
+        with vips_errors_as(partial(broken_image, path, source.name)):
             image = _open(path, source.loader, "error", {})
             turned = orientation_of(image) >= 5
             return (image.height, image.width) if turned else (image.width, image.height)
@@ -84,10 +108,10 @@ def _identify(path: Path) -> tuple[Format, bytes]:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if not head:
-        raise BrokenImage("is empty")
+        raise BrokenImage("is empty", "cut off")
     source = format_of(head)
     if source is None:
-        raise BrokenImage(f"is not an image of a known format, it begins with {head[:16]!r}")
+        raise BrokenImage(f"is not an image of a known format, it begins with {head[:16]!r}", "unsupported")
     if source.refusal is not None:
         raise RefusedImage(source.refusal)
     return source, head
@@ -108,28 +132,33 @@ def _read_by_opencv(path: Path, name: str, head: bytes, max_pixels: int) -> Imag
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise BrokenImage(f"is damaged or cut off: this {name} file cannot be decoded")
+        raise broken_image(path, name, "")
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
-    notes = ("the metadata of a JPEG 2000 file is not carried",) if name == "JPEG 2000" else ()
-    metadata, colour_notes = _with_colour(path, name, Metadata(), gray=pixels.ndim == 2)
-    return _image_file(np.atleast_3d(_stretched(pixels, header)), metadata, notes + colour_notes)
+    losses = ("the metadata of a JPEG 2000 file is not carried",) if name == "JPEG 2000" else ()
+    metadata, notes, lost_colours = _with_colour(path, name, Metadata(), gray=pixels.ndim == 2)
+    return _image_file(np.atleast_3d(_stretched(pixels, header)), metadata, notes, losses + lost_colours)
 
 
-def _with_colour(path: Path, name: str, metadata: Metadata, *, gray: bool) -> tuple[Metadata, tuple[str, ...]]:
-    """Add an ICC profile for colours that the file defines otherwise, and remove a broken one; also returns notes."""
-    icc, notes = metadata.icc, []
+def _with_colour(
+    path: Path, name: str, metadata: Metadata, *, gray: bool
+) -> tuple[Metadata, tuple[str, ...], tuple[str, ...]]:
+    """Add an ICC profile for colours that the file defines otherwise, and remove a broken one.
+
+    Also returns notes and losses.
+    """
+    icc, notes, losses = metadata.icc, [], []
     colour = find_colour(path, name, gray=gray)
     if colour is not None and (icc is None or colour.overrides):
         icc = colour.icc or icc
         if colour.problem:
-            notes.append(f"the colour space ({colour.source}) is not carried: {colour.problem}")
+            losses.append(f"the colour space ({colour.source}) is not carried: {colour.problem}")
         elif colour.icc:
             notes.append(f"the colour space ({colour.source}) is carried as an ICC profile")
     usable = None if icc is None else usable_profile(icc)
     if icc is not None and usable is None:
-        notes.append("the ICC profile is broken and not carried")
-    return replace(metadata, icc=usable), tuple(notes)
+        losses.append("the ICC profile is broken and not carried")
+    return replace(metadata, icc=usable), tuple(notes), tuple(losses)
 
 
 def _stretched(pixels: Pixels, header: Header) -> Pixels:
@@ -145,13 +174,13 @@ def _read_jpeg(path: Path, max_pixels: int) -> ImageFile:
     try:
         return _read_by_libvips(path, "JPEG", "jpegload", max_pixels, fail_on="warning")
     except BrokenImage as error:
-        if "premature end" in str(error):
+        if error.reason == "cut off":
             raise
         return _read_by_libvips(path, "JPEG", "jpegload", max_pixels)
 
 
 def _read_by_libvips(path: Path, name: str, loader: str, max_pixels: int, fail_on: str = "error") -> ImageFile:
-    with vips_errors_as(BrokenImage, "is damaged or cut off"):
+    with vips_errors_as(partial(broken_image, path, name)):
         tiff = find_tiff_image(path) if name == "TIFF" else None
         image = _open(path, loader, fail_on, {} if tiff is None else {"page": tiff.page})
         _check_size(image.width, image.height, max_pixels)
@@ -160,38 +189,34 @@ def _read_by_libvips(path: Path, name: str, loader: str, max_pixels: int, fail_o
         elif tiff.extra and image.bands > 1:
             image = image.extract_band(0, n=image.bands - tiff.extra)
         image, converted = _to_srgb(image)
-        metadata = collect(image)
-        if name == "TIFF":
-            exif, iptc = read_tiff_metadata(path)
-            metadata = replace(metadata, exif=exif, iptc=iptc)
-        metadata, colour_notes = _with_colour(path, name, metadata, gray=image.bands < 3)
+        metadata = _collected(path, name, image)
+        metadata, colour_notes, lost_colours = _with_colour(path, name, metadata, gray=image.bands < 3)
         orientation = orientation_of(image)
         pixels = image.numpy().reshape(image.height, image.width, image.bands)
     parts = jpeg_parts(path) if name == "JPEG" else None
     metadata, left_behind = _with_parts(path, name, metadata, parts)
-    notes = converted + left_behind + colour_notes + confirm_uniform(path, pixels)
-    if tiff is not None:
-        notes += tiff.notes
+    notes = converted + colour_notes + confirm_uniform(path, pixels)
+    losses = left_behind + lost_colours + (() if tiff is None else tiff.losses)
     pixels = _upright(pixels, orientation)
     metadata = replace(metadata, size=(pixels.shape[1], pixels.shape[0]))
-    read = _image_file(pixels, metadata, notes)
+    read = _image_file(pixels, metadata, notes, losses)
     lossless = name == "WebP" and is_lossless_webp(path)
     return replace(read, lossless=lossless, luma_table=parts.luma_table if parts else ())
 
 
 def _with_parts(path: Path, name: str, metadata: Metadata, parts: JpegParts | None) -> tuple[Metadata, tuple[str, ...]]:
     """Add texts and comments, which libvips does not read as they are, and note what stands beside the image."""
-    notes: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
     if name == "PNG":
-        texts, notes = read_png_texts(path)
+        texts, losses = read_png_texts(path)
         metadata = replace(metadata, png_texts=texts)
     if parts is not None:
         metadata = replace(metadata, comments=parts.comments)
-        notes = tuple(f"the {beside} in the file is not carried" for beside in parts.beside)
+        losses = tuple(f"the {beside} in the file is not carried" for beside in parts.beside)
     if metadata.xmp is not None and (cleaned := without_beside(metadata.xmp)) != metadata.xmp:
         metadata = replace(metadata, xmp=cleaned)
-        notes += ("what XMP says of data beside the image (motion photo, gain map, extended XMP) is removed",)
-    return metadata, notes
+        losses += ("what XMP says of data beside the image (motion photo, gain map, extended XMP) is removed",)
+    return metadata, losses
 
 
 def _open(path: Path, loader: str, fail_on: str, page: Mapping[str, int]) -> pyvips.Image:
@@ -221,7 +246,8 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise RefusedImage(
             f"claims {width} x {height} = {width * height / 1e6:.0f} megapixels, expected at most "
-            f"{max_pixels / 1e6:.0f}; if it is no decompression bomb, allow more (max_pixels: {width * height})"
+            f"{max_pixels / 1e6:.0f}; if it is no decompression bomb, allow more (max_pixels: {width * height})",
+            "too large",
         )
     if width < 1 or height < 1:
         raise BrokenImage(f"claims {width} x {height} pixels")
@@ -247,7 +273,7 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     return pixels
 
 
-def _image_file(pixels: Pixels, metadata: Metadata, notes: tuple[str, ...]) -> ImageFile:
+def _image_file(pixels: Pixels, metadata: Metadata, notes: tuple[str, ...], losses: tuple[str, ...]) -> ImageFile:
     """Split ``(H, W, 1..4)`` into colours and alpha, and refuse what is neither gray nor RGB."""
     bands = pixels.shape[2]
     if pixels.dtype.name not in ("uint8", "uint16", "float32", "float64") or bands > 4:
@@ -258,7 +284,7 @@ def _image_file(pixels: Pixels, metadata: Metadata, notes: tuple[str, ...]) -> I
         pixels = _in_range(pixels)
     alpha = np.ascontiguousarray(pixels[..., -1]) if bands in (2, 4) else None
     colours = pixels[..., 0] if bands < 3 else pixels[..., :3]
-    return ImageFile(np.ascontiguousarray(colours), alpha, metadata, notes)
+    return ImageFile(np.ascontiguousarray(colours), alpha, metadata, notes, losses)
 
 
 def _in_range(pixels: Pixels) -> Pixels:

@@ -50,6 +50,15 @@ def read_tiff_metadata(path: Path) -> tuple[bytes | None, bytes | None]:
     return (block if len(block) <= _LONGEST else None), iptc
 
 
+def exif_tags(block: bytes) -> set[tuple[str, int]]:
+    """Return the tags of a block of EXIF, each with ``EXIF`` or ``GPS`` for its directory; none of a damaged block."""
+    try:
+        first, exif, gps = _read(io.BytesIO(block.removeprefix(_PREFIX)))
+    except (struct.error, ValueError):
+        return set()
+    return {("EXIF", tag) for tag in (*first, *exif)} | {("GPS", tag) for tag in gps}
+
+
 def tiff_rationals(path: Path, tag: int) -> tuple[float, ...]:
     """Return the fractions under a tag of the first directory; none if it is absent, or has a zero below."""
     with path.open("rb") as file:

@@ -25,12 +25,12 @@ class TiffImage(NamedTuple):
     Args:
         page: Index of its page.
         extra: The number of its last channels that are neither colour nor alpha, such as infrared.
-        notes: What is left behind.
+        losses: What is left behind.
     """
 
     page: int
     extra: int
-    notes: tuple[str, ...]
+    losses: tuple[str, ...]
 
 
 def find_tiff_image(path: Path) -> TiffImage | None:
@@ -56,7 +56,7 @@ def find_tiff_image(path: Path) -> TiffImage | None:
     tags = pages[full[0]]
     _refuse_undecodable(tags)
     extra = _unknown_channels(tags)
-    return TiffImage(full[0], extra, _notes(pages, full[0], extra))
+    return TiffImage(full[0], extra, _losses(pages, full[0], extra))
 
 
 def _tags(page: Any) -> dict[int, Any]:
@@ -114,14 +114,14 @@ def _unknown_channels(tags: dict[int, Any]) -> int:
     return int(samples > colours and not any(kinds if isinstance(kinds, tuple) else (kinds,)))
 
 
-def _notes(pages: Sequence[dict[int, Any]], page: int, extra: int) -> tuple[str, ...]:
-    tags, notes = pages[page], []
+def _losses(pages: Sequence[dict[int, Any]], page: int, extra: int) -> tuple[str, ...]:
+    tags, losses = pages[page], []
     if others := len(pages) - 1:
-        notes.append(f"{others} smaller page{'s' * (others > 1)} (thumbnail, pyramid or mask) not carried")
+        losses.append(f"{others} smaller page{'s' * (others > 1)} (thumbnail, pyramid or mask) not carried")
     if 330 in tags:
-        notes.append("further images in sub-directories (pyramid, raw data or layers) are not carried")
+        losses.append("further images in sub-directories (pyramid, raw data or layers) are not carried")
     if extra:
-        notes.append("an extra channel that is not alpha (such as infrared) is not carried")
+        losses.append("an extra channel that is not alpha (such as infrared) is not carried")
     if _GEO_TAGS & tags.keys():
-        notes.append("GeoTIFF tags (position and scale on the map) are not carried")
-    return tuple(notes)
+        losses.append("GeoTIFF tags (position and scale on the map) are not carried")
+    return tuple(losses)

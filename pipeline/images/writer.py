@@ -26,7 +26,7 @@ def write_image(path: Path, image: ImageFile) -> tuple[str, ...]:
     """Write an image in the format that the suffix names; the file appears whole or not at all.
 
     Returns:
-        Notes on what the format cannot hold: bits, blocks of metadata.
+        What the format cannot hold, a line each: bits, blocks of metadata.
 
     Raises:
         RefusedImage: if the format cannot hold the image, see ``check_target``.
@@ -37,31 +37,31 @@ def write_image(path: Path, image: ImageFile) -> tuple[str, ...]:
         with needing_space(), written_whole(path) as temporary:
             return encode_image(temporary, image)
     except OSError as error:
-        raise BrokenImage(f"cannot be written: {error.strerror or error}") from error
+        raise BrokenImage(f"cannot be written: {error.strerror or error}", "cannot be written") from error
 
 
 def encode_image(path: Path, image: ImageFile) -> tuple[str, ...]:
     """Write an image as ``write_image`` does, but straight to ``path``, where a killed run may leave half of it."""
     check_target(path, image)
     target = ENCODERS[path.suffix.lower()]
-    fitted, notes = _fit(image, target)
+    fitted, losses = _fit(image, target)
     if image.metadata.icc is not None and not _keeps_profile(fitted, target):
         fitted = replace(fitted, metadata=replace(image.metadata, icc=None))
-        notes += (f"the ICC profile does not fit the image, and is not carried into the {target.name} file",)
+        losses += (f"the ICC profile does not fit the image, and is not carried into the {target.name} file",)
     prepared = attach(as_vips(fitted), fitted.metadata)
     # Else libvips would make up EXIF for a file that had none.
     options = target.options if image.metadata.exif else {**target.options, "keep": "xmp:iptc:icc:other"}
     if image.lossless and target.name == "WebP":
         options = {**options, "lossless": True}
-    with vips_errors_as(BrokenImage, "cannot be written"):
+    with vips_errors_as(lambda why: BrokenImage(f"cannot be written ({why})", "cannot be written")):
         if target.saver == "tiffsave":
-            return notes + _save_tiff(prepared, path, image.metadata, options)
+            return losses + _save_tiff(prepared, path, image.metadata, options)
         getattr(prepared, target.saver)(os.fsencode(path), **options)
     if target.name == "PNG":
         insert_png_texts(path, image.metadata.png_texts)
     if target.name == "JPEG":
         insert_jpeg_comments(path, image.metadata.comments)
-    return notes
+    return losses
 
 
 def check_target(path: Path, image: ImageFile, scale: int = 1) -> None:
@@ -76,12 +76,14 @@ def check_target(path: Path, image: ImageFile, scale: int = 1) -> None:
     if max(height, width) > target.longest:
         raise RefusedImage(
             f"the result has {width} x {height} pixels, "
-            f"and {target.name} holds at most {target.longest} a side; write another format (ext: png)"
+            f"and {target.name} holds at most {target.longest} a side; write another format (ext: png)",
+            "cannot be written",
         )
     if not target.alpha and image.transparent:
         fit = ", ".join(sorted(suffix for suffix, encoder in ENCODERS.items() if encoder.alpha))
         raise RefusedImage(
-            f"is transparent, which {target.name} cannot hold, expected one of {fit}; write another format (ext: png)"
+            f"is transparent, which {target.name} cannot hold, expected one of {fit}; write another format (ext: png)",
+            "cannot be written",
         )
 
 
@@ -112,8 +114,8 @@ def _save_tiff(image: pyvips.Image, path: Path, metadata: Metadata, options: Map
 
 
 def _fit(image: ImageFile, target: Encoder) -> tuple[ImageFile, tuple[str, ...]]:
-    """Reduce what the format cannot hold, and return notes on it."""
-    notes = []
+    """Reduce what the format cannot hold, and return a line on each."""
+    losses = []
     dtype = image.pixels.dtype
     if target.bits < 32 and dtype.kind == "f":
         dtype = np.dtype(np.uint16)
@@ -121,16 +123,16 @@ def _fit(image: ImageFile, target: Encoder) -> tuple[ImageFile, tuple[str, ...]]
         dtype = np.dtype(np.uint8)
     if dtype != image.pixels.dtype or (dtype == np.uint16 and target.bits < 16):
         came = "floats" if image.pixels.dtype.kind == "f" else f"{8 * image.pixels.dtype.itemsize} bit"
-        notes.append(f"{came} reduced to {min(target.bits, 8 * dtype.itemsize)} bit, the most {target.name} holds")
+        losses.append(f"{came} reduced to {min(target.bits, 8 * dtype.itemsize)} bit, the most {target.name} holds")
     if lost := blocks(image.metadata) - target.metadata:
-        notes.append(f"{', '.join(sorted(lost))} is not carried into {target.name} files")
+        losses.append(f"{', '.join(sorted(lost))} is not carried into {target.name} files")
     alpha = image.alpha if target.alpha else None
     fitted = replace(
         image,
         pixels=quantised(image.pixels, dtype),
         alpha=None if alpha is None else quantised(alpha, dtype),
     )
-    return fitted, tuple(notes)
+    return fitted, tuple(losses)
 
 
 def quantised(pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:

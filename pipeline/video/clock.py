@@ -22,6 +22,8 @@ import av
 from av.container import InputContainer
 from av.format import Flags
 
+from pipeline.video.demuxers import ONLY_THIS_FILE
+
 _BACK, _FORTH = Fraction(1, 5), Fraction(10)  # seconds; the latter is also what ffmpeg takes for a jump
 _NEVER = Fraction(2**40)
 _AROUND = 2  # packets that the demuxer may hold back
@@ -151,7 +153,7 @@ class _Parts:
 @lru_cache(maxsize=8)
 def _scanned(name: str, size: int, changed: int) -> Clock:
     """Return the clock of a file; size and time of change stand for its content."""
-    with av.open(name, metadata_errors="replace") as container:
+    with av.open(name, options=ONLY_THIS_FILE, metadata_errors="replace") as container:
         # Elsewhere, a long time without packets is a still scene.
         parts = _Parts(_FORTH if container.format.flags & _HAS_JUMPS else _NEVER)
         packets = container.demux(

@@ -80,7 +80,7 @@ def _read(role: str, path: Path, options: VideoOptions) -> Contents:
             return read_frames(path, options)
         return read_contents(path, start=options.start, duration=options.duration)
     except ImageError as error:
-        raise BrokenVideo(f"the {role} {path} {error}") from error
+        raise BrokenVideo(f"the {role} {path} {error}", error.reason) from error
 
 
 def _with_decoded_sound(before: Contents, source: Path, result: Path, options: VideoOptions) -> Contents:

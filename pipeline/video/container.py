@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,28 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from pipeline.errors import BrokenVideo, RefusedVideo
+from pipeline.errors import BrokenVideo, ImageError, RefusedVideo
+from pipeline.images.damage import ends_within_a_box
 from pipeline.video.clock import continued
+from pipeline.video.demuxers import ONLY_THIS_FILE
 
 # Metadata that describe a file rather than the video, so they are neither copied nor compared.
 FILE_ONLY_METADATA = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
 
-# The demuxers of files that hold all of their video. libav has 330 more, and chooses by content: playlists, lists of
-# files to concatenate, session descriptions and subtitles in two files make it open what they name.
-_DEMUXERS = (
-    *("asf", "asf_o", "av1", "avi", "cavsvideo", "dhav", "dirac", "dv", "flv", "gif", "gxf", "h264", "hevc", "ivf"),
-    *("kux", "live_flv", "m4v", "matroska", "mjpeg", "mjpeg_2000", "mov", "mpeg", "mpegts", "mpegvideo", "mpjpeg"),
-    *("mxf", "nsv", "nut", "obu", "ogg", "rm", "swf", "vc1", "vvc", "wtv", "yuv4mpegpipe"),
+_LISTS = (
+    b"#EXTM3U",
+    b"ffconcat",
+    b"<?xml",
+    b"<MPD",
+    b"[playlist]",
+    b"[Reference]",
+    b"v=0",
+    b"<smil",
+    b"<ASX",
+    b"RTSPtext",
 )
-_ONLY_THIS_FILE = {"format_whitelist": ",".join(_DEMUXERS), "protocol_whitelist": "file"}
+_FIRST_BOXES = (b"ftyp", b"mdat", b"moov", b"wide", b"free", b"skip")
+_HEAD_BYTES = 4096
 
 
 def address_of(path: Path) -> str:
@@ -42,14 +51,44 @@ def open_video(path: Path) -> InputContainer:
     if not path.is_file():
         raise BrokenVideo("is not a file, or a link to nothing")
     try:
-        return av.open(address_of(path), options=_ONLY_THIS_FILE, metadata_errors="replace")
-    except av.error.ArgumentError as error:
-        raise RefusedVideo(
-            "is of no video format that is read; playlists, lists of files and subtitles are not, because they name "
-            "other files"
-        ) from error
+        return av.open(address_of(path), options=ONLY_THIS_FILE, metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
-        raise BrokenVideo(f"cannot be read as a video: {error.strerror or error}") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: av.FFmpegError | OSError) -> ImageError:
+    """Return the error for a file that libav cannot open, or may not."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES).lstrip()
+    if head.startswith(_LISTS):
+        return RefusedVideo(
+            "is refused for safety: it is a list of other files or addresses, and no input may have them opened",
+            "unsafe",
+        )
+    if isinstance(error, av.error.ArgumentError):
+        return RefusedVideo("is of no video format that is read; convert it to MP4 or MKV first")
+    return _broken(path, error.strerror or str(error))
+
+
+def _broken(path: Path, why: str) -> BrokenVideo:
+    """Return the error for a damaged file; MP4 and MOV without an index were cut off."""
+    size = path.stat().st_size
+    if size == 0:
+        return BrokenVideo("is empty", "cut off")
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[4:8] in _FIRST_BOXES and (ends_within_a_box(file, size) or not _has_index(path)):
+            return BrokenVideo(
+                "is cut off: its index is missing, which recorders write at the end; copy or download it again, or "
+                "repair it by a tool for broken recordings",
+                "cut off",
+            )
+    return BrokenVideo(f"cannot be read as a video: {why}; it is damaged, or no video")
+
+
+def _has_index(path: Path) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(b"moov") >= 0 or data.find(b"moof") >= 0
 
 
 def video_stream_of(container: InputContainer) -> VideoStream:

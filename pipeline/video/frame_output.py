@@ -44,7 +44,9 @@ class FrameOutput:
             RefusedVideo: if the final folder exists and was not written by an earlier run.
         """
         if self.folder.exists() and not is_marked(self.folder) and any(self.folder.iterdir()):
-            raise RefusedVideo(f"{self.folder} exists and was not written by an earlier run; move it away")
+            raise RefusedVideo(
+                f"{self.folder} exists and was not written by an earlier run; move it away", "in the way"
+            )
         resumes = is_marked_for(self._partial, self._job)
         if not resumes:
             recreate_for(self._partial, self._job)

@@ -157,7 +157,7 @@ class _VideoReader:
         self._decode(self._stream.decode)
         first, last = self._first, self._last
         if first is None or last is None:
-            raise RefusedVideo("holds no frame that can be decoded")
+            raise RefusedVideo("holds no frame that can be decoded", "damaged")
         return VideoProperties(
             size=(first.width, first.height),
             timestamps=Timestamps(self._time_base, tuple(self._ticks)),

@@ -129,7 +129,9 @@ def _mux(
             for _, _, _, packet in heapq.merge(*sources, key=lambda timed: timed[:3]):
                 out.mux(packet)
     except av.FFmpegError as error:
-        raise BrokenVideo(f"cannot be written as {suffix}: {error.strerror}; mkv may support it") from error
+        raise BrokenVideo(
+            f"cannot be written as {suffix}: {error.strerror}; mkv may support it", "cannot be written"
+        ) from error
 
 
 def _mp4_flags(footage: Footage, given: InputContainer | None, *, faststart: bool) -> dict[str, str]:

@@ -57,7 +57,8 @@ class Footage:
         mastering: HDR: libav's AVMasteringDisplayMetadata, as bytes.
         light: HDR: libav's AVContentLightMetadata, as bytes.
         interlaced: Each frame holds two fields.
-        notes: Properties that were guessed or are dropped, one line each.
+        notes: Properties that were guessed or are converted, one line each.
+        losses: Properties that are dropped, likewise.
     """
 
     size: tuple[int, int]
@@ -73,6 +74,7 @@ class Footage:
     light: bytes | None = None
     interlaced: bool = False
     notes: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
 
     @property
     def frames(self) -> int | None:
@@ -94,8 +96,6 @@ def probe(path: Path) -> Footage:
         colours, notes = _colours(frame)
         depth, halved = shape_of(frame.format.name)
         layout = YUV(depth, colours.matrix, colours.range == _FULL, halved)
-        if _has_alpha(frame, stream):
-            notes.append(ALPHA_DROPPED)
         if re.sub("^yuv[aj]", "yuv", frame.format.name) != pix_fmt_of(layout):
             notes.append(f"{frame.format.name} is converted to {pix_fmt_of(layout)}")
         notes += _notes_on_times(container, stream)
@@ -116,6 +116,7 @@ def probe(path: Path) -> Footage:
             light=side.get(SideData.CONTENT_LIGHT_LEVEL),
             interlaced=frame.interlaced_frame or stream.codec_context.field_order not in _PROGRESSIVE,
             notes=tuple(notes),
+            losses=(ALPHA_DROPPED,) if _has_alpha(frame, stream) else (),
         )
 
 
@@ -140,7 +141,7 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFram
                 return frame
         except av.error.InvalidDataError:
             continue
-    raise RefusedVideo("holds no frame that can be decoded")
+    raise RefusedVideo("holds no frame that can be decoded", "damaged")
 
 
 def rate_of(stream: VideoStream) -> Fraction:

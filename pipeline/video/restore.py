@@ -85,13 +85,15 @@ class RestoredVideo:
 
     Attributes:
         size: Width and height of the result in pixels.
-        notes: What was guessed, corrupt or dropped, one line each.
+        notes: What was guessed or converted, one line each.
+        losses: What was damaged or missing, likewise.
         totals: The engine's statistics of this run.
     """
 
     size: tuple[int, int]
     progress: VideoProgress
     notes: tuple[str, ...]
+    losses: tuple[str, ...]
     totals: EngineTotals
 
 
@@ -198,17 +200,23 @@ class VideoRestoration:
             raise RefusedVideo("has no frames in the selected time range")
         rounded = join(target, self.source.file, segments, self.footage, self.window)
         notes = [
-            *self._notes_before(),
+            *self.footage.notes,
+            *([] if self._loses_detail() else self._change_of_format()),
             *([_DISCARDED] if self.discarded else []),
             *([f"resumed an interrupted run after its first {resumed} frames"] if resumed else []),
+            *rounded,
+        ]
+        losses = [
+            *(self._change_of_format() if self._loses_detail() else []),
             *one_line_a_kind(self.defects),
             *one_line_a_kind(notes_on_damage(segments, self.footage)),
             *self._early_end(segments[-1]),
-            *rounded,
         ]
         width, height = self.footage.size
         scale = self.engine.chain.scale
-        return RestoredVideo((width * scale, height * scale), progress, tuple(notes), self.device_step.totals)
+        return RestoredVideo(
+            (width * scale, height * scale), progress, tuple(notes), tuple(losses), self.device_step.totals
+        )
 
     def try_to_write(self, target: Path, segments: Sequence[Segment] = ()) -> None:
         """Encode a gray frame if there is no segment yet, and mux it with all other streams into nowhere.
@@ -300,7 +308,13 @@ class VideoRestoration:
         if duration is not None and self.window.stop is None and ended < duration - _MUCH:
             yield f"ends at {float(ended):.3f} s, expected {float(duration):.3f} s by its header"
 
-    def _notes_before(self) -> Iterator[str]:
-        yield from self.footage.notes
-        if self.layout != self.footage.layout:
-            yield f"{pix_fmt_of(self.footage.layout)} is written as {pix_fmt_of(self.layout)}"
+    def _change_of_format(self) -> list[str]:
+        if self.layout == self.footage.layout:
+            return []
+        return [f"{pix_fmt_of(self.footage.layout)} is written as {pix_fmt_of(self.layout)}"]
+
+    def _loses_detail(self) -> bool:
+        """Return whether the result has fewer bits, or fewer samples of chroma."""
+        old, new = self.footage.layout, self.layout
+        halved = zip(old.halved, new.halved, strict=True)
+        return new.depth < old.depth or any(after and not before for before, after in halved)

@@ -95,7 +95,9 @@ def write_segment(
     except av.FFmpegError as error:
         width, height = (side * scale for side in footage.size)
         what = f"cannot be encoded by {options.codec} with {width} x {height} pixels in {pix_fmt_of(layout)}"
-        raise BrokenVideo(f"{what}: {error.strerror}; another codec or pix_fmt may support them") from error
+        raise BrokenVideo(
+            f"{what}: {error.strerror}; another codec or pix_fmt may support them", "cannot be written"
+        ) from error
     order = tuple(_coded_order(path))
     if sorted(order) != list(range(len(timings))):
         raise BrokenVideo(f"{options.codec} wrote {len(order)} frames, expected {len(timings)}")

@@ -101,7 +101,7 @@ class FrameFolder:
             time_base=1 / rate,
             begin=Fraction(0),
             duration=len(self.paths) / rate,
-            notes=(ALPHA_DROPPED,) if image.transparent else (),
+            losses=(ALPHA_DROPPED,) if image.transparent else (),
         )
 
     def check(self) -> None:
@@ -151,7 +151,7 @@ def _of_frame(path: Path, read: Callable[[Path], Read]) -> Read:
     try:
         return read(path)
     except ImageError as error:
-        raise BrokenVideo(f"{path.name} {error}") from error
+        raise BrokenVideo(f"{path.name} {error}", error.reason) from error
 
 
 def frame_paths(folder: Path) -> list[Path]:

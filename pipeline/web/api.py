@@ -34,6 +34,7 @@ _SHOWN = (
     "noise_levels",
     "device",
     "notes",
+    "losses",
     "differs",
     "frames",
 )

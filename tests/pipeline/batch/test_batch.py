@@ -55,6 +55,7 @@ def restore(
     ext: str | None = None,
     precision: str = "auto",
     videos: VideoJobs | None = None,
+    strict: bool = False,
 ) -> dict[str, Record]:
     """Restore ``folder/in`` to ``folder/out``; return the records, by input name."""
     jobs = plan([str(folder / "in")], folder / "out", ext=ext)
@@ -66,6 +67,7 @@ def restore(
         {"image": ImageJobs(config.names if save_stages else ()), **({"video": videos} if videos else {})},
         precision=precision,
         overwrite=overwrite,
+        strict=strict,
     )
     records: list[Record] = []
     try:
@@ -101,7 +103,9 @@ def test_the_run_log_says_everything(tmp_path: Path) -> None:
         "output": "deep/a.png",
         "status": "done",
         "error": None,
+        "reason": None,
         "notes": [],
+        "losses": [],
         "noise_levels": {},
         "condition": {},
         "strengths": {"edsr": 0.0, "unsharp_mask": 1.0},
@@ -327,9 +331,25 @@ def test_alpha_is_upscaled_alongside(tmp_path: Path) -> None:
     assert np.corrcoef(reduced.ravel(), before[..., 3].ravel())[0, 1] > 0.95
 
 
-def test_notes_of_reading_and_writing_are_recorded(tmp_path: Path) -> None:
+def test_losses_of_reading_and_writing_are_recorded(tmp_path: Path) -> None:
     paint(tmp_path / "in/a.png", dtype=np.uint16)
-    assert restore(tmp_path, ext="jpg")["a.png"].notes == ("16 bit reduced to 8 bit, the most JPEG holds",)
+    lost = ("16 bit reduced to 8 bit, the most JPEG holds",)
+    assert restore(tmp_path, ext="jpg")["a.png"].losses == lost
+    again = restore(tmp_path, ext="jpg")["a.png"]
+    assert (again.status, again.losses) == ("skipped", lost)
+
+
+def test_a_loss_is_a_failure_if_that_is_chosen(tmp_path: Path) -> None:
+    paint(tmp_path / "in/a.png", dtype=np.uint16)
+    paint(tmp_path / "in/b.png")
+    records = restore(tmp_path, ext="jpg", strict=True)
+    assert statuses(records) == {"a.png": "failed", "b.png": "done"}
+    record = records["a.png"]
+    assert record.error == "16 bit reduced to 8 bit, the most JPEG holds; the option strict makes this an error"
+    assert record.reason == "lost content"
+    assert files(tmp_path / "out") == ["b.jpg", "restoration.jsonl"]
+    assert statuses(restore(tmp_path, ext="jpg")) == {"a.png": "done", "b.png": "skipped"}
+    assert statuses(restore(tmp_path, ext="jpg", strict=True)) == {"a.png": "failed", "b.png": "skipped"}
 
 
 def test_what_the_format_cannot_hold_is_refused_before_the_work(tmp_path: Path) -> None:

@@ -32,8 +32,9 @@ def test_a_video_that_cannot_be_restored_is_reported(tmp_path):
     (record,) = restore_batch(tmp_path, "clip.mp4")
     assert (record.status, record.error) == (
         "failed",
-        "cannot be read as a video: Invalid data found when processing input",
+        "is empty",
     )
+    assert record.reason == "cut off"
 
 
 def test_what_differs_from_the_source_is_recorded_and_remembered(write_video, tmp_path, monkeypatch):
@@ -45,7 +46,7 @@ def test_what_differs_from_the_source_is_recorded_and_remembered(write_video, tm
     monkeypatch.setattr("pipeline.batch.video_jobs.compare_videos", lambda *files, **options: [fault, excused])
     (record,) = restore_batch(tmp_path, "clip.mp4")
     assert (record.status, record.differs) == ("done", ("frames: 11, expected 12",))
-    assert "metadata artist: nothing, expected A; not here" in record.notes
+    assert "metadata artist: nothing, expected A; not here" in record.losses
     (record,) = restore_batch(tmp_path, "clip.mp4")
     assert (record.status, record.differs) == ("skipped", ("frames: 11, expected 12",))
 

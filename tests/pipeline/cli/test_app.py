@@ -79,10 +79,22 @@ def test_ignored_files_and_losses_are_reported(run: Run) -> None:
     deep = np.random.default_rng(0).integers(0, 65535, (16, 24, 3), np.uint16)
     for name in ("d.png", "e.png"):
         cv2.imwrite(f"photos/{name}", deep)
-    code, out, _ = run(*RESTORE, "--ext", "jpg")
+    code, out, err = run(*RESTORE, "--ext", "jpg")
     assert code == 0
-    assert "note: photos/d.png and 1 more: 16 bit reduced to 8 bit, the most JPEG holds\n6 inputs: " in out
+    lost = "warning: photos/d.png and 1 more: 16 bit reduced to 8 bit, the most JPEG holds\n"
+    assert (err, out[:9]) == (lost, "6 inputs:")
     assert " 4 done, 2 ignored (.cr2, .txt) in " in out
+
+
+def test_losses_are_shown_when_quiet_and_fail_when_strict(run: Run) -> None:
+    deep = np.random.default_rng(0).integers(0, 65535, (16, 24, 3), np.uint16)
+    cv2.imwrite("photos/d.png", deep)
+    code, out, err = run(*RESTORE, "--ext", "jpg", "--quiet")
+    assert (code, out) == (0, "")
+    assert err == "warning: photos/d.png: 16 bit reduced to 8 bit, the most JPEG holds\n"
+    code, _, err = run(*RESTORE, "--ext", "jpg", "--strict", "--overwrite")
+    assert code == 1
+    assert err.startswith("failed: photos/d.png: 16 bit reduced to 8 bit, the most JPEG holds; the option strict")
 
 
 def test_larger_images_than_allowed_are_refused(run: Run) -> None:

@@ -29,13 +29,13 @@ def test_a_motion_photo_becomes_a_photo(tmp_path: Path) -> None:
     source = saved(tmp_path / "a.jpg", photo(16, 16, 3), {"xmp-data": (BLOB, MOTION)})
     source.write_bytes(source.read_bytes() + VIDEO)
     image = read_image(source)
-    assert image.notes == (f"the video of {len(VIDEO)} bytes (motion photo) in the file is not carried", REMOVED)
+    assert image.losses == (f"the video of {len(VIDEO)} bytes (motion photo) in the file is not carried", REMOVED)
     write_image(tmp_path / "b.jpg", image)
     written = (tmp_path / "b.jpg").read_bytes()
     assert b"MotionPhoto" not in written
     assert b"Container:Directory" not in written
     assert b'dc:source="a &gt; b" GCamera:SpecialTypeID="x"' in written
-    assert read_image(tmp_path / "b.jpg").notes == ()
+    assert read_image(tmp_path / "b.jpg").losses == ()
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_motion_photo_becomes_a_photo(tmp_path: Path) -> None:
 def test_what_is_not_carried_is_named(tmp_path: Path, inside: bytes, after: bytes, named: str) -> None:
     data = saved(tmp_path / "a.jpg", photo(16, 16, 3)).read_bytes()
     (tmp_path / "a.jpg").write_bytes(data[:2] + inside + data[2:] + after)
-    assert read_image(tmp_path / "a.jpg").notes == (f"the {named} in the file is not carried",)
+    assert read_image(tmp_path / "a.jpg").losses == (f"the {named} in the file is not carried",)
 
 
 @pytest.mark.parametrize("options", [{}, {"interlace": True}, {"restart_interval": 1}])
@@ -61,7 +61,7 @@ def test_a_plain_jpeg_has_no_notes(tmp_path: Path, options: dict[str, object]) -
     noise = np.random.default_rng(1).integers(0, 256, (200, 200, 3), np.uint8)
     source = saved(tmp_path / "a.jpg", noise, **options)
     source.write_bytes(source.read_bytes() + bytes(64))  # padding
-    assert read_image(source).notes == ()
+    assert read_image(source).losses == ()
 
 
 def test_xmp_that_claims_nothing_stays_as_it_is() -> None:

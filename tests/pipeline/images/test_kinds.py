@@ -17,7 +17,7 @@ from tests.pipeline.images.samples import photo, png_chunk, saved
     [
         (b"", BrokenImage, "is empty"),
         (b"<html>no such page</html>", BrokenImage, "begins with b'<html>no such"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(50), BrokenImage, "is damaged"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), BrokenImage, "is cut off"),
         (b"P6 nonsense", BrokenImage, "damaged PNM header"),
         (b"\0\0\1\0\1\0" + bytes(40), RefusedImage, "Windows icon"),
         (b"\0\0\0\x1cftypheic" + bytes(40), RefusedImage, "HEIC"),
@@ -47,8 +47,8 @@ def test_second_image_of_a_jpeg_is_noted(tmp_path: Path) -> None:
     data = saved(tmp_path / "a.jpg", photo(8, 8, 3)).read_bytes()
     segment = b"MPF\0" + b"\0" * 20
     (tmp_path / "b.jpg").write_bytes(data[:2] + struct.pack(">HH", 0xFFE2, len(segment) + 2) + segment + data[2:])
-    assert read_image(tmp_path / "a.jpg").notes == ()
-    (note,) = read_image(tmp_path / "b.jpg").notes
+    assert read_image(tmp_path / "a.jpg").losses == ()
+    (note,) = read_image(tmp_path / "b.jpg").losses
     assert "second image" in note
 
 

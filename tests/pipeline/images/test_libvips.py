@@ -35,6 +35,6 @@ def test_a_name_that_is_not_utf8_fails_no_later_image(tmp_path: Path) -> None:
     good, damaged = tmp_path / "a.tif", tmp_path / os.fsdecode(b"caf\xe9.tif")
     saved(good, photo(64, 64, 3))
     damaged.write_bytes(good.read_bytes()[:6000])
-    with pytest.raises(BrokenImage, match="is damaged or cut off"):
+    with pytest.raises(BrokenImage, match="is cut off"):
         read_image(damaged)
     assert read_image(good).pixels.shape == (64, 64, 3)

@@ -110,7 +110,7 @@ def test_png_texts_are_kept_as_the_bytes_that_they_are(tmp_path: Path) -> None:
     body = b"".join(png_chunk(*text) for text in texts)
     (tmp_path / "b.png").write_bytes(data[:-12] + body + data[-12:])  # after the pixels, as some programs write them
     image = read_image(tmp_path / "b.png")
-    assert image.notes == ()
+    assert image.losses == ()
     assert write_image(tmp_path / "c.png", image) == ()
     assert body in (tmp_path / "c.png").read_bytes()
     np.testing.assert_array_equal(read_image(tmp_path / "c.png").pixels, image.pixels)
@@ -121,7 +121,7 @@ def test_png_texts_beyond_reason_are_left_behind(tmp_path: Path) -> None:
     text = png_chunk(b"tEXt", b"big\0" + b"0" * 2**22)
     (tmp_path / "a.png").write_bytes(data[:-12] + text + data[-12:])
     image = read_image(tmp_path / "a.png")
-    assert image.notes == ("1 PNG text of more than 4 MiB not carried",)
+    assert image.losses == ("1 PNG text of more than 4 MiB not carried",)
     assert image.metadata.png_texts == ()
 
 

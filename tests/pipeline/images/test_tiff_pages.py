@@ -24,7 +24,7 @@ def test_thumbnails_are_left_behind_and_named(tmp_path: Path, full: int) -> None
     path = pages(tmp_path / "a.tif", *images, reduced=(1 - full,))
     image = read_image(path)
     np.testing.assert_array_equal(image.pixels, images[full])
-    assert image.notes == ("1 smaller page (thumbnail, pyramid or mask) not carried",)
+    assert image.losses == ("1 smaller page (thumbnail, pyramid or mask) not carried",)
 
 
 @pytest.mark.parametrize("marked", [True, False])
@@ -33,7 +33,7 @@ def test_of_a_pyramid_the_largest_level_is_read(tmp_path: Path, marked: bool) ->
     path = pages(tmp_path / "a.tif", *levels, reduced=(1, 2) if marked else ())
     image = read_image(path)
     np.testing.assert_array_equal(image.pixels, levels[0])
-    assert image.notes == ("2 smaller pages (thumbnail, pyramid or mask) not carried",)
+    assert image.losses == ("2 smaller pages (thumbnail, pyramid or mask) not carried",)
 
 
 def test_two_full_pages_are_refused(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_channels_of_unknown_meaning_are_no_alpha(tmp_path: Path, dtype: type, c
     image = read_image(tmp_path / "a.tif")
     assert image.alpha is None
     np.testing.assert_array_equal(image.pixels, pixels[..., :3] if colours == 3 else pixels[..., 0])
-    assert image.notes == ("an extra channel that is not alpha (such as infrared) is not carried",)
+    assert image.losses == ("an extra channel that is not alpha (such as infrared) is not carried",)
     tifffile.imwrite(tmp_path / "b.tif", pixels, extrasamples=[2], **planes)
     np.testing.assert_array_equal(read_image(tmp_path / "b.tif").alpha, pixels[..., -1])
 
@@ -78,9 +78,9 @@ def test_tags_of_maps_are_named(tmp_path: Path) -> None:
     scale = [(33550, "d", 3, (1.0, 1.0, 0.0), False)]
     tifffile.imwrite(tmp_path / "a.tif", photo(8, 12, 3), photometric="rgb", metadata=None, extratags=scale)
     image = read_image(tmp_path / "a.tif")
-    assert image.notes == ("GeoTIFF tags (position and scale on the map) are not carried",)
+    assert image.losses == ("GeoTIFF tags (position and scale on the map) are not carried",)
     write_image(tmp_path / "b.tif", image)
-    assert read_image(tmp_path / "b.tif").notes == ()
+    assert read_image(tmp_path / "b.tif").losses == ()
 
 
 def test_a_damaged_tag_of_several_values_is_passed_over(tmp_path: Path) -> None:

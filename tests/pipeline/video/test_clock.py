@@ -20,7 +20,7 @@ def test_a_joined_recording_is_restored_as_one(tmp_path, container, later):
     assert [note for note in record.notes if "clock" in note] == [
         "the clock jumps 1 time, as in joined recordings; it is continued there"
     ]
-    assert not [note for note in record.notes if "damaged" in note]
+    assert not [loss for loss in record.losses if "damaged" in loss]
     result = tmp_path / f"out/clip.{container}"
     assert clips.numbers_of(result) == [*range(12)] * 2
     *steps, at_joint = sorted(later - earlier for earlier, later in pairwise(clips.times_of(result)))

@@ -39,5 +39,20 @@ def test_a_file_that_is_no_video_is_refused(tmp_path):
 def test_a_list_of_other_videos_is_refused(write_video, tmp_path):
     write_video("other.mp4")
     (tmp_path / "in.mp4").write_text("ffconcat version 1.0\nfile other.mp4\n")
-    with pytest.raises(RefusedVideo, match="playlists, lists of files and subtitles are not"):
+    with pytest.raises(RefusedVideo, match="is refused for safety"):
         restore(tmp_path / "in.mp4", tmp_path / "out.mp4")
+
+
+def test_a_list_of_other_files_is_refused_for_safety(tmp_path):
+    (tmp_path / "in.ts").write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1/a.ts\n#EXT-X-ENDLIST\n")
+    with pytest.raises(RefusedVideo, match="is refused for safety: it is a list of other files") as caught:
+        restore(tmp_path / "in.ts", tmp_path / "out.mp4")
+    assert caught.value.reason == "unsafe"
+
+
+def test_a_recording_without_its_index_is_called_cut_off(write_video, tmp_path):
+    source = write_video("in.mp4")
+    source.write_bytes(source.read_bytes()[:1500])
+    with pytest.raises(BrokenVideo, match="is cut off: its index is missing") as caught:
+        restore(source, tmp_path / "out.mp4")
+    assert caught.value.reason == "cut off"

@@ -21,14 +21,14 @@ def captions_of(path):
 def test_captions_and_user_data_are_carried(tmp_path, codec, container):
     source = clips.captioned(tmp_path / "clip")
     (record,) = restore_batch(tmp_path, source.name, preset="ultrafast", codec=codec, container=container, segment=3)
-    assert (record.status, record.differs) == ("done", ())
+    assert (record.error, record.differs) == (None, ())
     assert captions_of(tmp_path / f"out/clip.{container}") == [[bytes([0xFC, 0, number])] for number in range(8)]
 
 
 def test_captions_that_a_codec_does_not_carry_are_named(tmp_path):
     source = clips.captioned(tmp_path / "clip")
     (record,) = restore_batch(tmp_path, source.name, codec="ffv1")
-    lost = [note for note in record.notes if "not written with ffv1" in note]
+    lost = [note for note in record.losses if "not written with ffv1" in note]
     assert [note.split(":")[0] for note in lost] == [CAPTIONS, USER_DATA]
     assert "in 8 frames" in lost[0]
 

@@ -14,7 +14,7 @@ from tests.pipeline.video import clips
 def test_a_dropped_alpha_channel_is_reported(tmp_path):
     (record,) = restore_batch(tmp_path, clips.transparent(tmp_path / "clip").name, preset="ultrafast")
     assert record.differs == ()
-    assert "the alpha channel is dropped: videos are restored as opaque" in record.notes
+    assert "the alpha channel is dropped: videos are restored as opaque" in record.losses
 
 
 def test_the_range_of_rgb_videos_is_no_difference(write_video, tmp_path):

@@ -32,7 +32,7 @@ def test_many_values_missing_for_one_reason_are_one_note(write_video, tmp_path, 
     monkeypatch.setattr("pipeline.batch.video_jobs.compare_videos", lambda *files, **options: [*lost, other])
     (record,) = restore_batch(tmp_path, "clip.mp4", preset="ultrafast")
     expected = "4 values are missing (stream 0 (main video) umid, a, b, c); not here"
-    assert record.notes[-2:] == ("duration: 2 s, expected 1 s; not here", expected)
+    assert (record.notes[-1], record.losses[-1]) == ("duration: 2 s, expected 1 s; not here", expected)
 
 
 def ntsc_ticks(ticks_per_second: int) -> Iterator[int]:

@@ -24,7 +24,7 @@ def test_corrupt_frames_are_reported_and_upscaled_unless_strict(write_video, tmp
     source, target = write_video(size=(96, 80), options={"g": "4"}), tmp_path / "out.mp4"
     damage(source)
     result = restore(source, target, TWICE)
-    assert any("damaged" in note for note in result.notes)
+    assert any("damaged" in note for note in result.losses)
     assert times(target) == times(source)
     with pytest.raises(BrokenVideo, match="the option strict makes this an error"):
         restore(source, tmp_path / "strict.mkv", strict=True)

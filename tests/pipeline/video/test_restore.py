@@ -41,7 +41,7 @@ def test_one_frame(write_video, tmp_path):
 
 
 def test_a_truncated_file_is_reported(tmp_path):
-    notes = restore(clips.truncated(tmp_path / "in"), tmp_path / "out.mp4").notes
+    notes = restore(clips.truncated(tmp_path / "in"), tmp_path / "out.mp4").losses
     assert "ends at 0.080 s, expected 0.640 s by its header" in notes
 
 

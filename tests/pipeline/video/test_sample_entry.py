@@ -27,7 +27,7 @@ def test_projection_and_views_are_carried(tmp_path, suffix, container):
 def test_views_that_a_container_does_not_store_are_named(tmp_path):
     source = clips.with_boxes(tmp_path / "clip.mp4", *clips.SPHERE)
     (record,) = restore_batch(tmp_path, source.name, preset="ultrafast", container="mov")
-    assert [note for note in record.notes if note.startswith(STEREO) and "mp4 stores it" in note]
+    assert [note for note in record.losses if note.startswith(STEREO) and "mp4 stores it" in note]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
@@ -41,4 +41,4 @@ def test_dolby_vision_with_a_base_layer_is_restored_and_named(tmp_path):
     clips.with_boxes(tmp_path / "clip.mp4", clips.dolby_vision(8, 1), clip=clips.hdr10)
     (record,) = restore_batch(tmp_path, "clip.mp4", preset="ultrafast")
     assert (record.status, record.differs) == ("done", ())
-    assert [note for note in record.notes if note.startswith("Dolby Vision: nothing, expected profile 8; not carried")]
+    assert [note for note in record.losses if note.startswith("Dolby Vision: nothing, expected profile 8; not carried")]

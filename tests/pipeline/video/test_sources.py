@@ -45,8 +45,8 @@ def test_missing_and_transparent_frames_of_a_folder_are_reported(tmp_path):
     (record,) = restore_batch(tmp_path, "scan", fps="25")
     gap = "frames are missing and were skipped between 3.png and 5.png"
     assert (record.status, record.frames) == ("done", 5)
-    assert record.notes[0].startswith("the alpha channel is dropped")
-    assert [note for note in record.notes if note.startswith(gap)]
+    assert record.losses[0].startswith("the alpha channel is dropped")
+    assert [loss for loss in record.losses if loss.startswith(gap)]
     (record,) = restore_batch(tmp_path, "scan", fps="24", strict=True)
     assert (record.status, record.error.startswith(gap)) == ("failed", True)
 

@@ -1,0 +1,38 @@
+"""What a written image lacks is named."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.images import ImageFile, missing_in, write_image
+from pipeline.images.metadata import Metadata
+from tests.pipeline.images.samples import photo
+
+TIFF_HEAD = b"Exif\0\0II*\0\x08\0\0\0"
+EXIF = (
+    TIFF_HEAD + b"\x02\0" + b"\x0f\x01\x02\0\x04\0\0\0abc\0" + b"\x9b\x9c\x01\0\x04\0\0\0a\0\0\0" + b"\0\0\0\0"
+)  # Make and XPTitle
+FULL = Metadata(exif=EXIF, xmp=b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>", iptc=b"\x1c\x02\x05\0\x01a")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".avif"])
+def test_nothing_is_missing_in_a_faithful_file(tmp_path: Path, suffix: str) -> None:
+    image = ImageFile(photo(32, 32, 3), metadata=FULL)
+    known = write_image(tmp_path / f"a{suffix}", image)
+    assert missing_in(tmp_path / f"a{suffix}", image, known) == ()
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    image = ImageFile(photo(32, 32, 3), metadata=FULL)
+    write_image(tmp_path / "a.jpg", replace(image, metadata=Metadata(exif=TIFF_HEAD + EXIF[14:16] + EXIF[16:])))
+    assert missing_in(tmp_path / "a.jpg", image) == ("IPTC is missing in the result", "XMP is missing in the result")
+    assert missing_in(tmp_path / "a.jpg", image, ["XMP and IPTC are not carried"]) == ()
+    write_image(tmp_path / "b.jpg", ImageFile(photo(32, 32, 3), metadata=replace(FULL, iptc=b"\x1c\x02\x05\0\x01b")))
+    assert missing_in(tmp_path / "b.jpg", image) == ("IPTC differs in the result",)
+
+
+def test_missing_tags_are_named(tmp_path: Path) -> None:
+    image = ImageFile(photo(32, 32, 3), metadata=FULL)
+    write_image(tmp_path / "a.tif", image)
+    assert missing_in(tmp_path / "a.tif", image) == ("EXIF tags are missing in the result: XPTitle",)
