@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,7 +51,7 @@ def add_entry(
     remote = _is_remote(source)
     name = name or Path(urlparse(source).path if remote else source).stem
     entry = _known_entry(name) if stage is None else _new_entry(stage, options, purpose, licence, origin)
-    _refuse_taken(name)
+    _refuse_name(name)
     path = own_folder() / f"{name}{SUFFIX}"
     with _content(name, source) as file:
         facts = _facts_of(file, entry, sha256)
@@ -65,7 +66,9 @@ def _is_remote(source: str) -> bool:
     return urlparse(source).scheme in ("http", "https")
 
 
-def _refuse_taken(name: str) -> None:
+def _refuse_name(name: str) -> None:
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise WeightsError(f"name: got {name!r}, expected letters, digits, '_', '-' and '.'")
     taken = shipped_weights().get(name) or entry_paths().get(name)
     if taken is not None and (taken.suffix != SUFFIX or read_entry(taken).sha256 is not None):
         raise WeightsError(f"name: got {name!r}, which is {taken} already, expected another; or remove that first")

@@ -137,6 +137,7 @@ def test_an_entry_without_sha256_gets_it_by_add(published: Path, tmp_path: Path,
     [
         (["--name", "denoise_blind", *OPTIONS], "name: got 'denoise_blind', which is .* already"),
         (["--name", "nafnet_gopro_32", *OPTIONS], "name: got 'nafnet_gopro_32', which is .* already"),
+        (["--name", "../mine", *OPTIONS], r"name: got '\.\./mine', expected letters, digits"),
         ([], "stage: missing, expected the stage"),
         (["--stage", "spandrel"], "spandrel knows|damaged"),
         ([*OPTIONS, "depth=4"], "does not fit this DnCNN"),
