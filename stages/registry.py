@@ -1,5 +1,6 @@
 """The table of all stages: a new one takes its import and its entry in ``AnyStageConfig``."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ from stages.nlm import NonLocalMeansConfig
 from stages.residual_unet import ResidualUNetConfig
 from stages.richardson_lucy import RichardsonLucyConfig
 from stages.smfanet import SMFANetConfig
-from stages.stage import Stage, StageConfig
+from stages.stage import LearnedStageConfig, Stage, StageConfig
 from stages.uformer import UformerConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
@@ -59,7 +60,8 @@ def config_from(card: Card) -> StageConfig:
         WeightsError: if this version has no such stage or option.
     """
     try:
-        return TypeAdapter(AnyStageConfig).validate_python(card.config)
+        # By way of JSON, which the card holds and whose texts are valid for paths even where pydantic is strict.
+        return TypeAdapter(AnyStageConfig).validate_json(json.dumps(card.config))
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, found['loc']))}: got {found['input']!r}: {found['msg']}" for found in error.errors()
@@ -68,11 +70,13 @@ def config_from(card: Card) -> StageConfig:
 
 
 def load_stage(path: Path) -> Stage:
-    """Build the stage that a weights file describes, ready to run.
+    """Build the stage that a weights file, or an entry of the catalogue, describes, ready to run.
 
     Raises:
-        WeightsError: if the file is no weights file of this version.
+        WeightsError: if the file is no weights file of this version, or is not here and cannot be downloaded.
     """
-    stage = config_from(read_card(path)).build()
-    load_weights(stage, path)
+    config = config_from(read_card(path))
+    stage = config.build()
+    if isinstance(config, LearnedStageConfig):  # spandrel's have theirs already
+        load_weights(stage, path)
     return stage.eval().fuse()

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pipeline.errors import ConfigError
 from pipeline.tiling import Footprint
+from stages.catalogue.entry import entry_paths
 from stages.registry import config_from, load_stage
 from stages.stage import FileBeside, Section
 from stages.weights import Card, read_card, shipped_weights
@@ -24,13 +25,14 @@ class TeacherConfig(Section):
     """Which network teaches, and how much of the loss compares with its output."""
 
     stage: str = Field(description="the teacher's stage, as its card says")
-    weights: FileBeside = Field(description="its weights file, relative to the YAML, or a shipped name")
+    weights: FileBeside = Field(description="its weights: a name that `weights list` shows, or a file")
     share: float = Field(0.5, gt=0, le=1, description="of the loss that compares with the teacher's output")
 
     @field_validator("weights", mode="before")
     @classmethod
-    def _shipped(cls, weights: Any) -> Any:
-        return str(shipped_weights().get(weights, weights)) if isinstance(weights, str) else weights
+    def _named(cls, weights: Any) -> Any:
+        known = {**entry_paths(), **shipped_weights()}
+        return str(known.get(weights, weights)) if isinstance(weights, str) else weights
 
     @cached_property
     def card(self) -> Card:

@@ -134,6 +134,11 @@ def test_a_teacher_of_another_stage_is_refused(config: TrainingConfig, teacher_f
         Training.resolve(taught(config, teacher_file, stage="unet"))
 
 
+def test_published_weights_teach_by_their_name() -> None:
+    teacher = TeacherConfig.model_validate_json('{"stage": "smfanet", "weights": "smfanet_plus_x2"}')
+    assert "Zheng et al." in teacher.card.origin
+
+
 def test_shipped_weights_teach_by_their_name() -> None:
     teacher = TeacherConfig.model_validate_json('{"stage": "edsr", "weights": "upscale_x2"}')
     assert teacher.card.config["stage"] == "edsr"

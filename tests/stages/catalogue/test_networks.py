@@ -136,6 +136,7 @@ def test_small_equivalents_go_through_the_door_and_give_what_spandrel_gives(
     peer = ModelLoader().load_from_state_dict(network.state_dict())
     with torch.inference_mode():
         torch.testing.assert_close(stage(image), peer(image), atol=0, rtol=0)
+        assert torch.equal(load_stage(path)(image), stage(image))
     assert read_entry(path).scale == stage.scale == read_entry(entry_of(name)).scale
 
 
