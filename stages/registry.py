@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from stages.blind_deconvolution import BlindDeconvolutionConfig
 from stages.clahe import CLAHEConfig
 from stages.concat_unet import ConcatUNetConfig
 from stages.deblurnet import DeblurNetConfig
@@ -28,6 +29,7 @@ from stages.weights import Card, load_weights, read_card
 
 AnyStageConfig = Annotated[
     BicubicConfig
+    | BlindDeconvolutionConfig
     | CLAHEConfig
     | ConcatUNetConfig
     | DeblurNetConfig

@@ -10,16 +10,14 @@ behind a denoiser and stop early.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from stages.errors import WeightsError
+from stages.kernel_files import read_kernel
 from stages.layers import full_precision, gaussian_kernel
 from stages.stage import FileBeside, Stage, StageConfig
 
@@ -59,38 +57,6 @@ def _correlate(image: Tensor, kernel: Tensor) -> Tensor:
     rows, columns = kernel.shape[0] // 2, kernel.shape[1] // 2
     padded = F.pad(image, (columns, columns, rows, rows), mode="replicate")
     return F.conv2d(padded, kernel.expand(3, 1, -1, -1), groups=3)
-
-
-def read_kernel(path: Path) -> Tensor:
-    """Read a blur kernel from an image, whose brightness counts, or from NumPy's ``.npy``.
-
-    Returns:
-        ``(H, W)``, scaled to the sum one.
-
-    Raises:
-        WeightsError: if it is neither, or no kernel.
-    """
-    array = _read_array(path)
-    if array.ndim != 2 or array.dtype.kind not in "uif":
-        raise WeightsError(f"{path} holds {array.dtype} of shape {array.shape}, expected numbers in rows and columns")
-    if not np.isfinite(array).all() or array.min() < 0 or array.max() == 0:
-        raise WeightsError(f"{path} is no blur kernel: expected finite weights, none negative and not all zero")
-    return torch.tensor(array / array.sum(dtype=np.float64), dtype=torch.float32)
-
-
-def _read_array(path: Path) -> np.ndarray:
-    if path.suffix == ".npy":
-        try:
-            with path.open("rb") as file:
-                return np.lib.format.read_array(file, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise WeightsError(f"{path} is not NumPy's .npy ({error})") from error
-    import cv2  # not needed to read most chains, and slow to start
-
-    array = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-    if array is None:
-        raise WeightsError(f"{path} is neither an image nor .npy")
-    return array
 
 
 class RichardsonLucyConfig(StageConfig):

@@ -48,6 +48,8 @@ SMALL_OPTIONS: dict[str, dict[str, Any]] = {
     "nlm": {"patch": 3, "search": 7},
     "richardson_lucy": {"sigma": 0.6, "iterations": 3},
     "clahe": {"grid": 2},
+    "blind_deconvolution": {},
+    "blind_deconvolution-given": {"disc": 1.5, "light": "linear"},
     "concat_unet-reduced-se": {"width": 2, "reduced_channels": True, "squeeze_excitation": True},
     "concat_unet": {"width": 1},
     "residual_unet": {"width": 4, "levels": 3, "dropout": 0.5},

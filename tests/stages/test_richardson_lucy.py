@@ -10,7 +10,8 @@ from skimage.metrics import peak_signal_noise_ratio
 from skimage.restoration import richardson_lucy
 
 from stages.errors import WeightsError
-from stages.richardson_lucy import RichardsonLucyConfig, read_kernel
+from stages.kernel_files import read_kernel
+from stages.richardson_lucy import RichardsonLucyConfig
 
 LOPSIDED = np.array([[0, 1, 2, 4, 2], [3, 2, 6, 3, 1], [1, 0, 1, 1, 0]], dtype=np.float64)
 

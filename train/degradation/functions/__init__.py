@@ -4,9 +4,10 @@ All take and return ``(B, C, H, W)`` floats in ``[0, 1]``; parameters are one va
 are ``(B, K, K)`` with odd K and sum 1. The same generator state gives the same result.
 """
 
+from stages.light import from_linear_light, to_linear_light
 from train.degradation.functions.blur import average_frames, blur, shake, varying_blur
 from train.degradation.functions.camera import CAMERA_MARGIN, Cameras, add_camera_noise, random_cameras, read_noise_of
-from train.degradation.functions.encoding import from_linear_light, quantise, to_linear_light
+from train.degradation.functions.encoding import quantise
 from train.degradation.functions.jpeg import compress_jpeg
 from train.degradation.functions.kernels import defocus_kernels, gaussian_kernels, kernel_size, shake_kernels
 from train.degradation.functions.noise import add_gaussian_noise, add_poisson_gaussian_noise

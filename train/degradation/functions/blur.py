@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from train.degradation.functions.encoding import from_linear_light, to_linear_light
+from stages.light import from_linear_light, to_linear_light
 from train.degradation.functions.kernels import random_tracks, with_extent
 
 

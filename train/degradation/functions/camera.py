@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from train.degradation.functions.encoding import from_linear_light, to_linear_light
+from stages.light import from_linear_light, to_linear_light
 
 # From CIE XYZ to four cameras' colours, and from linear sRGB to XYZ; as in that paper.
 _XYZ_TO_CAMERAS = (

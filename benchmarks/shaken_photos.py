@@ -1,0 +1,136 @@
+"""What ``blind_deconvolution`` does to shaken and to sharp photos: ``python benchmarks/shaken_photos.py --data DIR``.
+
+levin    the real shakes of Levin et al. 2009, DIR/pairs/levin09_gray/{blur,sharp}; PSNR at the best shift of whole
+         pixels, 20 px cut off
+shaken   CBSD68 with drawn shakes of 10 to 25 px, every other one in linear light, with noise of sigma 2; PSNR over RGB
+jpeg     the same after JPEG of quality 85
+sharp    CBSD68 as it is; how many come back changed
+gopro    DIR/pairs/gopro*/{blur,sharp}, where things move by themselves
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from stages.blind_deconvolution import BlindDeconvolutionConfig
+from train.data.images import read_rgb
+from train.degradation import functions
+
+_SHIFT, _BORDER = 12, 20
+
+Pairs = Iterator[tuple[Tensor, Tensor]]
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--only", choices=SETS, nargs="*", default=list(SETS))
+    parser.add_argument("--every", type=int, default=1, help="measure every nth photo")
+    options = parser.parse_args()
+    print("| photos | number | before | after | gain | better | worst | untouched |\n|---|---|---|---|---|---|---|---|")
+    for name in options.only:
+        pairs, score = SETS[name]
+        print(measured(name, pairs(options.data, options.every), score), flush=True)
+
+
+@torch.inference_mode()
+def measured(name: str, pairs: Pairs, score: Callable[[Tensor, Tensor], float]) -> str:
+    """Return a row of the table: mean scores, and what became of single photos."""
+    stage = BlindDeconvolutionConfig().build().eval()
+    before, after, untouched = [], [], 0
+    for image, clean in pairs:
+        result = functions.quantise(stage(image[None])[0])
+        untouched += torch.equal(result, image)
+        before.append(score(image, clean))
+        after.append(score(result, clean))
+    gains = torch.tensor(after) - torch.tensor(before)
+    means = " | ".join(f"{torch.tensor(values).mean():.2f}" for values in (before, after))
+    better = (gains > 0).float().mean()
+    return (
+        f"| {name} | {len(gains)} | {means} | {gains.nanmean():+.2f} | {better:.0%} | {gains.nan_to_num().min():+.2f} "
+        f"| {untouched} |"
+    )
+
+
+def levin(data: Path, every: int) -> Pairs:
+    """Yield the blurred and the sharp photos of a folder of pairs."""
+    return _pairs(data / "pairs" / "levin09_gray", every)
+
+
+def gopro(data: Path, every: int) -> Pairs:
+    """Yield those of all folders of GoPro."""
+    for folder in sorted((data / "pairs").glob("gopro*")):
+        yield from _pairs(folder, every)
+
+
+def shaken(data: Path, every: int, quality: int | None = None) -> Pairs:
+    """Yield shaken photos and the clean ones; each has a shake of its own that does not depend on the others."""
+    for index, path in list(enumerate(sorted((data / "CBSD68").iterdir())))[::every]:
+        generator = Generator().manual_seed(100 + index)
+        clean = _read(path)
+        kernel = functions.shake_kernels(10 + 15 * torch.rand(1, generator=generator), 39, generator)
+        image = _blurred(clean[None], kernel, linear=index % 2 == 1)
+        image = functions.quantise(functions.add_gaussian_noise(image, torch.tensor([2.0]), generator))
+        if quality is not None:
+            image = functions.quantise(functions.compress_jpeg(image, torch.tensor([float(quality)]), half_chroma=True))
+        yield image[0], clean
+
+
+def jpeg(data: Path, every: int) -> Pairs:
+    """Yield what ``shaken`` does, compressed."""
+    return shaken(data, every, quality=85)
+
+
+def sharp(data: Path, every: int) -> Pairs:
+    """Yield clean photos."""
+    for path in sorted((data / "CBSD68").iterdir())[::every]:
+        yield _read(path), _read(path)
+
+
+def psnr(image: Tensor, clean: Tensor) -> float:
+    """Return the PSNR over RGB in dB; infinite for equal images."""
+    return -10 * torch.log10((image - clean).square().mean()).item()
+
+
+def shifted_psnr(image: Tensor, clean: Tensor) -> float:
+    """Return the best PSNR over all shifts by a few whole pixels, without the border."""
+    height, width = clean.shape[-2:]
+    inner = clean[..., _BORDER : height - _BORDER, _BORDER : width - _BORDER]
+    padded = F.pad(image[None], (_SHIFT,) * 4, mode="replicate")[0]
+    shifts = [(_BORDER + row, _BORDER + column) for row in range(2 * _SHIFT + 1) for column in range(2 * _SHIFT + 1)]
+    return max(psnr(padded[..., y : y + inner.shape[-2], x : x + inner.shape[-1]], inner) for y, x in shifts)
+
+
+SETS: dict[str, tuple[Callable[[Path, int], Pairs], Callable[[Tensor, Tensor], float]]] = {
+    "levin": (levin, shifted_psnr),
+    "shaken": (shaken, psnr),
+    "jpeg": (jpeg, psnr),
+    "sharp": (sharp, psnr),
+    "gopro": (gopro, psnr),
+}
+
+
+def _pairs(folder: Path, every: int) -> Pairs:
+    for path in sorted((folder / "blur").iterdir())[::every]:
+        yield _read(path), _read(folder / "sharp" / path.name)
+
+
+def _read(path: Path) -> Tensor:
+    return torch.from_numpy(read_rgb(path)).permute(2, 0, 1).float() / 255
+
+
+def _blurred(clean: Tensor, kernel: Tensor, *, linear: bool) -> Tensor:
+    if not linear:
+        return functions.blur(clean, kernel)
+    return functions.from_linear_light(functions.blur(functions.to_linear_light(clean), kernel))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Numbers about an image that say whether and how to deconvolve it: its blur's width, its noise, its best crop."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Of a Gaussian blur's standard deviation over the largest gradient it leaves: Delbracio et al. 2021, equation 10.
+_EDGE_GRADIENT, _OWN_WIDTH = 0.352, 0.768
+_DIRECTIONS, _OUTLIERS = 6, 1e-4
+_BRIGHTEST = 0.97
+
+LARGEST_WEIGHT, _SMALLEST_WEIGHT = 3000.0, 200.0
+
+
+def luma(image: Tensor) -> Tensor:
+    """Return ``(H, W)``: BT.601's weighted mean of the three colours of ``(3, H, W)``."""
+    return (image * image.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(dim=0)
+
+
+def blur_width(gray: Tensor) -> float:
+    """Estimate how wide the blur is where it is widest.
+
+    Some edge of a photo is sharp and spans all of its brightness, so that the largest gradient tells the blur:
+    Delbracio, Garcia-Dorado, Choi, Kelly, Milanfar, "Polyblur: Removing Mild Blur by Polynomial Reblurring", IEEE TCI
+    2021. https://arxiv.org/abs/2012.09322
+
+    Args:
+        gray: ``(H, W)`` in ``[0, 1]``, at least 2 x 2.
+
+    Returns:
+        Standard deviation in pixels, of the widest of six directions; 0 for a flat image, about which nothing is known,
+        and infinite where brightness does not change in some direction.
+    """
+    low, high = _quantiles(gray)
+    if high - low < 1 / 255:
+        return 0.0
+    down, across = torch.gradient(((gray - low) / (high - low)).clamp(0, 1))
+    widest = 0.0
+    for direction in range(_DIRECTIONS):
+        angle = math.pi * direction / _DIRECTIONS
+        steepest = (math.cos(angle) * across + math.sin(angle) * down).abs().max().item()
+        if steepest == 0:
+            return math.inf
+        widest = max(widest, (_EDGE_GRADIENT / steepest) ** 2 - _OWN_WIDTH**2)
+    return math.sqrt(widest)
+
+
+def noise_sigma(image: Tensor) -> float:
+    """Estimate the standard deviation of the white noise of ``(C, H, W)``, on the scale of the image.
+
+    The median over all pixels of a difference filter that no slope and no edge along an axis excites: Immerkaer, "Fast
+    Noise Variance Estimation", CVIU 1996, with Donoho's median instead of the mean.
+    """
+    line = image.new_tensor([1.0, -2.0, 1.0])
+    kernel = torch.outer(line, line)[None, None]
+    return (F.conv2d(image[:, None], kernel).abs().median() / (0.6745 * kernel.norm())).item()
+
+
+def data_weight(image: Tensor) -> float:
+    """Return the weight of the data against the prior that suits the noise of ``(C, H, W)``."""
+    variance = max(noise_sigma(image), 1e-4) ** 2
+    return min(max(0.2 / variance, _SMALLEST_WEIGHT), LARGEST_WEIGHT)
+
+
+def informative_crop(gray: Tensor, side: int) -> tuple[slice, slice]:
+    """Return the rows and columns of the crop, at most ``side`` long, with the most to tell a blur by.
+
+    That is the one with the largest sum of gradients; clipped highlights do not count.
+    """
+    rows, columns = min(side, gray.shape[0]), min(side, gray.shape[1])
+    step = max(1, side // 8)
+    down, across = torch.gradient(gray)
+    detail = (down.abs() + across.abs()) * (gray < _BRIGHTEST)
+    sums = F.pad(detail.double().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    inside = sums[rows:, columns:] - sums[:-rows, columns:] - sums[rows:, :-columns] + sums[:-rows, :-columns]
+    row, column = divmod(int(inside[::step, ::step].argmax()), inside[::step, ::step].shape[1])
+    return slice(row * step, row * step + rows), slice(column * step, column * step + columns)
+
+
+def _quantiles(gray: Tensor) -> tuple[float, float]:
+    """Return the values that all but a few pixels lie between."""
+    ordered = gray.flatten().sort().values
+    few = int(_OUTLIERS * (len(ordered) - 1))
+    return ordered[few].item(), ordered[-1 - few].item()
