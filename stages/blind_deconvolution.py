@@ -116,7 +116,7 @@ class BlindDeconvolutionConfig(StageConfig):
         given = [name for name in ("kernel", "gaussian", "disc", "motion") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"got {' and '.join(given)}, expected one of them")
-        if "angle" in self.model_fields_set and self.motion is None:
+        if self.angle and self.motion is None:
             raise ValueError("got angle, expected motion with it")
         if self.max_kernel % 2 == 0:
             raise ValueError(f"max_kernel: got {self.max_kernel}, expected an odd number of pixels")

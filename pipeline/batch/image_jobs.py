@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from pipeline.alpha import restored_like, visible_pixels
 from pipeline.batch.output import stage_paths
-from pipeline.batch.record import Record
+from pipeline.batch.record import Record, blur_record
 from pipeline.errors import needing_space
 from pipeline.hashing import sha256_of
 from pipeline.images import PIXEL_LIMIT, ImageFile, check_target, encode_image, missing_in, read_image, write_image
-from stages.atomic import flush, writing_path
+from stages.atomic import flush, writing_path, written_whole
+from stages.kernel_files import encode_kernel
 
 if TYPE_CHECKING:
     from pipeline.batch.earlier import EarlierResults
@@ -79,7 +80,12 @@ class ImageJobs:
         restoration = engine.run(pixels, keep_stages=keep_stages, watch=partial(watch, job))
         if self.comparison is not None and quality is not None:
             quality = self.comparison.compare(quality, engine, pixels, restoration.stages)
-        record = replace(record.computed(restoration), quality=quality, noise_levels=restoration.noise_levels)
+        record = replace(
+            record.computed(restoration),
+            quality=quality,
+            noise_levels=restoration.noise_levels,
+            blurs={name: blur_record(finding) for name, finding in restoration.blurs.items()},
+        )
         return record, restoration
 
     def write(self, job: Job, content: ImageFile, result: Restoration[Pixels], record: Record) -> Record:
@@ -119,3 +125,7 @@ class ImageJobs:
         for name, path in zip(self.stages, stage_paths(self.stages, target), strict=True):
             path.parent.mkdir(exist_ok=True)
             write_image(path, restored_like(image, restoration.stages[name]))
+            kernel = restoration.blurs[name].kernel if name in restoration.blurs else None
+            if kernel is not None:
+                with written_whole(path.with_suffix(".kernel.png")) as temporary:
+                    temporary.write_bytes(encode_kernel(kernel))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.condition.condition import Condition
 from pipeline.evaluation.quality import Quality
+from stages.kernel_files import encode_kernel
 
 if TYPE_CHECKING:
     from pipeline.engine.engine import Restoration
     from pipeline.video.device import EngineTotals
+    from stages.findings import BlurFinding
 
 Status = Literal["pending", "done", "skipped", "failed", "refused", "ignored"]
 
@@ -39,6 +42,7 @@ class Record:
         condition: What was measured to choose strengths, of an image, or of the first scene of a video that the run
             restored; empty where all were given.
         strengths: By stage, likewise.
+        blurs: Of an image: by the stage that undoes one, what it found, and the kernel as the data URL of a PNG.
         fp32_retries: How often a result in half precision was not finite and was computed again.
         memory_retries: How often memory ran out and the tile was halved.
         input_size: Width and height in pixels.
@@ -68,6 +72,7 @@ class Record:
     noise_levels: dict[str, float] = field(default_factory=dict)
     condition: dict[str, float] = field(default_factory=dict)
     strengths: dict[str, float] = field(default_factory=dict)
+    blurs: dict[str, dict[str, str]] = field(default_factory=dict)
     fp32_retries: int = 0
     memory_retries: int = 0
     input_sha256: str | None = None
@@ -103,3 +108,11 @@ class Record:
     def line(self) -> bytes:
         """Return the record as one line of JSON."""
         return json.dumps(asdict(self)).encode() + b"\n"
+
+
+def blur_record(finding: BlurFinding) -> dict[str, str]:
+    """Return what is recorded of a blur; without a kernel where the image was left alone."""
+    if finding.kernel is None:
+        return {"found": finding.text}
+    kernel = base64.b64encode(encode_kernel(finding.kernel)).decode()
+    return {"found": finding.text, "kernel": f"data:image/png;base64,{kernel}"}

@@ -124,6 +124,7 @@ def _recalled(record: Record, earlier: dict[str, Any]) -> Record:
         "device",
         "input_size",
         "output_size",
+        "blurs",
     )
     return replace(record, **{key: earlier[key] for key in kept if key in earlier})
 

@@ -17,6 +17,7 @@ from pipeline.engine.canvas import Canvas
 from pipeline.engine.measurement import measure
 from pipeline.errors import RestorationError
 from pipeline.tiling import Region, needed_regions, split
+from stages.findings import BlurFinding, collected_findings
 
 if TYPE_CHECKING:
     from pipeline.chain.chain import Chain
@@ -45,6 +46,7 @@ class Attempt:
     Attributes:
         watch: Called after every stage of every tile with the share that is done; what it raises ends the attempt.
         measured: What stages had to know of the whole frames, by name, ``(frames, measures, 1, 1)``.
+        blurs: What stages found of the last frame's blur, by name.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Attempt:
         self.stopwatch = Stopwatch(device)
         self.fp32_retries = 0
         self.measured: dict[str, Tensor] = {}
+        self.blurs: dict[str, BlurFinding] = {}
         self._steps = 0
         self._steps_done = 0
 
@@ -109,10 +112,12 @@ class Attempt:
             image = self.canvas.cut(regions[0], frames)
             for index, name in enumerate(self.chain.names):
                 given, needed = regions[index].scaled(self.chain.footprints[index].scale), regions[index + 1]
-                with self.stopwatch.lap(name):
+                with self.stopwatch.lap(name), collected_findings() as found:
                     measured = self.measured[name][frames] if name in self.measured else None
                     made = self.chain.run_stage(index, image, measured)
                     passed_on = made is image  # at strength 0
+                    if found:
+                        self.blurs[name] = found[-1]
                     image = _crop(made, needed, given)
                     if not passed_on:
                         finite[name] = image.sum().isfinite()

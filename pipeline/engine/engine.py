@@ -30,6 +30,7 @@ from pipeline.engine.tensors import checked
 from pipeline.engine.work_size import WorkSize
 from pipeline.errors import ConfigError
 from pipeline.pixels import Pixels
+from stages.findings import BlurFinding
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Restoration(Generic[Image]):
         noise_levels: Given or estimated, by the name of the stage that takes one; the mean over frames.
         strengths: By stage name; those that ``auto`` chose included.
         condition: What was measured to choose strengths; None where all were given.
+        blurs: Found or given, by the name of the stage that undoes one; of the last frame.
         memory_retries: Times that memory ran out and the image was restarted with a smaller batch or tile.
     """
 
@@ -64,6 +66,7 @@ class Restoration(Generic[Image]):
     noise_levels: dict[str, float] = field(default_factory=dict)
     strengths: dict[str, float] = field(default_factory=dict)
     condition: Condition | None = None
+    blurs: dict[str, BlurFinding] = field(default_factory=dict)
 
 
 class Engine:
@@ -264,6 +267,7 @@ class Engine:
             | {name: round(255 * values.mean().item(), 2) for name, values in attempt.measured.items()},
             strengths=dict(zip(self.chain.names, self.chain.strengths, strict=True)),
             condition=self.condition,
+            blurs=attempt.blurs,
         )
 
     def _scales(self, names: Sequence[str]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from pipeline.batch.batch import Batch
 from pipeline.batch.image_jobs import ImageJobs
@@ -24,8 +26,10 @@ from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError, OutOfSpace
 from pipeline.hashing import sha256_of
 from pipeline.video.options import VideoOptions
+from stages.blind_deconvolution import BlindDeconvolutionConfig, disc_kernel
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
+from stages.kernel_files import read_kernel
 from stages.unsharp_mask import UnsharpMaskConfig
 from stages.weights import Card, save_weights
 from tests.pipeline.video import clips
@@ -370,6 +374,20 @@ def test_the_image_after_every_stage(tmp_path: Path) -> None:
     last = cv2.imread(str(folder / "2_unsharp_mask.png"), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(last, cv2.imread(str(tmp_path / "out/a.png"), cv2.IMREAD_UNCHANGED))
     assert statuses(restore(tmp_path, TWICE, save_stages=True, engine=no_engine)) == {"a.png": "skipped"}
+
+
+def test_the_kernel_of_a_blur_is_recorded_and_kept_as_a_file_that_can_be_given(tmp_path: Path) -> None:
+    paint(tmp_path / "in/a.png")
+    chain = ChainConfig(stages=(BlindDeconvolutionConfig(disc=1.5), BlindDeconvolutionConfig()))
+    record = restore(tmp_path, chain, save_stages=True)["a.png"]
+    assert record.blurs["blind_deconvolution"]["found"] == "given"
+    assert record.blurs["blind_deconvolution_2"] == {"found": "too small: less than 48 px on one side"}
+    folder = tmp_path / "out/a.png.stages"
+    names = ["1_blind_deconvolution.kernel.png", "1_blind_deconvolution.png", "2_blind_deconvolution_2.png"]
+    assert files(folder) == names
+    kernel = (folder / names[0]).read_bytes()
+    assert record.blurs["blind_deconvolution"]["kernel"] == "data:image/png;base64," + b64encode(kernel).decode()
+    torch.testing.assert_close(read_kernel(folder / names[0]), disc_kernel(1.5), atol=1e-5, rtol=0)
 
 
 def test_a_finished_video_is_skipped_although_it_has_no_images_of_its_stages(tmp_path: Path) -> None:

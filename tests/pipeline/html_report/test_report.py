@@ -28,6 +28,7 @@ from pipeline.html_report.previews import DETAIL, ERROR_SPAN, LONGEST, draw, err
 from pipeline.html_report.summary import WorkCounter, after_lines, without_lines
 from pipeline.images import ImageFile
 from pipeline.images.metadata import Metadata
+from stages.blind_deconvolution import BlindDeconvolutionConfig
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.profile import total
@@ -68,15 +69,22 @@ def paint(path: Path, height: int = 16, width: int = 24, *, seed: int = 0) -> No
     path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
 
 
-def restore(folder: Path, *, compared: bool = True, planned: int | None = None, engine: Any = None) -> Document:
+def restore(
+    folder: Path,
+    *,
+    compared: bool = True,
+    planned: int | None = None,
+    engine: Any = None,
+    config: ChainConfig = TWICE,
+) -> Document:
     """Restore ``folder/in`` to ``folder/out``, with the report ``folder/report.html``."""
     log_path, output = folder / "out/restoration.jsonl", folder / "out"
-    run_log, report = RunLog(log_path), HtmlReport(folder / "report.html", TWICE, output, log_path)
+    run_log, report = RunLog(log_path), HtmlReport(folder / "report.html", config, output, log_path)
     comparison = ReferenceComparison(folder / "clean") if compared else None
-    make_engine = engine or (lambda: Engine(Chain.build(TWICE), device="cpu"))
+    make_engine = engine or (lambda: Engine(Chain.build(config), device="cpu"))
     jobs = plan([str(folder / "in")], output)
     kinds = {"image": ImageJobs((), comparison, lambda: report.has_room)}
-    Batch(JobSteps(TWICE, output, make_engine, kinds), run_log, listener=report).run(jobs, lambda record: None)
+    Batch(JobSteps(config, output, make_engine, kinds), run_log, listener=report).run(jobs, lambda record: None)
     run_log.close()
     report.write(planned=planned or len(jobs), seconds=1.5, waiting=0.25)
     report.close()
@@ -132,6 +140,15 @@ def test_every_stage_is_a_view_and_has_its_scores_time_and_work(document: Docume
     assert "without unsharp_mask" in document.text
     assert re.search(r"unsharp_mask\s+\d+\.\d\d s\s", document.text)
     assert re.search(r"edsr\s+\d+\.\d\d GMACs", document.text)
+
+
+def test_the_kernel_of_a_blur_is_drawn(tmp_path: Path) -> None:
+    paint(tmp_path / "in/a.png")
+    chain = ChainConfig(stages=(BlindDeconvolutionConfig(motion=5.0), BlindDeconvolutionConfig()))
+    document = restore(tmp_path, compared=False, config=chain)
+    assert [image["src"][:15] for image in document.all("img") if image["alt"] == "blur kernel"] == ["data:image/png;"]
+    assert "blind_deconvolution: given" in document.text
+    assert "blind_deconvolution_2: too small" in document.text
 
 
 def test_the_share_of_waiting_is_shown(document: Document) -> None:
