@@ -55,12 +55,12 @@ class BlindDeconvolution(Stage):
         if self.kernel is not None:
             report_finding(BlurFinding(self.kernel, "given"))
             linear = was_linear(image, self.kernel, self.light)
-            return undo_blur(image, self.kernel[None, None], linear=linear)
+            return undo_blur(image, self.kernel, linear=linear)
         found = find_blur(image.cpu(), self.max_kernel, self.light)
         report_finding(BlurFinding(found.kernel, found.reason))
         if found.kernel is None:
             return image
-        return undo_blur(image, found.kernel[None, None].to(image.device), linear=found.linear)
+        return undo_blur(image, found.kernel.to(image.device), linear=found.linear)
 
 
 def disc_kernel(radius: float) -> Tensor:
