@@ -28,7 +28,7 @@ from stages.deconvolution.kernels import centre_of_mass
 
 _EXPONENT = 2 / 3
 _COUPLINGS = tuple(8 ** (step / 2) for step in range(6))
-# The table of the shrinkage ends where no difference of two pixels gets.
+# The table of ``soft_thresholded`` ends where no difference of two pixels gets.
 _LARGEST, _STEPS_PER_UNIT = 2.0, 2000
 
 
@@ -50,7 +50,7 @@ def deconvolve(image: Tensor, kernel: Tensor, weight: float) -> Tensor:
     data = kernel_spectrum.conj() * torch.fft.rfft2(observed)
     estimate = observed
     for coupling in _COUPLINGS:
-        across, down = (shrink(difference, coupling) for difference in differences(estimate))
+        across, down = (soft_thresholded(difference, coupling) for difference in differences(estimate))
         ratio = coupling / weight
         prior = torch.fft.rfft2(adjoint_differences(across, down))
         estimate = torch.fft.irfft2((data + ratio * prior) / (power + ratio * difference_power), s=shape)
@@ -74,9 +74,9 @@ def sparsity(image: Tensor) -> float:
     return sum(difference.abs().pow(_EXPONENT).mean().item() for difference in differences(image))
 
 
-def shrink(values: Tensor, coupling: float) -> Tensor:
+def soft_thresholded(values: Tensor, coupling: float) -> Tensor:
     """Return the w that minimises ``|w|^(2/3) + coupling / 2 (w - value)^2``, for every value."""
-    table = _shrinkage(coupling).to(values)
+    table = _thresholds(coupling).to(values)
     place = values.abs().mul(_STEPS_PER_UNIT).clamp_max(len(table) - 1.001)
     index = place.long()
     return torch.lerp(table[index], table[index + 1], place - index).copysign(values)
@@ -84,8 +84,8 @@ def shrink(values: Tensor, coupling: float) -> Tensor:
 
 @lru_cache(maxsize=len(_COUPLINGS))
 @torch.inference_mode(mode=False)
-def _shrinkage(coupling: float) -> Tensor:
-    """Tabulate ``shrink`` for values from 0: Newton's method from above, or zero where that costs less."""
+def _thresholds(coupling: float) -> Tensor:
+    """Tabulate ``soft_thresholded`` for values from 0: Newton's method from above, or zero where that costs less."""
     values = torch.linspace(0, _LARGEST, int(_LARGEST * _STEPS_PER_UNIT) + 1, dtype=torch.float64, device="cpu")
     found = values.clone()
     for _ in range(30):

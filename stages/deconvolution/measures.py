@@ -24,7 +24,7 @@ def luma(image: Tensor) -> Tensor:
 def blur_width(gray: Tensor) -> float:
     """Estimate how wide the blur is where it is widest.
 
-    Some edge of a photo is sharp and spans all of its brightness, so that the largest gradient tells the blur:
+    Some edge of a photo is sharp and spans all of its brightness, so that the largest gradient gives the blur away:
     Delbracio, Garcia-Dorado, Choi, Kelly, Milanfar, "Polyblur: Removing Mild Blur by Polynomial Reblurring", IEEE TCI
     2021. https://arxiv.org/abs/2012.09322
 
@@ -67,7 +67,7 @@ def data_weight(image: Tensor) -> float:
 
 
 def informative_crop(gray: Tensor, side: int) -> tuple[slice, slice]:
-    """Return the rows and columns of the crop, at most ``side`` long, with the most to tell a blur by.
+    """Return the rows and columns of the crop, at most ``side`` long, with the most detail to find a blur by.
 
     That is the one with the largest sum of gradients; clipped highlights do not count.
     """

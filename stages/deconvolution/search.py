@@ -78,7 +78,7 @@ def find_blur(image: Tensor, max_kernel: int, light: Light) -> Search:
     if width < _SHARP:
         return Search(None, False, f"no shake: the blur is at most {width:.1f} px wide", width)
     if width > max_kernel / 2:
-        return Search(None, False, "no edges to tell a blur by", width)
+        return Search(None, False, "no edges to find a blur by", width)
     crop = gray[informative_crop(gray, _CROP)]
     candidates = _candidates(crop, min(max_kernel, min(crop.shape) // 6 * 2 + 1), light)
     best, agreement = _most_agreed(candidates)
@@ -105,7 +105,7 @@ def _candidates(crop: Tensor, max_kernel: int, light: Light) -> list[Candidate]:
     """Estimate kernels in the light that was blurred."""
     linear = light == "linear"
     if light == "auto":
-        # A kernel estimated in linear light tells the two apart; one estimated in the file's values favours those.
+        # A kernel estimated in linear light separates the two; one estimated in the file's values favours those.
         kernel = estimate_kernel(to_linear_light(crop), max_kernel, _SMOOTHNESS[1])
         linear = _rings_less_in_linear_light(crop, kernel)
     values = to_linear_light(crop) if linear else crop

@@ -82,7 +82,7 @@ def test_a_sharp_photo_comes_back_untouched(image: Tensor | np.ndarray) -> None:
     ],
     ids=["noise", "flat", "saturated", "ramp", "pixel", "line"],
 )
-def test_an_image_that_tells_no_blur_comes_back_untouched(image: Tensor, text: str) -> None:
+def test_an_image_without_a_visible_blur_comes_back_untouched(image: Tensor, text: str) -> None:
     result, finding = restore(image)
     assert torch.equal(result, image)
     assert text in finding.text
