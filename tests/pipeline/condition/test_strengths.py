@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.condition.condition import Condition
 from pipeline.condition.strengths import StrengthTable, load_tables, table_of
+from stages.blind_deconvolution import BlindDeconvolutionConfig
 from stages.clahe import CLAHEConfig
 from stages.dncnn import DnCNNConfig
 from stages.stage import LearnedStageConfig
@@ -46,6 +47,12 @@ def test_tables_are_whole() -> None:
         assert set(table.axes) <= set(Condition.__dataclass_fields__)
         assert all(0 <= value <= 1 for value in table.values)
         assert 0 <= table.strength(CLEAN) <= 1
+
+
+def test_a_stage_that_looks_for_its_blur_itself_runs_whatever_was_measured() -> None:
+    table = table_of(BlindDeconvolutionConfig())
+    assert table is not None
+    assert [table.strength(condition(noise=noise, blur=blur)) for noise in (0, 50) for blur in (0, 9)] == [1.0] * 4
 
 
 def test_other_weights_are_served_by_what_they_are_for() -> None:
