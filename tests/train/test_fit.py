@@ -30,7 +30,7 @@ from train.data.images import read_rgb
 from train.data.layouts import Files, find_files
 from train.data.split import split
 from train.fit import fit
-from train.run import Run, TrainingInterrupted
+from train.run import Run
 from train.task import RestorationTask
 from train.training import Training, read_training
 
@@ -186,26 +186,8 @@ def test_a_loss_that_is_never_finite_stops_the_run(
         run(config, files, tmp_path / "run", max_epochs=2)
 
 
+@pytest.mark.parametrize("sent", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_an_interrupted_run_leaves_its_best_weights_and_says_how_to_go_on(
-    config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make = TrainingBatches.__getitem__
-
-    def interrupted(batches: TrainingBatches, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        if index == 19:
-            signal.raise_signal(signal.SIGTERM)
-        return make(batches, index)
-
-    monkeypatch.setattr(TrainingBatches, "__getitem__", interrupted)
-    advice = r"interrupted in epoch 3; resume it to continue; the best weights so far are in .*dncnn"
-    with pytest.raises(TrainingInterrupted, match=advice):
-        run(config, files, tmp_path / "run", max_epochs=9)
-    assert read_card(tmp_path / "run" / "dncnn.safetensors").steps in (8, 16)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_command_leaves_its_best_weights_and_says_how_to_go_on(
     config_file: Path, sharp_folder: Path, tmp_path: Path, sent: signal.Signals
 ) -> None:
     started = command(config_file, sharp_folder, tmp_path / "run", "--max-epochs", 10000, "--set", "steps_per_epoch=10")
