@@ -81,7 +81,7 @@ function settings() {
   const chain = form.elements.chain.value;
   const steps = form.querySelector(`.steps[data-chain="${CSS.escape(chain)}"]`);
   const changed = (inputs, key) =>
-    Object.fromEntries(inputs.filter((one) => one.value !== one.defaultValue).map((one) => [one.dataset[key], Number(one.value)]));
+    Object.fromEntries(inputs.filter((one) => Number(one.value) !== Number(one.defaultValue)).map((one) => [one.dataset[key], Number(one.value)]));
   return {
     chain,
     strengths: changed([...steps.querySelectorAll("[data-strength]")], "strength"),
@@ -159,7 +159,7 @@ function renderUpload(upload, before) {
   state.textContent = upload.error ? `Cannot be restored: ${upload.error}` : describe(job);
   state.className = `state ${upload.error || job?.state === "failed" ? "bad" : job?.state === "done" ? "done" : ""}`;
   const progress = item.querySelector("progress");
-  progress.hidden = !isActive(job);
+  progress.hidden = job?.state !== "running";
   if (job?.state === "running" && job.share) progress.value = job.share;
   else progress.removeAttribute("value");
   item.querySelector(".cancel").hidden = !isActive(job);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import ConfigError
@@ -58,4 +59,5 @@ def serve(
             raise ConfigError(f"port: cannot listen at {host}:{port}; choose another (0: any that is free)") from error
         address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         say(f"{address}  (Ctrl+C ends it)")
-        uvicorn.Server(config).run(sockets=[listening])
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])

@@ -164,3 +164,4 @@ class Sessions:
         for session in self._by_token.values():
             session.delete()
         self._by_token.clear()
+        shutil.rmtree(self.root, ignore_errors=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 pytest.importorskip("gradio", reason="needs the extra web")
@@ -14,6 +18,9 @@ pytest.importorskip("gradio", reason="needs the extra web")
 import uvicorn
 
 from run_pipeline import main
+from tests.pipeline.web.conftest import photo
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -57,3 +64,22 @@ def test_a_missing_package_is_named(
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert serve(monkeypatch, "--chain", str(chain_file)) == 2
     assert "pip install 'restorechain[web]'" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
+def test_files_are_deleted_when_the_server_is_stopped(chain_file: Path, tmp_path: Path, number: int, code: int) -> None:
+    command = [sys.executable, "run_pipeline.py", "serve", "--port", "0", "--chain", str(chain_file)]
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "TMPDIR": str(folder)}
+    ) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().split()[0]
+        httpx.post(f"{address}/uploads", files={"files": ("a.png", photo())}).raise_for_status()
+        assert list(folder.rglob("a.png"))
+        server.send_signal(number)
+        assert server.wait(60) == code
+    assert not list(folder.rglob("a.png"))
+    assert not list(folder.glob("restorechain-*"))
