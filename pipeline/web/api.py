@@ -27,6 +27,8 @@ from pipeline.web.results import job_state, without_paths
 
 _TICK = 0.2  # seconds between looks at a job
 _SHOWN = (
+    "condition",
+    "strengths",
     "input_size",
     "output_size",
     "seconds",

@@ -29,7 +29,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     chain: str = Field(description="name of an offered chain; the first by default")
-    strengths: dict[str, float] = Field({}, description="by the stage's name, 0 to 1; the chain's own by default")
+    strengths: dict[str, StageStrength] = Field({}, description="by the stage's name, 0 to 1 or auto; else the chain's")
     noise_levels: dict[str, float] = Field({}, description="in 8-bit gray levels, 0 to 75, instead of the measured")
     upscale: bool = Field(True, description="False leaves out the stages that make the image larger")
     format: str | None = Field(None, description="file type of restored images; each image's own by default")

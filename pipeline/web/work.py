@@ -95,8 +95,9 @@ class Worker:
         return {"video": VideoJobs(VideoOptions())}
 
     def _preview(self, job: Job, config: ChainConfig) -> None:
-        part = _cut(read_image(job.source, self.max_pixels), job.centre)
-        engine = self.engine(config)
+        image = read_image(job.source, self.max_pixels)
+        part = _cut(image, job.centre)
+        engine = self.engine(config).for_image(visible_pixels(image), image.luma_table)  # as the whole will be
         restoration = engine.run(visible_pixels(part), keep_stages=True, watch=job.watch)
         after = {name: restored_like(part, pixels) for name, pixels in restoration.stages.items()}
         job.record = Record(job.source.name, None, "done", noise_levels=restoration.noise_levels).computed(restoration)
