@@ -187,3 +187,15 @@ def test_visitors_do_not_reach_each_others_files(
     other.delete(f"/uploads/{key}")
     assert zipfile.ZipFile(io.BytesIO(other.get("/session/results.zip").content)).namelist() == []
     assert visitor.get(f"/jobs/{job}/file").status_code == 200
+
+
+def test_strengths_by_what_is_measured(page: WebPage, visitor: TestClient) -> None:
+    job = restored(page, visitor, "a.png", photo(120, 160), strengths={"unsharp_mask": "auto"})
+    html = visitor.get(f"/jobs/{job}/result").text
+    assert "the strengths chosen by it: noise" in html
+    assert "strength: auto" in code_of(html, "Chain as YAML")
+    (sent,) = sessions(page)[0].uploads.values()
+    start(visitor, sent.key, "preview", strengths={"unsharp_mask": "auto"})
+    preview = sent.jobs["preview"]
+    wait_for(lambda: not preview.active)
+    assert "the strengths chosen by it: noise" in visitor.get(f"/jobs/{preview.key}/result").text
