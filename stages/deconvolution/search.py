@@ -21,7 +21,7 @@ Light = Literal["auto", "linear", "encoded"]
 _SHARP = 1.5
 _CROP, _SMALLEST_SIDE = 512, 48
 _SMOOTHNESS = (5e-4, 1e-3, 2e-3)
-_LEAST_AGREEMENT, _MOST_RINGING = 0.8, 1.8
+_LEAST_AGREEMENT, _MOST_RINGING = 0.88, 1.8
 
 
 @dataclass(frozen=True)
