@@ -14,6 +14,15 @@ from pipeline.images import READABLE, WRITABLE
 from pipeline.video.options import READABLE as VIDEOS
 from pipeline.video.options import VideoOptions
 
+_RAW = frozenset(
+    {".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf"}
+    | {".pef", ".raf", ".raw", ".rw2", ".rwl", ".srf", ".srw", ".x3f"}
+)
+_SOUND = frozenset({".aac", ".aif", ".aiff", ".amr", ".flac", ".m4a", ".mid", ".mp3", ".ogg", ".opus", ".wav", ".wma"})
+_DOCUMENTS = frozenset(
+    {".ai", ".doc", ".docx", ".eps", ".indd", ".odt", ".pdf", ".ppt", ".pptx", ".psb", ".psd", ".svg", ".xcf"}
+)
+
 
 def wrong_names(output: Path, ext: str | None, suffix: str) -> Iterator[str]:
     """Yield an error for each option that no results can be named by."""
@@ -46,9 +55,21 @@ def entry_for(found: Found, output: Path, ext: str | None, suffix: str, video: V
     if source.suffix.lower() in READABLE:
         return Job(source, relative, target(relative.stem, _dotted(ext) if ext else _own_suffix(relative)), "image")
     if named:
-        text = "is not the suffix of an image or video that can be read; convert it to PNG or TIFF first"
-        return LeftOut(source, "refused", f"{source.suffix!r} {text}")
+        return LeftOut(source, "refused", _advice(source.suffix))
     return LeftOut(source, "ignored")
+
+
+def _advice(suffix: str) -> str:
+    """Return why a file of a suffix is not restored, and what to do."""
+    known = suffix.lower()
+    what = f"{suffix!r} is not the suffix of an image or video that can be read"
+    if known in _RAW:
+        return f"{what}, but of a camera's raw data; develop it to TIFF first"
+    if known in _SOUND:
+        return f"{what}, but of sound, of which nothing is restored"
+    if known in _DOCUMENTS:
+        return f"{what}; export its pages or layers as PNG or TIFF first"
+    return f"{what}; convert it to PNG, TIFF or MP4 first, if it is one"
 
 
 def _video_suffix(source: Path, video: VideoOptions) -> str:

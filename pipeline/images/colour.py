@@ -88,9 +88,22 @@ def _avif_colour(path: Path, gray: bool) -> FileColour | None:
         head = file.read(_AVIF_HEAD)
     found = re.search(rb"colrnclx(..)(..)", head, re.DOTALL)
     if found is None:
-        return None
+        return None if re.search(rb"colr(prof|rICC)", head) else _av1_colour(path, gray)
     primaries, transfer = (int.from_bytes(code, "big") for code in found.groups())
     return _coded("nclx", primaries, transfer, gray=gray)
+
+
+def _av1_colour(path: Path, gray: bool) -> FileColour | None:
+    """Return what the AV1 data of an AVIF say where its boxes say nothing."""
+    import av
+
+    try:
+        with av.open(str(path.absolute()), options={"format_whitelist": "mov", "protocol_whitelist": "file"}) as file:
+            context = file.streams.video[0].codec_context
+            codes = int(context.color_primaries), int(context.color_trc)
+    except (av.FFmpegError, IndexError):
+        return None
+    return None if codes == (2, 2) else _coded("AV1", *codes, gray=gray)
 
 
 def _bmp_colour(path: Path, gray: bool) -> FileColour | None:

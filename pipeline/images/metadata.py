@@ -13,6 +13,7 @@ from typing import Any
 import pyvips
 
 from pipeline.images.kinds import png_chunks
+from pipeline.images.tiff_metadata import scaled_areas
 from pipeline.images.xmp import resized
 
 _LONGEST_TEXT = 2**22
@@ -107,8 +108,16 @@ def attach(image: pyvips.Image, metadata: Metadata) -> pyvips.Image:
     if metadata.iptc is not None:
         image.set_type(_BLOB, "iptc-data", _wrapped_iptc(metadata.iptc))
     if metadata.exif is not None:
-        _attach_exif(image, metadata.exif, metadata.exif_has_size)
+        _attach_exif(image, resized_exif(metadata, image.width, image.height), metadata.exif_has_size)
     return image
+
+
+def resized_exif(metadata: Metadata, width: int, height: int) -> bytes:
+    """Return the block of EXIF with areas of the image as they are in the new size."""
+    block = metadata.exif or b""
+    if metadata.size is None or metadata.size == (width, height):
+        return block
+    return scaled_areas(block, width / metadata.size[0], height / metadata.size[1])
 
 
 def _attach_exif(image: pyvips.Image, block: bytes, has_size: bool) -> None:

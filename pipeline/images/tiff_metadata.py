@@ -6,6 +6,7 @@ four bytes is replaced by its offset. In a TIFF file the image's own directory p
 
 import io
 import struct
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -13,7 +14,8 @@ import numpy as np
 
 _IPTC, _EXIF, _GPS, _INTEROPERABILITY = 0x83BB, 0x8769, 0x8825, 0xA005
 _WIDTH, _HEIGHT = 0xA002, 0xA003
-_LONG, _RATIONAL, _UNDEFINED = 4, 5, 7
+_SHORT, _LONG, _RATIONAL, _UNDEFINED = 3, 4, 5, 7
+_AREAS = (0x9214, 0xA214)  # SubjectArea: a point, a circle or a rectangle; SubjectLocation
 
 # Description, make, model, software, date, artist, copyright: the others describe the pixels of the file.
 _ABOUT_PHOTO = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
@@ -48,6 +50,36 @@ def read_tiff_metadata(path: Path) -> tuple[bytes | None, bytes | None]:
     packed, start = _pack(photo, exif, gps, at=8)
     block = _PREFIX + struct.pack("<2sHI", b"II", 42, start) + packed
     return (block if len(block) <= _LONGEST else None), iptc
+
+
+def scaled_areas(block: bytes, across: float, down: float) -> bytes:
+    """Return a block of EXIF with the position and size of its subject, which are in pixels, scaled with the image."""
+    data = bytearray(block)
+    start = len(_PREFIX) if block.startswith(_PREFIX) else 0
+    order = "<" if block[start : start + 2] == b"II" else ">"
+    try:
+        (first,) = struct.unpack_from(order + "I", data, start + 4)
+        for _, exif in _places(data, order, start, first, {_EXIF}):
+            (at,) = struct.unpack_from(order + "I", data, exif)
+            for length, place in _places(data, order, start, at, _AREAS):
+                values = struct.unpack_from(f"{order}{length}H", data, place)
+                factors = (across, down, across, down)
+                scaled = (min(0xFFFF, round(value * by)) for value, by in zip(values, factors, strict=False))
+                struct.pack_into(f"{order}{length}H", data, place, *scaled)
+    except struct.error:
+        return block
+    return bytes(data)
+
+
+def _places(data: bytearray, order: str, start: int, at: int, tags: Collection[int]) -> Iterator[tuple[int, int]]:
+    """Yield the number of values, and where they lie, of entries of a directory with 2 or 4 bytes a value."""
+    (count,) = struct.unpack_from(order + "H", data, start + at)
+    for position in range(start + at + 2, start + at + 2 + 12 * count, 12):
+        tag, kind, length = struct.unpack_from(order + "HHI", data, position)
+        if tag in tags and length <= 4 and kind in (_SHORT, _LONG):
+            inline = length * (2 if kind == _SHORT else 4) <= 4
+            offset = position + 8 if inline else start + struct.unpack_from(order + "I", data, position + 8)[0]
+            yield length, offset
 
 
 def exif_tags(block: bytes) -> set[tuple[str, int]]:

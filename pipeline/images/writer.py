@@ -13,7 +13,7 @@ from pipeline.errors import BrokenImage, RefusedImage, needing_space
 from pipeline.images.formats import ENCODERS, Encoder
 from pipeline.images.image_file import ImageFile
 from pipeline.images.libvips import vips_errors_as
-from pipeline.images.metadata import Metadata, attach, blocks
+from pipeline.images.metadata import Metadata, attach, blocks, resized_exif
 from pipeline.images.texts import insert_jpeg_comments, insert_png_texts
 from pipeline.images.tiff_metadata import append_tiff_metadata
 from pipeline.pixels import Pixels, white
@@ -109,7 +109,8 @@ def _save_tiff(image: pyvips.Image, path: Path, metadata: Metadata, options: Map
     if large and (metadata.exif or metadata.iptc):
         return ("EXIF and IPTC are not carried into a BigTIFF file",)
     if metadata.exif or metadata.iptc:
-        append_tiff_metadata(path, metadata.exif, metadata.iptc, image.width, image.height)
+        exif = resized_exif(metadata, image.width, image.height) if metadata.exif else None
+        append_tiff_metadata(path, exif, metadata.iptc, image.width, image.height)
     return ()
 
 

@@ -38,6 +38,9 @@ MASK = ChainConfig(stages=(UnsharpMaskConfig(),))
 TWICE = ChainConfig(stages=(EDSRConfig(width=2, depth=1, strength=0), UnsharpMaskConfig()))
 
 
+UNKNOWN = "the suffix of an image or video that can be read"
+
+
 def paint(path: Path, *, seed: int = 0, channels: int = 3, dtype: type = np.uint8) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, (16, 24, channels), dtype=dtype)
@@ -314,7 +317,7 @@ def test_a_named_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
     records: list[Record] = []
     Batch(JobSteps(MASK, tmp_path / "out", no_engine, {}), RunLog(tmp_path / "r")).run(jobs, records.append)
     assert [(record.status, record.error) for record in records] == [
-        ("refused", "'.txt' is not the suffix of an image or video that can be read; convert it to PNG or TIFF first")
+        ("refused", f"'.txt' is not {UNKNOWN}; convert it to PNG, TIFF or MP4 first, if it is one")
     ]
 
 

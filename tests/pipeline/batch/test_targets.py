@@ -2,6 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
+from pipeline.batch.job import LeftOut
+from pipeline.batch.search import Found
+from pipeline.batch.targets import entry_for
 from pipeline.video.options import VideoOptions
 from tests.pipeline.batch.planning import jobs_of, problems, targets, touch
 
@@ -70,3 +75,20 @@ def test_videos_keep_their_container_if_it_can_be_written(tmp_path: Path) -> Non
     jobs = jobs_of(tmp_path, "in", video=VideoOptions(container="mov"), suffix="_x2")
     assert [job.target.name for job in jobs][:2] == ["a_x2.mov", "b_x2.mov"]
     assert [job.kind for job in jobs] == ["video"] * 5 + ["image"]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("a.CR2", "but of a camera's raw data; develop it to TIFF first"),
+        ("a.mp3", "but of sound, of which nothing is restored"),
+        ("a.docx", "; export its pages or layers as PNG or TIFF first"),
+        ("a.txt", "; convert it to PNG, TIFF or MP4 first, if it is one"),
+    ],
+)
+def test_advice_fits_the_suffix(tmp_path: Path, name: str, advice: str) -> None:
+    (tmp_path / name).touch()
+    found = Found(tmp_path / name, Path(name), named=True)
+    entry = entry_for(found, tmp_path / "out", None, "", VideoOptions())
+    assert isinstance(entry, LeftOut)
+    assert (entry.status, str(entry.error).endswith(advice)) == ("refused", True)

@@ -4,6 +4,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -175,3 +176,19 @@ def test_chromaticities_of_a_tiff_become_a_profile(tmp_path: Path) -> None:
     image = read_image(tmp_path / "a.tif")
     assert image.metadata.icc == display_profile(P3, None, gray=False)
     assert image.notes == ("the colour space (TIFF chromaticities) is carried as an ICC profile",)
+
+
+def test_colours_that_only_the_av1_data_state_are_carried(tmp_path: Path) -> None:
+    path = tmp_path / "a.avif"
+    with av.open(str(path), "w", format="avif") as out:
+        stream = out.add_stream("libsvtav1", rate=1, options={"preset": "10"})
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = 64, 64, "yuv420p"
+        context.color_primaries, context.color_trc, context.colorspace = 12, 13, 1
+        frame = av.VideoFrame.from_ndarray(photo(64, 64, 3), "rgb24").reformat(format="yuv420p")
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    path.write_bytes(path.read_bytes().replace(b"colrnclx", b"freenclx"))
+    image = read_image(path)
+    assert image.metadata.icc is not None
+    assert image.notes == ("the colour space (AV1) is carried as an ICC profile",)

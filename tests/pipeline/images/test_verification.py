@@ -1,11 +1,12 @@
 """What a written image lacks is named."""
 
+import struct
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipeline.images import ImageFile, missing_in, write_image
+from pipeline.images import ImageFile, missing_in, read_image, write_image
 from pipeline.images.metadata import Metadata
 from tests.pipeline.images.samples import photo
 
@@ -36,3 +37,15 @@ def test_missing_tags_are_named(tmp_path: Path) -> None:
     image = ImageFile(photo(32, 32, 3), metadata=FULL)
     write_image(tmp_path / "a.tif", image)
     assert missing_in(tmp_path / "a.tif", image) == ("EXIF tags are missing in the result: XPTitle",)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif", ".webp"])
+def test_the_area_of_the_subject_grows_with_the_image(tmp_path: Path, suffix: str) -> None:
+    place = struct.pack("<H", 1) + struct.pack("<HHII", 0x8769, 4, 1, 26) + bytes(4)
+    areas = struct.pack("<H", 2) + struct.pack("<HHII", 0x9214, 3, 4, 56)
+    areas += struct.pack("<HHIHH", 0xA214, 3, 2, 7, 8) + bytes(4) + struct.pack("<4H", 10, 11, 6, 4)
+    metadata = Metadata(exif=TIFF_HEAD + place + areas, size=(32, 32))
+    write_image(tmp_path / f"a{suffix}", ImageFile(photo(64, 96, 3), metadata=metadata))
+    block = read_image(tmp_path / f"a{suffix}").metadata.exif or b""
+    assert struct.pack("<4H", 30, 22, 18, 8) in block
+    assert struct.pack("<HHIHH", 0xA214, 3, 2, 21, 16) in block
