@@ -194,6 +194,14 @@ AcceptedLicences = Annotated[
         rich_help_panel=_COMPUTING,
     ),
 ]
+ShownProgress = Annotated[
+    str,
+    one_of(
+        ("bar", "detail"),
+        "bar: of all inputs, and of the video at hand. detail: also what each worker is doing.",
+        rich_help_panel=_REPORTING,
+    ),
+]
 ShardOption = Annotated[
     str | None,
     typer.Option(
@@ -251,6 +259,16 @@ def parse_workers(text: str | None) -> int | Literal["auto"] | None:
     if not text.isdecimal() or int(text) == 0:
         raise ConfigError(f"workers: got {text!r}, expected a number of processes, or auto")
     return int(text)
+
+
+def refuse_detail_without_workers(progress: str, workers: str | None, cluster: str | None) -> None:
+    """Refuse ``--progress detail`` where there are no workers whose details could be shown.
+
+    Raises:
+        ConfigError: if there are none.
+    """
+    if progress == "detail" and workers is None and cluster is None:
+        raise ConfigError("progress: detail shows what each worker is doing, expected also --workers or --cluster")
 
 
 def parse_strengths(texts: Sequence[str] | None) -> dict[str, StageStrength]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pipeline.cli.interruption import INTERRUPTED
 from pipeline.cli.progress import Tally, progress_bar
@@ -27,6 +27,7 @@ def run_batch(
     html_report: HtmlReport | None,
     *,
     quiet: bool,
+    detail: bool = False,
 ) -> int:
     """Restore all inputs, print their outcome and return the exit code.
 
@@ -36,9 +37,10 @@ def run_batch(
         total: How many they are, where that is known.
         html_report: Is written at the end.
         quiet: Print only errors.
+        detail: Show what each worker of a ``ClusterBatch`` is doing.
     """
     tally = Tally()
-    stopped = _restore(batch, inputs, total, tally, quiet=quiet)
+    stopped = _restore(batch, inputs, total, tally, quiet=quiet, detail=detail)
     _print_inputs(tally, quiet=quiet)
     summarized = True
     try:
@@ -69,10 +71,13 @@ def _restore(
     tally: Tally,
     *,
     quiet: bool,
+    detail: bool,
 ) -> tuple[int, str] | None:
     """Restore all inputs; return the exit code and the reason if the run was stopped early."""
     try:
         with progress_bar(OUT, total, tally, quiet=quiet) as bar:
+            if detail:
+                cast("ClusterBatch", batch).observe = bar.show_workers
             batch.run(inputs, bar.add, bar.watch)
     except KeyboardInterrupt:
         return INTERRUPTED, "interrupted"

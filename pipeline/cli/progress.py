@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
@@ -19,6 +19,7 @@ from pipeline.text import printable
 
 if TYPE_CHECKING:
     from pipeline.batch.job import Job
+    from pipeline.cluster.pool import Worker
     from pipeline.video.restore import VideoProgress
 
 _ORDER = ("done", "skipped", "failed", "refused", "ignored")
@@ -112,6 +113,8 @@ class Bars:
         self._tally = tally
         self._inputs = display.add_task("", total=total, unit="inputs", speed="", last="")
         self._video: TaskID | None = None
+        self._video_name = ""
+        self._workers: dict[str, TaskID] = {}
 
     def add(self, record: Record) -> None:
         """Count one finished input."""
@@ -123,10 +126,22 @@ class Bars:
         if not isinstance(progress, float):
             self._show_video(job, progress)
 
+    def show_workers(self, workers: Sequence[Worker]) -> None:
+        """Show a line for each worker: its machine and process, and the inputs that it has been given."""
+        started = {worker.name: worker for worker in workers if worker.name}
+        for name in self._workers.keys() - started.keys():
+            self._display.remove_task(self._workers.pop(name))
+        for name, worker in started.items():
+            if name not in self._workers:
+                self._workers[name] = self._display.add_task(name, total=2, unit="at once", speed="", last="")
+            inputs = ", ".join(printable(str(task.job.source)) for task in worker.tasks) or "idle"
+            self._display.update(self._workers[name], completed=len(worker.tasks), last=f"{name}: {inputs}")
+
     def _show_video(self, job: Job, video: VideoProgress) -> None:
         name = printable(str(job.source))
-        if self._video is None or self._display.tasks[-1].description != name:
+        if self._video is None or self._video_name != name:
             self._remove_video()
+            self._video_name = name
             self._video = self._display.add_task(name, unit="frames", speed="", last="")
         speed, last = f"{video.rate:.2f} fps", f"{name}, {video.limit} limits"
         self._display.update(self._video, total=video.total, completed=video.frames, speed=speed, last=last)

@@ -51,6 +51,7 @@ def restore(
     offline: options.Offline = False,
     accept_licence: options.AcceptedLicences = None,
     report: options.Reports = None,
+    progress: options.ShownProgress = "bar",
     quiet: options.Quiet = False,
     codec: video.Codec = None,
     crf: video.Crf = None,
@@ -86,6 +87,7 @@ def restore(
         "backend": backend,
         "compile": compile,
     }
+    options.refuse_detail_without_workers(progress, workers, cluster)
     config = load_chain_config(chain).with_strengths(options.parse_strengths(strength))
     config = config.with_noise_levels(options.parse_noise_levels(noise_level))
     share = None if shard is None else Shard.parse(shard)
@@ -115,7 +117,10 @@ def restore(
         _make_report(places, config) as html_report,
         _make_batch(settings, run_log, html_report, options.parse_workers(workers), cluster) as batch_of_jobs,
     ):
-        raise typer.Exit(run_batch(batch_of_jobs, planned.entries, planned.total, html_report, quiet=quiet))
+        detail = progress == "detail"
+        raise typer.Exit(
+            run_batch(batch_of_jobs, planned.entries, planned.total, html_report, quiet=quiet, detail=detail)
+        )
 
 
 @contextmanager

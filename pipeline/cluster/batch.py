@@ -59,11 +59,15 @@ class ClusterBatch:
         run_log: What was done before, and where this run is recorded.
         pool: The workers; ended with the run.
         listener: Is given every input once its record is final.
+
+    Attributes:
+        observe: Is given the workers with their tasks, about once a second at least.
     """
 
     def __init__(self, steps: Steps, run_log: Recorder, pool: WorkerPool, *, listener: Listener | None = None) -> None:
         self.output = steps.output
         self.run_log = run_log
+        self.observe: Callable[[Sequence[Worker]], None] = lambda workers: None
         self._steps = steps
         self._pool = pool
         self._final = FinalStep(steps.kinds, run_log, listener)
@@ -94,6 +98,7 @@ class ClusterBatch:
         fresh = self._tasks(inputs, report)
         try:
             while self._assign(fresh) or self._pool.busy:
+                self.observe(self._pool.workers)
                 started, workers = time.perf_counter(), len(self._pool.workers)
                 for task, outcome in self._pool.finished():
                     self._take(task, outcome, report, watch)

@@ -15,11 +15,12 @@ from pipeline.errors import ConfigError
 _PATIENCE = 5.0  # seconds
 _OBJECT_STORE = 80 * 2**20  # bytes; pixels never pass through it
 # Read when ray is imported. No usage statistics are sent; an address on this very machine is joined, too; of a worker
-# that died we say ourselves what is to be said.
+# that died we say ourselves what is to be said; workers are no nicer than a run of one process is.
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+    "RAY_worker_niceness": "0",
 }
 
 
