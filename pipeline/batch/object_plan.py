@@ -57,9 +57,8 @@ def _listed(url: str, output: str, ext: str | None, suffix: str, video: VideoOpt
         raise ConfigError(str(error)) from error
     if first is None:
         raise ConfigError(f"{url}: no such object, and none below it")
-    single = first == url.rpartition("/")[2]
     return (
-        _entry(url if single else joined(url, key), key, output, ext, suffix, video)
+        _entry(joined(url, key) if key else url, key or url.rpartition("/")[2], output, ext, suffix, video)
         for key in chain([first], keys)
         if not _is_left_alone(key, url, output)
     )
@@ -79,6 +78,6 @@ def _stored(job: Job, source: str, output: str) -> ObjectJob:
 
 
 def _is_left_alone(key: str, url: str, output: str) -> bool:
-    """Return whether a key is a folder's mark, hidden, a system's own, or a result of this very run."""
+    """Return whether a key is hidden, a system's own, or a result of this very run."""
     below_output = is_url(output) and joined(url, key).startswith(joined(output, ""))
-    return key.endswith("/") or not key or below_output or any(is_system_name(part) for part in key.split("/"))
+    return below_output or any(is_system_name(part) for part in key.split("/") if part)

@@ -56,7 +56,8 @@ def ray_session(address: str | None, workers: int | Literal["auto"], device: str
         here = _this_machine(workers, device)
         shares = divide([here], workers, device)
         resources = {"num_cpus": here.cpus, "num_gpus": here.gpus, "object_store_memory": _OBJECT_STORE}
-        ray.init(**resources, include_dashboard=False, log_to_driver=False, configure_logging=False)
+        # "local": without it, Ray joins another cluster that runs on this machine.
+        ray.init("local", **resources, include_dashboard=False, log_to_driver=False, configure_logging=False)
     else:
         _join(ray, address)
     try:

@@ -33,7 +33,9 @@ def joined(url: str, relative: str) -> str:
 
 
 def list_objects(url: str) -> Iterator[str]:
-    """Yield the keys below a prefix, relative to it, while they are listed; the name alone of a single object.
+    """Yield the keys below a prefix, relative to it, while they are listed; an empty one for an object itself.
+
+    Objects that only mark a folder are left out.
 
     Raises:
         ImageError: if the storage refuses.
@@ -41,11 +43,12 @@ def list_objects(url: str) -> Iterator[str]:
     with storage_errors(url):
         filesystem, path = _connected(url)
         if not url.endswith("/") and filesystem.isfile(path):
-            yield path.rpartition("/")[2]
+            yield ""
             return
         start = f"{path.rstrip('/')}/"
         for key in _keys(filesystem, start):
-            yield key.removeprefix(start)
+            if not key.endswith("/"):
+                yield key.removeprefix(start)
 
 
 def version_of(url: str) -> str:

@@ -142,6 +142,14 @@ def test_thousands_of_keys_are_listed_page_by_page(bucket: Any, monkeypatch: pyt
     assert [job.source for job in jobs] == [f"s3://photos/in/{number}.png" for number in range(5)]
 
 
+def test_an_object_may_have_the_name_of_its_folder(bucket: Any) -> None:
+    for key in ("in/", "in/in.png", "in.png/in.png"):
+        bucket.call_s3("put_object", Bucket="photos", Key=key, Body=b"x")
+    for source, expected in (("s3://photos/in", "in.png"), ("s3://photos/in.png", "in.png")):
+        (job,) = plan_objects([source], "s3://photos/out", ext=None, suffix="", video=VideoOptions())
+        assert (job.source, job.output) == (f"{source}/{expected}", expected)
+
+
 @pytest.mark.parametrize(
     ("inputs", "says"),
     [
