@@ -161,7 +161,8 @@ def build_trainer(config: TrainingConfig, run: Run) -> L.Trainer:
         default_root_dir=run.folder,
         accelerator=device.type,
         devices=[device.index] if device.index and run.devices == 1 else run.devices,
-        strategy="ddp" if run.devices > 1 else "auto",
+        num_nodes=run.nodes,
+        strategy="ddp" if run.devices * run.nodes > 1 else "auto",
         precision=lightning_precision(run.precision, run.device),  # type: ignore[arg-type]
         max_epochs=run.max_epochs,
         max_time=run.max_time,

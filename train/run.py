@@ -28,6 +28,7 @@ class Run:
 
     Every one of several devices takes the batch size of the YAML, so that N devices train as one device does with N
     times the batch size (except for batch norm, whose statistics differ by process). Each validates on all images.
+    ``devices`` are those of one machine, of which there are ``nodes``.
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class Run:
     precision: str = "fp32"
     device: str = "auto"
     devices: int = 1
+    nodes: int = 1
 
     @property
     def checkpoints(self) -> Path:
@@ -123,7 +125,7 @@ class Run:
         return {
             "data": train.described(),
             "validation": validation.described(),
-            "devices": self.devices,
+            "devices": self.devices * self.nodes,
             "schedule": self.schedule_kind(config.schedule),
         }
 

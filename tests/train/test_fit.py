@@ -2,6 +2,7 @@ import csv
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -266,6 +267,32 @@ def test_two_processes_learn_what_one_learns_from_the_double_batch(
         one, two = (column(tmp_path / folder, name) for folder in ("one", "two"))
         assert len(one) == 3
         assert two == pytest.approx(one, rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_machines_learn_what_one_learns_from_the_double_batch(
+    config_file: Path, sharp_folder: Path, tmp_path: Path
+) -> None:
+    """The machines are two processes of this one, each started by torchrun as docs/training.md says."""
+    options = ["--precision", "fp32", "--device", "cpu", "--max-epochs", 3, "--set"]
+    subprocess.run(command(config_file, sharp_folder, tmp_path / "one", *options, "data.batch_size=8"), check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = command(config_file, sharp_folder, tmp_path / "two", *options, "data.batch_size=4", "--nodes", 2)
+    torchrun = ["-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", "--master-addr", "127.0.0.1"]
+    started = [
+        subprocess.Popen(
+            [arguments[0], *torchrun, "--master-port", str(port), "--node-rank", str(rank), *arguments[1:]]
+        )
+        for rank in range(2)
+    ]
+    assert [running.wait(300) for running in started] == [0, 0]
+    for name in ("train/epoch_loss", "val/psnr"):
+        one, two = (column(tmp_path / folder, name) for folder in ("one", "two"))
+        assert len(one) == 3
+        assert two == pytest.approx(one, rel=5e-4)
 
 
 def test_weight_decay_reduces_weights_without_gradient(config: TrainingConfig, files: tuple[Files, Files]) -> None:

@@ -49,6 +49,9 @@ def train(
     devices: Annotated[
         int, typer.Option(min=1, metavar="N", help="Train on N devices, each with the configured batch size.")
     ] = 1,
+    nodes: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Train on N machines with --devices each, started by torchrun.")
+    ] = 1,
     precision: options.Precision = "auto",
     device: options.Device = "auto",
     changes: options.Changes = None,
@@ -82,6 +85,7 @@ def train(
         precision=precision,
         device=device,
         devices=devices,
+        nodes=nodes,
     )
     data_name = f"{', '.join(folder.name for folder in data)}: {train_files.counted()}"
     try:
