@@ -262,6 +262,8 @@ def test_check_reports_the_errors_of_all_chains(run: Run) -> None:
         ((*RESTORE, "--ext", "mkv"), "webp; the type of videos is the container"),
         ((*RESTORE, "--nonsense"), "--nonsense"),
         ((*RESTORE, "--workers", "0"), "--workers: got '0', expected a number of processes, or auto"),
+        ((*RESTORE, "--shard", "3"), "--shard: got '3', expected NUMBER/COUNT such as 3/16"),
+        ((*RESTORE, "--progress", "detail"), "--progress: detail shows what each worker is doing, expected also"),
         ((*RESTORE, "--cluster", "here"), "--cluster: got 'here', expected HOST:PORT"),
         ((*RESTORE, "--cluster", "127.0.0.1:1"), "--cluster: 127.0.0.1:1 cannot be joined"),
     ],
