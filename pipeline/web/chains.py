@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig, StageStrength
+from pipeline.condition.strengths import table_of
 from pipeline.errors import ConfigError
 from pipeline.images import WRITABLE
 from stages.dncnn import DnCNNConfig
@@ -43,12 +44,14 @@ class Control:
         name: Of the stage in its chain.
         label: In words.
         strength: By default.
+        measurable: Whether the strength can follow from what is measured.
         noise_level: By default, 0 where it is measured; None for a stage that takes none.
     """
 
     name: str
     label: str
     strength: StageStrength
+    measurable: bool
     noise_level: float | None
 
 
@@ -177,7 +180,13 @@ def _control(name: str, stage: StageConfig) -> Control:
     takes_level = isinstance(stage, DnCNNConfig) and stage.noise_level_input
     level = stage.noise_level if isinstance(stage, DnCNNConfig) and stage.noise_level != "auto" else 0.0
     label = weights.replace("_", " ")
-    return Control(name, label[:1].upper() + label[1:], stage.strength, float(level) if takes_level else None)
+    return Control(
+        name,
+        label[:1].upper() + label[1:],
+        stage.strength,
+        table_of(stage) is not None,
+        float(level) if takes_level else None,
+    )
 
 
 def _lines(error: ValidationError) -> list[str]:

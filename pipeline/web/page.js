@@ -82,9 +82,13 @@ function settings() {
   const steps = form.querySelector(`.steps[data-chain="${CSS.escape(chain)}"]`);
   const changed = (inputs, key) =>
     Object.fromEntries(inputs.filter((one) => Number(one.value) !== Number(one.defaultValue)).map((one) => [one.dataset[key], Number(one.value)]));
+  const measured = [...steps.querySelectorAll("[data-strength]:disabled")].map((one) => [one.dataset.strength, "auto"]);
   return {
     chain,
-    strengths: changed([...steps.querySelectorAll("[data-strength]")], "strength"),
+    strengths: {
+      ...changed([...steps.querySelectorAll("[data-strength]:enabled")], "strength"),
+      ...Object.fromEntries(measured),
+    },
     noise_levels: changed([...steps.querySelectorAll("[data-level]")].filter((one) => one.value), "level"),
     upscale: steps.querySelector("[data-upscale]")?.checked ?? true,
     format: by("format").value || null,
@@ -94,14 +98,15 @@ function settings() {
 function showSteps() {
   for (const steps of form.querySelectorAll(".steps")) steps.hidden = steps.dataset.chain !== form.elements.chain.value;
   for (const range of form.querySelectorAll("[data-strength]")) {
-    const text = range.value < 0 ? "auto" : `${Math.round(100 * range.value)} %`;
+    range.disabled = "measurable" in range.dataset && range.closest(".steps").querySelector("[data-measured]").checked;
+    const text = range.disabled || range.value < 0 ? "auto" : `${Math.round(100 * range.value)} %`;
     range.nextElementSibling.textContent = text;
     range.setAttribute("aria-valuetext", text);
   }
 }
 
 const fields = () => [...form.querySelectorAll("input, select")];
-const nameOf = (field) => (field.type === "radio" ? `chain=${field.value}` : field.id || `${field.closest(".steps").dataset.chain} larger`);
+const nameOf = (field) => (field.type === "radio" ? `chain=${field.value}` : field.id);
 
 form.addEventListener("input", () => {
   showSteps();

@@ -233,6 +233,19 @@ def test_settings_are_kept_and_can_be_copied(open_page: Open, sent: Path) -> Non
     assert page.get_by_label("Command").inner_text().endswith("-c chain.yaml --ext webp")
 
 
+def test_strengths_by_what_was_measured(open_page: Open, page: WebPage, sent: Path) -> None:
+    seen = open_page()
+    seen.get_by_text("Strength of each step").click()
+    seen.get_by_label("By what was measured").check()
+    assert seen.get_by_label("Unsharp mask").is_disabled()
+    seen.reload()
+    drop(seen, sent)
+    restore(seen)
+    seen.get_by_text("the strengths chosen by it").wait_for()
+    (job,) = next(one for one in sessions(page) if one.uploads).all_jobs()
+    assert job.settings.strengths["unsharp_mask"] == "auto"
+
+
 def test_refusals_are_shown_in_words(open_page: Open, tmp_path: Path) -> None:
     page = open_page()
     wrong = tmp_path / "<img src=x onerror=alert(1)>.png"
