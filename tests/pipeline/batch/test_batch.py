@@ -114,6 +114,7 @@ def test_the_run_log_says_everything(tmp_path: Path) -> None:
         "notes": [],
         "losses": [],
         "noise_levels": {},
+        "blurs": {},
         "condition": {},
         "strengths": {"edsr": 0.0, "unsharp_mask": 1.0},
         "tile": 0,
