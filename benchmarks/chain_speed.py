@@ -96,7 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def races(options: argparse.Namespace) -> dict[str, dict[str, tuple]]:
     """Return by title what runs in turn: how each way is made, and from what; the plain way comes first."""
-    config, ways = load_chain_config(options.chain), peers(options)
+    config, ways = load_chain_config(options.chain).at_full_strength(), peers(options)
     if options.device in ("auto", "cpu"):
         ways["the same networks by OpenCV"] = (opencv_way, config)
     dncnn = ChainConfig(stages=(DnCNNConfig(),))
@@ -110,9 +110,12 @@ def races(options: argparse.Namespace) -> dict[str, dict[str, tuple]]:
 
 def peers(options: argparse.Namespace) -> dict[str, tuple]:
     """Return by name how each way of restoring a frame is made, and from what; the plain way comes first."""
-    config = load_chain_config(options.chain)
+    config = load_chain_config(options.chain).at_full_strength()
     ways: dict[str, tuple] = {PLAIN: (plain_way, config, options.device)}
-    for label, ours in (("restorechain", config), (options.fast.stem, load_chain_config(options.fast))):
+    for label, ours in (
+        ("restorechain", config),
+        (options.fast.stem, load_chain_config(options.fast).at_full_strength()),
+    ):
         ways[label] = (our_way, ours, options.device, options.precision, "torch")
         if cpu_computes_in_bf16():
             ways[f"{label}, bf16"] = (our_way, ours, options.device, "bf16", "torch")

@@ -103,16 +103,20 @@ def build_parser() -> argparse.ArgumentParser:
 def make_engines(options: argparse.Namespace) -> dict[str, Engine]:
     """Return the chain made ready as it is and, on CUDA, compiled."""
     make = partial(Engine, device=options.device, precision=options.precision, tile=0)
-    engines = {"eager": make(Chain.load(options.chain))}
+    engines = {"eager": make(Chain.build(load_chain_config(options.chain).at_full_strength()))}
     if engines["eager"].device.type == "cuda":
-        engines["compiled"] = make(Chain.load(options.chain), compile="on")
+        engines["compiled"] = make(Chain.build(load_chain_config(options.chain).at_full_strength()), compile="on")
     return engines
 
 
 def make_ways(options: argparse.Namespace, engines: dict[str, Engine], frame: np.ndarray) -> dict[str, Way]:
     """Return what is timed, by name; the plain way comes first."""
     any_engine = next(iter(engines.values()))
-    ways = {"plain": Way(partial(plain_way(load_chain_config(options.chain), str(any_engine.device)), frame), 1)}
+    ways = {
+        "plain": Way(
+            partial(plain_way(load_chain_config(options.chain).at_full_strength(), str(any_engine.device)), frame), 1
+        )
+    }
     frames = to_tensor(frame, any_engine.device).repeat(options.batch, 1, 1, 1)
     for name, engine in engines.items():
         ways[f"{name}, one frame"] = Way(partial(engine.run, frame), 1)

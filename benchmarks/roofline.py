@@ -28,6 +28,7 @@ from chain_speed import DEFAULT_CHAIN, FAST_CHAIN, command, machine, markdown_ta
 from pipeline.backends.choice import BACKENDS, choose_backend
 from pipeline.backends.preparation import label_of
 from pipeline.chain.chain import Chain
+from pipeline.chain.config import load_chain_config
 from pipeline.device.computing import cpu_computes_in_bf16
 from pipeline.device.find import find_device
 from pipeline.device.process import keep_freed_memory
@@ -142,7 +143,13 @@ def share_rows(
 ) -> Iterator[tuple[str, ...]]:
     """Yield the cells of every stage of a chain, then of the chain: floor, time and share."""
     backend = "torch" if precision in ("bf16", "fp16") else options.backend
-    engine = Engine(Chain.load(path), device=options.device, precision=precision, backend=backend, tile=0)
+    engine = Engine(
+        Chain.build(load_chain_config(path).at_full_strength()),
+        device=options.device,
+        precision=precision,
+        backend=backend,
+        tile=0,
+    )
     width, height = map(int, options.size.split("x"))
     seconds = measure(engine, height, width, options.runs)
     total = 0.0

@@ -58,6 +58,12 @@ class ChainConfig(BaseModel):
             stages[name] = stages[name].model_copy(update={"strength": strength})
         return ChainConfig(stages=tuple(stages.values()))
 
+    def at_full_strength(self) -> ChainConfig:
+        """Return the chain with 1 for every strength that is ``auto``, so that every stage is computed."""
+        return self.with_strengths(
+            {name: 1.0 for name, stage in zip(self.names, self.stages, strict=True) if stage.strength == "auto"}
+        )
+
     def with_noise_levels(self, levels: Mapping[str, float]) -> ChainConfig:
         """Return the chain with the noise levels of the named stages replaced.
 
