@@ -52,7 +52,15 @@ def serve(
         page = WebPage(Chains(chains), Path(root), round(max_megapixels * 1e6), device)
         mount_api(page)
         gate = Gate(page.app, page.sessions, accounts, allowed_hosts(host))
-        config = uvicorn.Config(gate, host=host, port=port, log_level="error", server_header=False, ws="none")
+        config = uvicorn.Config(
+            gate,
+            host=host,
+            port=port,
+            log_level="critical",
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=2,  # open pages never end their stream of states by themselves
+        )
         try:
             listening = config.bind_socket()
         except SystemExit as error:

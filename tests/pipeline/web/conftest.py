@@ -65,7 +65,10 @@ def visitor(visit: Callable[..., TestClient]) -> TestClient:
 @pytest.fixture
 def address(page: WebPage) -> Iterator[str]:
     """Serve the page at a free port."""
-    config = uvicorn.Config(Gate(page.app, page.sessions), host="127.0.0.1", port=0, log_level="error", ws="none")
+    gate = Gate(page.app, page.sessions)
+    config = uvicorn.Config(
+        gate, host="127.0.0.1", port=0, log_level="critical", ws="none", timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     listening = config.bind_socket()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -109,7 +112,7 @@ def start(visitor: TestClient, key: str, kind: str = "restore", **settings: Any)
     return answer.json()["key"]
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """Return what a condition returns as soon as it is true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

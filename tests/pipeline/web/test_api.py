@@ -59,7 +59,7 @@ def test_progress_comes_before_the_result(client: Client, sent: Path) -> None:
 
 def test_a_cancelled_call_frees_the_engine(client: Client, page: WebPage, sent: Path, endless: threading.Event) -> None:
     call = client.submit(handle_file(sent), api_name="/restore")
-    assert endless.wait(10)
+    assert endless.wait(60)
     (job,) = sessions(page)[0].all_jobs()
     call.cancel()
     wait_for(lambda: job.state == "cancelled")
@@ -162,7 +162,7 @@ def test_an_open_page_hears_of_changes_and_is_found_again(
             (key,) = [one["key"] for one in visitor.post("/uploads", files={"files": ("a.png", photo())}).json()]
             assert first_state(lines)["uploads"][0]["size"] == [32, 24]
             visitor.post(f"/uploads/{key}/jobs", json={"kind": "restore", "settings": {}})
-            assert endless.wait(10)
+            assert endless.wait(60)
         with visitor.stream("GET", "/session/events") as events:  # the page was loaded again
             (state,) = first_state(events.iter_lines())["uploads"]
             assert state["jobs"]["restore"]["state"] == "running"

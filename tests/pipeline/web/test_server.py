@@ -79,7 +79,9 @@ def test_files_are_deleted_when_the_server_is_stopped(chain_file: Path, tmp_path
         address = server.stdout.readline().split()[0]
         httpx.post(f"{address}/uploads", files={"files": ("a.png", photo())}).raise_for_status()
         assert list(folder.rglob("a.png"))
-        server.send_signal(number)
-        assert server.wait(60) == code
+        with httpx.stream("GET", f"{address}/session/events") as events:  # an open page
+            next(events.iter_lines())
+            server.send_signal(number)
+            assert server.wait(60) == code
     assert not list(folder.rglob("a.png"))
     assert not list(folder.glob("restorechain-*"))
