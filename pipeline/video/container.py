@@ -58,8 +58,11 @@ def open_video(path: Path) -> InputContainer:
 
 def _unreadable(path: Path, error: av.FFmpegError | OSError) -> ImageError:
     """Return the error for a file that libav cannot open, or may not."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES).lstrip()
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES).lstrip()
+    except OSError as unreadable:
+        return BrokenVideo(f"cannot be read: {unreadable.strerror or unreadable}")
     if head.startswith(_LISTS):
         return RefusedVideo(
             "is refused for safety: it is a list of other files or addresses, and no input may have them opened",
