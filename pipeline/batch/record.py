@@ -8,9 +8,7 @@ import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline.condition.condition import Condition
 from pipeline.evaluation.quality import Quality
-from stages.kernel_files import encode_kernel
 
 if TYPE_CHECKING:
     from pipeline.engine.engine import Restoration
@@ -98,6 +96,8 @@ class Record:
         """Strengths and why: ``noise 9.4, blur 0.8 px, JPEG 72: dncnn 1, unet 0.3``; empty where all were given."""
         if not self.condition:
             return ""
+        from pipeline.condition.condition import Condition  # imports numpy, which --help can do without
+
         strengths = ", ".join(f"{name} {strength:.3g}" for name, strength in self.strengths.items())
         return f"{Condition(**self.condition)}: {strengths}"  # type: ignore[arg-type]
 
@@ -114,5 +114,7 @@ def blur_record(finding: BlurFinding) -> dict[str, str]:
     """Return what is recorded of a blur; without a kernel where the image was left alone."""
     if finding.kernel is None:
         return {"found": finding.text}
+    from stages.kernel_files import encode_kernel
+
     kernel = base64.b64encode(encode_kernel(finding.kernel)).decode()
     return {"found": finding.text, "kernel": f"data:image/png;base64,{kernel}"}
