@@ -97,7 +97,7 @@ def _odd_square(kernel: Tensor) -> Tensor:
 class BlindDeconvolutionConfig(StageConfig):
     """Options of ``stage: blind_deconvolution``."""
 
-    summary: ClassVar[str] = "deblur: finds the kernel of a shake and undoes it"
+    summary: ClassVar[str] = "deblur: undoes a shake"
     stage: Literal["blind_deconvolution"] = "blind_deconvolution"
     max_kernel: int = Field(51, ge=9, le=255, description="side in pixels of the largest kernel looked for; odd")
     light: Light = Field(

@@ -109,7 +109,7 @@ def _resize(features: Tensor, height: int) -> Tensor:
 class ConcatUNetConfig(LearnedStageConfig):
     """Options of ``stage: concat_unet``."""
 
-    summary: ClassVar[str] = "deblur: U-Net with full-scale skips"
+    summary: ClassVar[str] = "deblur: U-Net, full-scale skips"
     stage: Literal["concat_unet"] = "concat_unet"
     width: int = Field(22, ge=1, description="channels of the finest level, doubled by every level below")
     squeeze_excitation: bool = Field(

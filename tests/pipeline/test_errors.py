@@ -26,5 +26,7 @@ def test_all_errors_for_users_are_in_the_tree() -> None:
             if module.name.endswith("__main__"):
                 continue
             for name, value in vars(importlib.import_module(module.name)).items():
+                if name.startswith("_"):
+                    continue
                 if isinstance(value, type) and issubclass(value, Exception) and _is_ours(value) and name not in inner:
                     assert issubclass(value, RestorationError), f"{module.name}.{name}"

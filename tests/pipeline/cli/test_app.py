@@ -289,6 +289,9 @@ class Interrupted:
     def __init__(self, engine: Any) -> None:
         self.engine, self.chain, self.begun = engine, engine.chain, False
 
+    def for_image(self, *measured: Any) -> "Interrupted":
+        return self
+
     def run(self, pixels: Any, **options: Any) -> Any:
         if self.begun:
             raise KeyboardInterrupt

@@ -82,6 +82,7 @@ def test_a_failed_download_is_an_error_that_names_the_file_and_its_place(monkeyp
 
 
 def test_without_references_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(b"not read")
     result = CliRunner().invoke(app, [str(tmp_path), "-o", str(tmp_path / "out"), "--lpips"])
     assert result.exit_code == 2
     assert "--lpips: compares with references" in result.output
