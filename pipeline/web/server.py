@@ -56,6 +56,7 @@ def serve(
             gate,
             host=host,
             port=port,
+            log_config=None,  # its own would close the handlers of the whole process
             log_level="critical",
             server_header=False,
             ws="none",

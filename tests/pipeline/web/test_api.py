@@ -57,6 +57,7 @@ def test_progress_comes_before_the_result(client: Client, sent: Path) -> None:
     assert "output_size" in states[-1]
 
 
+@pytest.mark.slow
 def test_a_cancelled_call_frees_the_engine(client: Client, page: WebPage, sent: Path, endless: threading.Event) -> None:
     call = client.submit(handle_file(sent), api_name="/restore")
     assert endless.wait(60)

@@ -20,6 +20,9 @@ import uvicorn
 from run_pipeline import main
 from tests.pipeline.web.conftest import photo
 
+# A whole server in the process of the tests; once, under load, it left pytest's capture of output closed.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
