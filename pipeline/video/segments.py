@@ -29,6 +29,9 @@ from pipeline.video.planes import pix_fmt_of
 from pipeline.video.probe import Footage
 from stages.atomic import flush, written_whole
 
+# Frames by which an encoder's reordering may delay the first one; no standard allows more than 16.
+_LONGEST_DELAY = 16
+
 
 @dataclass(frozen=True)
 class FrameTiming:
@@ -90,8 +93,8 @@ def write_segment(
             for frame, timing in frames:
                 frame.pts, frame.time_base = len(timings), 1 / footage.rate
                 timings.append(timing)
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
+                container.mux(_with_decoding_times(stream.encode(frame)))
+            container.mux(_with_decoding_times(stream.encode(None)))
     except av.FFmpegError as error:
         width, height = (side * scale for side in footage.size)
         what = f"cannot be encoded by {options.codec} with {width} x {height} pixels in {pix_fmt_of(layout)}"
@@ -102,6 +105,17 @@ def write_segment(
     if sorted(order) != list(range(len(timings))):
         raise BrokenVideo(f"{options.codec} wrote {len(order)} frames, expected {len(timings)}")
     return tuple(timings), order
+
+
+def _with_decoding_times(packets: list[av.Packet]) -> list[av.Packet]:
+    """Mend the decoding times that x265 makes of uninitialised memory in streams shorter than its delay.
+
+    Such a stream leaves the encoder at once, at its end. Matroska refuses some of these numbers, and stores none.
+    """
+    for place, packet in enumerate(packets):
+        if packet.pts is not None and packet.dts is not None and not 0 <= packet.pts - packet.dts <= _LONGEST_DELAY:
+            packet.dts = place - _LONGEST_DELAY
+    return packets
 
 
 def commit(path: Path, timings: tuple[FrameTiming, ...], order: tuple[int, ...], defects: Iterable[Note]) -> Segment:

@@ -1,10 +1,12 @@
 """Interrupted runs are resumed from their complete segments."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.errors import OutOfSpace
+from pipeline.video.segments import _with_decoding_times
 from tests.pipeline.batch.video_batch import files, packets, restore_batch, stop_at
 
 
@@ -43,3 +45,18 @@ def test_a_full_disk_ends_the_run_and_keeps_segments(write_video, tmp_path, wher
     assert (record.status, record.frames) == ("done", 12)
     resumed = 3 if where == "00001.mkv" else 12
     assert f"resumed an interrupted run after its first {resumed} frames" in record.notes
+
+
+class _Packet:
+    def __init__(self, pts: int, dts: int) -> None:
+        self.pts, self.dts = pts, dts
+
+
+@pytest.mark.parametrize("undefined", [-2429447594418053559, -65632, 2**40])
+def test_undefined_decoding_times_are_mended_and_others_kept(undefined: int) -> None:
+    packets: Any = [_Packet(0, undefined), _Packet(2, undefined + 1), _Packet(1, undefined + 2)]
+    mended = [packet.dts for packet in _with_decoding_times(packets)]
+    assert mended == sorted(mended)
+    assert all(packet.dts <= packet.pts for packet in packets)
+    kept: Any = [_Packet(0, -2), _Packet(3, -1), _Packet(1, 0)]
+    assert [packet.dts for packet in _with_decoding_times(kept)] == [-2, -1, 0]
