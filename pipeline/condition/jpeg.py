@@ -16,7 +16,7 @@ from pipeline.pixels import Pixels
 
 UNCOMPRESSED = 100
 _QUALITIES = range(10, 97)
-_LUMA_TABLE = (
+LUMA_TABLE = (
     (16, 11, 10, 16, 24, 40, 51, 61),
     (12, 12, 14, 19, 26, 58, 60, 55),
     (14, 13, 16, 24, 40, 57, 69, 56),
@@ -58,7 +58,7 @@ def quality_of(luma_table: Sequence[int]) -> int:
 def table(quality: int) -> Pixels:
     """Return libjpeg's quantisation table for luma, ``(64,)``, row by row."""
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
-    return np.clip((np.array(_LUMA_TABLE).ravel() * percent + 50) // 100, 1, 255)
+    return np.clip((np.array(LUMA_TABLE).ravel() * percent + 50) // 100, 1, 255)
 
 
 def _scores(luma: Pixels, top: int, left: int) -> Pixels:

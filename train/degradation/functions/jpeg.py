@@ -6,18 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline.condition.jpeg import LUMA_TABLE
 from train.degradation.functions.encoding import quantise
 
-_LUMA_STEPS = (
-    (16, 11, 10, 16, 24, 40, 51, 61),
-    (12, 12, 14, 19, 26, 58, 60, 55),
-    (14, 13, 16, 24, 40, 57, 69, 56),
-    (14, 17, 22, 29, 51, 87, 80, 62),
-    (18, 22, 37, 56, 68, 109, 103, 77),
-    (24, 35, 55, 64, 81, 104, 113, 92),
-    (49, 64, 78, 87, 103, 121, 120, 101),
-    (72, 92, 95, 98, 112, 100, 103, 99),
-)
 _CHROMA_STEPS = (
     (17, 18, 24, 47, 99, 99, 99, 99),
     (18, 21, 26, 66, 99, 99, 99, 99),
@@ -44,7 +35,7 @@ def compress_jpeg(image: Tensor, quality: Tensor, *, half_chroma: bool = True) -
     block = 16 if half_chroma else 8
     levels = F.pad(quantise(image) * 255, (0, -width % block, 0, -height % block), mode="replicate")
     luma, chroma = _mix(levels, _TO_YCBCR).round().split([1, 2], dim=1)
-    luma = _through_blocks(luma - 128, _steps(_LUMA_STEPS, quality)) + 128
+    luma = _through_blocks(luma - 128, _steps(LUMA_TABLE, quality)) + 128
     if half_chroma:
         chroma = _halve(chroma)
     chroma = _through_blocks(chroma, _steps(_CHROMA_STEPS, quality))
