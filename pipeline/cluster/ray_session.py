@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pipeline.cluster.shares import Node, Shares, divide
 from pipeline.errors import ConfigError
+from stages.extras import install_hint
 
 _PATIENCE = 5.0  # seconds
 _OBJECT_STORE = 80 * 2**20  # bytes; pixels never pass through it
@@ -34,7 +35,7 @@ def import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise ConfigError(f'workers: {error.name} is missing; pip install "restorechain[cluster]"') from error
+        raise ConfigError(f"workers: {error.name} is missing; {install_hint('cluster')}") from error
     logging.getLogger("ray").setLevel(logging.ERROR)
     return ray
 

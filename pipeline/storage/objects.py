@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pipeline.errors import ConfigError
 from pipeline.storage.errors import has_expired, storage_errors
+from stages.extras import install_hint
 
 Result = TypeVar("Result")
 
@@ -138,7 +139,7 @@ def _connected(url: str, **options: Any) -> tuple[Any, str]:
     try:
         import fsspec
     except ImportError as error:
-        raise ConfigError(f'{url}: fsspec is missing; pip install "restorechain[cluster]"') from error
+        raise ConfigError(f"{url}: fsspec is missing; {install_hint('cluster')}") from error
     try:
         return fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
     except (ImportError, ValueError) as error:

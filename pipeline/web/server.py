@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import ConfigError
+from stages.extras import install_hint
 
 
 def serve(
@@ -40,7 +41,7 @@ def serve(
         import gradio  # noqa: F401
         import uvicorn
     except ImportError as error:
-        raise ConfigError(f"{error.name} is not installed; pip install 'restorechain[web]'") from error
+        raise ConfigError(f"{error.name} is not installed; {install_hint('web')}") from error
 
     from pipeline.web.api import mount_api
     from pipeline.web.app import WebPage

@@ -30,3 +30,10 @@ def test_hints_name_extras_that_there_are() -> None:
     hinted = {extra for text in texts for extra in re.findall(r"install_hint\([\"'](\w+)", text)}
     assert hinted
     assert hinted <= set(setup["options.extras_require"])
+
+
+def test_no_message_words_the_command_itself() -> None:
+    sources = (path for name in ("pipeline", "stages", "train") for path in (ROOT / name).rglob("*.py"))
+    assert [path for path in sources if "restorechain[" in path.read_text(encoding="utf-8")] == [
+        ROOT / "stages" / "extras.py"
+    ]

@@ -19,6 +19,7 @@ import pytest
 from pipeline.batch.settings import RestoreSettings
 from run_pipeline import main
 from stages.dncnn import DnCNNConfig
+from stages.extras import install_hint
 from stages.weights import Card, save_weights
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -279,7 +280,7 @@ def test_wrong_use_exits_with_2_before_any_work(run: Run, arguments: tuple[str, 
 def test_workers_without_their_extra_say_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     code, _, err = run(*RESTORE, "--workers", "2")
-    assert (code, err) == (2, '--workers: ray is missing; pip install "restorechain[cluster]"\n')
+    assert (code, err) == (2, f"--workers: ray is missing; {install_hint('cluster')}\n")
     assert not Path("restored").exists()
 
 

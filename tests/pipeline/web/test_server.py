@@ -18,6 +18,7 @@ pytest.importorskip("gradio", reason="needs the extra web")
 import uvicorn
 
 from run_pipeline import main
+from stages.extras import install_hint
 from tests.pipeline.web.conftest import photo
 
 # A whole server in the process of the tests; once, under load, it left pytest's capture of output closed.
@@ -66,7 +67,7 @@ def test_a_missing_package_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert serve(monkeypatch, "--chain", str(chain_file)) == 2
-    assert "pip install 'restorechain[web]'" in capfd.readouterr().err
+    assert install_hint("web") in capfd.readouterr().err
 
 
 @pytest.mark.slow
