@@ -5,17 +5,16 @@ reader thread: hash, skip, decode -> main thread: compute -> writer thread: enco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 from pipeline.batch.job import Job, LeftOut, ObjectJob
 from pipeline.batch.job_kind import Watch
 from pipeline.batch.job_steps import FinalStep, Listener, Recorder, Steps, Work
 from pipeline.batch.prefetch import Spans, ahead, worker
 from pipeline.batch.record import Record
+from pipeline.batch.runner import Inputs, Report, unwatched
 
 
 class Batch:
-    """Restores files and records each.
+    """Restores files and records each, in this process; a ``BatchRunner``.
 
     Args:
         steps: How each file is restored.
@@ -30,25 +29,8 @@ class Batch:
         self._final = FinalStep(steps.kinds, run_log, listener)
         self._computing = Spans()
 
-    def run(
-        self,
-        inputs: Iterable[Job | ObjectJob | LeftOut],
-        report: Callable[[Record], None],
-        watch: Watch = lambda job, progress: None,
-    ) -> None:
-        """Restore all files in their order; a bad one is recorded and the rest goes on.
-
-        Args:
-            inputs: What to do; taken one by one, so that memory does not grow with their number.
-            report: Called with every record as soon as it is final, from the writer's thread.
-            watch: Called after every stage of every tile of an image, and after every frame of a video; an exception
-                that is no ``Exception``, such as KeyboardInterrupt, ends the run.
-
-        Raises:
-            ConfigError: if the engine cannot be made.
-            OSError: if the run log cannot be written.
-            OutOfSpace: if the disk is full.
-        """
+    def run(self, inputs: Inputs, report: Report, watch: Watch = unwatched) -> None:
+        """Restore all files in their order; ``watch`` is called after every stage of a tile, and after every frame."""
 
         def restore(work: Work | Record) -> Work | Record:
             return self._restore(work, watch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -13,16 +12,15 @@ from pipeline.errors import OutOfSpace, one_line
 from pipeline.text import printable
 
 if TYPE_CHECKING:
-    from pipeline.batch.batch import Batch
-    from pipeline.batch.job import Job, LeftOut, ObjectJob
     from pipeline.batch.record import Record
+    from pipeline.batch.runner import BatchRunner, Inputs
     from pipeline.cluster.batch import ClusterBatch
     from pipeline.html_report import HtmlReport
 
 
 def run_batch(
-    batch: Batch | ClusterBatch,
-    inputs: Iterable[Job | ObjectJob | LeftOut],
+    batch: BatchRunner,
+    inputs: Inputs,
     total: int | None,
     html_report: HtmlReport | None,
     *,
@@ -65,8 +63,8 @@ def run_batch(
 
 
 def _restore(
-    batch: Batch | ClusterBatch,
-    inputs: Iterable[Job | ObjectJob | LeftOut],
+    batch: BatchRunner,
+    inputs: Inputs,
     total: int | None,
     tally: Tally,
     *,

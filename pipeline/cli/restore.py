@@ -16,12 +16,11 @@ from pipeline.cli.outcome import run_batch
 from pipeline.cli.terminal import OUT
 
 if TYPE_CHECKING:
-    from pipeline.batch.batch import Batch
     from pipeline.batch.job_steps import Recorder
+    from pipeline.batch.runner import BatchRunner
     from pipeline.batch.settings import RestoreSettings
     from pipeline.chain.config import ChainConfig
     from pipeline.cli.places import Places
-    from pipeline.cluster.batch import ClusterBatch
     from pipeline.html_report import HtmlReport
 
 
@@ -130,7 +129,7 @@ def _make_batch(
     html_report: HtmlReport | None,
     workers: int | Literal["auto"] | None,
     cluster: str | None,
-) -> Iterator[Batch | ClusterBatch]:
+) -> Iterator[BatchRunner]:
     if workers is None and cluster is None:
         from pipeline.batch.batch import Batch
 

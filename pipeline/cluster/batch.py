@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from pipeline.batch.job import Job, LeftOut, ObjectJob
 from pipeline.batch.job_kind import Watch
 from pipeline.batch.job_steps import FinalStep, Listener, Recorder, Steps, Work
 from pipeline.batch.record import Record
+from pipeline.batch.runner import Inputs, Report, unwatched
 from pipeline.batch.settings import RestoreSettings
 from pipeline.cluster.pool import Death, Task, Worker, WorkerPool
 from pipeline.cluster.ray_session import ray_session
@@ -52,7 +53,7 @@ def cluster_batch(
 
 
 class ClusterBatch:
-    """Restores files by workers and records each; as ``Batch``, but in the order in which they are finished.
+    """Restores files by workers and records each; a ``BatchRunner``.
 
     Args:
         steps: Those of the workers; here they only begin the records.
@@ -77,24 +78,8 @@ class ClusterBatch:
         self._computed = 0.0  # seconds of all workers
         self._worker_seconds = 0.0
 
-    def run(
-        self,
-        inputs: Iterable[Job | ObjectJob | LeftOut],
-        report: Callable[[Record], None],
-        watch: Watch = lambda job, progress: None,
-    ) -> None:
-        """Restore all files; a bad one is recorded and the rest goes on.
-
-        Args:
-            inputs: What to do; taken one by one, so that memory does not grow with their number.
-            report: Called with every record as soon as it is final.
-            watch: Called after every segment of a video.
-
-        Raises:
-            ConfigError: if the engine cannot be made.
-            OSError: if the run log cannot be written.
-            OutOfSpace: if the disk is full.
-        """
+    def run(self, inputs: Inputs, report: Report, watch: Watch = unwatched) -> None:
+        """Restore all files in the order in which workers finish them; ``watch`` is called after every segment."""
         fresh = self._tasks(inputs, report)
         try:
             while self._assign(fresh) or self._pool.busy:
@@ -112,7 +97,7 @@ class ClusterBatch:
         """Share of the workers' time in which they did not compute."""
         return max(0.0, 1 - self._computed / self._worker_seconds) if self._worker_seconds else 0.0
 
-    def _tasks(self, inputs: Iterable[Job | ObjectJob | LeftOut], report: Callable[[Record], None]) -> Iterator[Task]:
+    def _tasks(self, inputs: Inputs, report: Report) -> Iterator[Task]:
         for found in inputs:
             record = self._steps.record_of(found)
             if isinstance(found, LeftOut):
@@ -130,7 +115,7 @@ class ClusterBatch:
             self._pool.submit(worker, task)
         return True
 
-    def _take(self, task: Task, outcome: Any, report: Callable[[Record], None], watch: Watch) -> None:
+    def _take(self, task: Task, outcome: Any, report: Report, watch: Watch) -> None:
         if isinstance(outcome, Death):
             task.deaths.append(outcome.why)
             if len(task.deaths) < _TRIES:
@@ -144,7 +129,7 @@ class ClusterBatch:
         else:
             self._finish(task, outcome, report)
 
-    def _finish(self, task: Task, outcome: Work | Record, report: Callable[[Record], None]) -> None:
+    def _finish(self, task: Task, outcome: Work | Record, report: Report) -> None:
         """Record an input; of a video, no other segment is restored any more."""
         video = self._videos.pop(task.job, None)
         if video is None and task.method == "restore_part":
