@@ -61,7 +61,8 @@ def build_on_meta(config: StageConfig) -> Stage:
 
 def stage_costs(stage: Stage, height: int, width: int) -> list[Cost]:
     """Count what every layer of a stage on the meta device costs for one image; see ``layer_costs``."""
-    image = torch.empty(1, 3, _round_up(height, stage.multiple_of), _round_up(width, stage.multiple_of), device="meta")
+    padded = (_round_up(side, stage.multiple_of) for side in (height, width))
+    image = torch.empty(stage.input_shape(*padded), device="meta")
     work, outputs = FlopCounterMode(display=False), FlopCounterMode(display=False, custom_mapping=_ELEMENTS)
     with work, outputs, torch.inference_mode():
         stage(image)

@@ -29,11 +29,19 @@ class Stage(nn.Module):
     H and W must be multiples of ``multiple_of``: pad a bare network's input first. A stage does not pad, crop, clamp
     or check; the pipeline does that once, for all stages.
 
+    A stage with a ``radius`` restores a frame of a video by its neighbours: it takes ``(B, 2 * radius + 1, 3, H, W)``,
+    frames in the order in which they are shown with the one to restore in the middle, and returns
+    ``(B, 3, scale * H, scale * W)``. A neighbour that is missing (before the first frame, behind the last one, beyond a
+    cut, damaged) is the middle frame itself, the very same values: a repeated frame must add nothing. Images, which
+    have no neighbours, pass such a stage unchanged; the pipeline does not call it for them.
+
     Attributes:
         scale: Output pixels per input pixel and axis.
         multiple_of: What H and W must divide by.
         halo: Radius, in input pixels, of everything that one output pixel depends on; None where it is the whole
-            image. Tiles that overlap by it are seam-free.
+            image. Tiles that overlap by it are seam-free. With a ``radius``, the largest motion that is followed is
+            part of it.
+        radius: Frames on each side that help to restore a frame of a video; 0 for a stage that takes single images.
         measures: Numbers that the stage has to know of the whole image. ``measure`` finds them; ``forward`` takes them
             as constant planes behind the three colours, ``(B, 3 + measures, H, W)``, or measures what it is given.
         joined: Names of the layers whose input is a concatenation of two equally wide tensors, as behind a U-Net's
@@ -43,8 +51,14 @@ class Stage(nn.Module):
     scale: int = 1
     multiple_of: int = 1
     halo: int | None = 0
+    radius: int = 0
     measures: int = 0
     joined: frozenset[str] = frozenset()
+
+    def input_shape(self, height: int, width: int) -> tuple[int, ...]:
+        """Return the shape of what ``forward`` takes for one image, or for one frame with its neighbours."""
+        frames = (2 * self.radius + 1,) if self.radius else ()
+        return (1, *frames, 3, height, width)
 
     def measure(self, image: Tensor) -> Tensor:
         """Return what the stage has to know of each image, ``(B, measures, 1, 1)``; tiles are given the whole's."""

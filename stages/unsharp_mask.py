@@ -27,21 +27,21 @@ class UnsharpMask(Stage):
     """
 
     kernel: Tensor
+    halo: int
 
     def __init__(self, *, sigma: float, amount: float, threshold: float) -> None:
         super().__init__()
         self.amount = amount
         self.threshold = threshold / 255
         self.register_buffer("kernel", gaussian_kernel(sigma), persistent=False)
-        self.radius = self.kernel.numel() // 2
-        self.halo = self.radius
+        self.halo = self.kernel.numel() // 2
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the sharpened image, same shape; the border repeats its outermost pixels."""
         rows = self.kernel.view(1, 1, -1, 1).expand(3, -1, -1, -1)
         columns = self.kernel.view(1, 1, 1, -1).expand(3, -1, -1, -1)
         image = image.contiguous(memory_format=torch.channels_last)  # for the convolutions, five times as fast
-        padded = F.pad(image, (self.radius,) * 4, mode="replicate")
+        padded = F.pad(image, (self.halo,) * 4, mode="replicate")
         blurred = F.conv2d(F.conv2d(padded, rows, groups=3), columns, groups=3)
         return image + self.amount * F.softshrink(image - blurred, self.threshold)
 

@@ -91,14 +91,16 @@ _ENGINES: dict[str, Callable[[NamedStage], Stage]] = {
 
 
 def _in_torch(stages: Sequence[Stage], half: torch.dtype | None, compile: str, device: torch.device) -> list[Stage]:
+    """Add half-precision weights, and compile, what takes single images; motion is found outside of torch."""
     if half is not None:
         from pipeline.backends.half import with_half_weights
 
-        stages = [with_half_weights(stage, half) for stage in stages]
+        stages = [stage if stage.radius else with_half_weights(stage, half) for stage in stages]
     if compile != "off" and device.type == "cuda":
         from pipeline.backends.compiled import FREQUENT, CompiledStage
 
-        stages = [CompiledStage(stage, FREQUENT if compile == "auto" else 0) for stage in stages]
+        enough = FREQUENT if compile == "auto" else 0
+        stages = [stage if stage.radius else CompiledStage(stage, enough) for stage in stages]
     return list(stages)
 
 

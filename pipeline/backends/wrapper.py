@@ -26,8 +26,8 @@ class NamedStage(NamedTuple):
 
     @property
     def is_network(self) -> bool:
-        """Whether it has weights and runs, so that another engine may be worth while."""
-        return self.runs and next(self.stage.parameters(), None) is not None
+        """Whether it has weights and runs on single images, so that another engine may be worth while."""
+        return self.runs and not self.stage.radius and next(self.stage.parameters(), None) is not None
 
 
 class StageWrapper(Stage):
@@ -40,7 +40,7 @@ class StageWrapper(Stage):
     def __init__(self, original: Stage) -> None:
         super().__init__()
         self.scale, self.multiple_of, self.halo = original.scale, original.multiple_of, original.halo
-        self.measures = original.measures
+        self.radius, self.measures = original.radius, original.measures
         self.original = original
 
     def measure(self, image: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def _times_computed(
 
 
 def bytes_per_pixel(stage: Stage, device: torch.device) -> float:
-    """Return a stage's peak memory in bytes per pixel of its input, in fp32.
+    """Return a stage's peak memory in bytes per pixel of its input, in fp32; all frames that it is given count.
 
     Measured on a small image; infinite if even that does not fit. Memory that an operation allocates and frees
     internally is not seen. For a stage that another engine runs, torch's memory is measured instead.
@@ -78,7 +78,7 @@ def bytes_per_pixel(stage: Stage, device: torch.device) -> float:
     side = round_up(SMALLEST_TILE, stage.multiple_of)
     try:
         with torch.inference_mode(), _LiveBytes() as live:
-            stage(torch.zeros(1, 3, side, side, device=device))
+            stage(torch.zeros(stage.input_shape(side, side), device=device))
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             return math.inf

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -53,3 +54,28 @@ class InPlaceStage(Stage):
 
     def forward(self, image: Tensor) -> Tensor:
         return self.conv(F.leaky_relu(image - 0.5, 0.1))
+
+
+class MeanOfFramesConfig(StageConfig):
+    stage: Literal["mean_of_frames"] = "mean_of_frames"
+    radius: int = 1
+
+    def build(self) -> Stage:
+        return MeanOfFrames(radius=self.radius)
+
+
+class MeanOfFrames(Stage):
+    """Weights the frames of its window by 1, 2, ..., so that the result shows which frames came, in which order."""
+
+    def __init__(self, radius: int) -> None:
+        super().__init__()
+        self.radius = radius
+
+    def forward(self, image: Tensor) -> Tensor:
+        weights = torch.arange(1.0, 2 * self.radius + 2, device=image.device)
+        return (image * (weights / weights.sum()).view(-1, 1, 1, 1)).sum(dim=1)
+
+
+def video_chain(*configs: StageConfig) -> Chain:
+    """Build a chain that may hold ``mean_of_frames``, which is in no table of stages."""
+    return Chain(ChainConfig.model_construct(stages=configs), [config.build().eval() for config in configs])

@@ -14,7 +14,7 @@ from stages.edsr import EDSRConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
 from stages.weights import Card, save_weights
-from tests.pipeline.chains import chain_of
+from tests.pipeline.chains import MeanOfFramesConfig, chain_of, video_chain
 
 DNCNN = DnCNNConfig(depth=3, width=8)
 EDSR = EDSRConfig(scale=2, width=8, depth=1)
@@ -84,3 +84,35 @@ def test_the_package_says_what_it_does_not_have():
 
     with pytest.raises(AttributeError, match="no attribute 'Chains'"):
         _ = pipeline.Chains
+
+
+def test_images_pass_stages_that_use_neighbouring_frames():
+    chain = video_chain(MeanOfFramesConfig(), UnsharpMaskConfig())
+    image = torch.rand(1, 3, 12, 12)
+    assert chain.run_stage(0, image) is image
+    assert (chain.strengths, chain.halo, chain.radius) == ((0.0, 1.0), chain.stages[1].halo, 1)
+
+
+def test_a_video_runs_a_chain_in_parts():
+    fusion = MeanOfFramesConfig(radius=2)
+    chain = video_chain(UnsharpMaskConfig(), DNCNN, fusion, fusion, EDSR, MeanOfFramesConfig(strength=0.0))
+    parts = chain.parts()
+    names = ("unsharp_mask", "dncnn"), ("mean_of_frames",), ("mean_of_frames_2",), ("edsr", "mean_of_frames_3")
+    assert tuple(part.names for part in parts) == names
+    assert [part.radius for part in parts] == [0, 2, 2, 0]
+    assert [part.scale for part in parts] == [1, 1, 1, 2]
+    assert chain.radius == 4
+
+
+def test_a_part_gives_a_stage_its_neighbours():
+    (part,) = video_chain(MeanOfFramesConfig()).parts()
+    window = torch.rand(2, 3, 3, 5, 7)
+    weights = torch.tensor([1 / 6, 2 / 6, 3 / 6]).view(3, 1, 1, 1)
+    assert torch.allclose(part.run_stage(0, window), (window * weights).sum(dim=1))
+
+
+def test_a_part_blends_with_the_frame_itself():
+    (part,) = video_chain(MeanOfFramesConfig(strength=0.5)).parts()
+    window = torch.rand(1, 3, 3, 5, 7)
+    blend = 0.5 * window[:, 1] + 0.5 * part.stages[0](window)
+    assert torch.allclose(part.run_stage(0, window), blend, atol=1e-6)
