@@ -8,6 +8,8 @@ tile with the whole halo of the chain, the last one on little more than the tile
     stage 1        [..............]          made by it, the rest cropped; given to stage 2
     stage 2             [....]               the tile
 
+A stage that needs the whole image ends a group of stages that share tiles, and starts another.
+
 Regions are in coordinates of the whole image at each size and are aligned there, so that every pooling or
 unshuffling grid lies where it lies in the whole image; and they end where the image ends, so that a stage
 meets the same border.
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 TILE_STEP = 32
@@ -111,6 +114,18 @@ def total_halo(footprints: Sequence[Footprint]) -> int | None:
             return None
         total += -(-footprint.halo // scale)
     return total
+
+
+def tiled_groups(footprints: Sequence[Footprint]) -> list[range]:
+    """Return the indices of the stages that can run one after another on the same tiles, first to last.
+
+    A stage that needs the whole image is a group of its own.
+    """
+    borders = {0, len(footprints)}
+    for index, footprint in enumerate(footprints):
+        if footprint.halo is None:
+            borders |= {index, index + 1}
+    return [range(*pair) for pair in pairwise(sorted(borders))]
 
 
 def padded_size(length: int, footprints: Sequence[Footprint]) -> int:

@@ -21,14 +21,26 @@ if TYPE_CHECKING:
 _CROP, _CROPS_PER_SIDE = 128, 4
 
 
-def measure(chain: Chain, canvas: Canvas[Any], device: torch.device) -> dict[str, Tensor]:
-    """Return what each stage that measures finds in each frame, ``(frames, measures, 1, 1)``, by the stage's name."""
-    last = max((index for index in range(len(chain.names)) if _measures(chain, index)), default=-1)
-    if last < 0:
+def measure(chain: Chain, stages: range, source: Canvas[Any], frames: slice, device: torch.device) -> dict[str, Tensor]:
+    """Return what stages that measure find in each frame, ``(frames, measures, 1, 1)``, by the stage's name.
+
+    Args:
+        chain: The chain.
+        stages: Indices of the stages that run on the source one after another.
+        source: Holds their input.
+        frames: Those to measure.
+        device: Where the stages are.
+    """
+    measuring = [index for index in stages if _measures(chain, index)]
+    if not measuring:
         return {}
-    frames, height, width = canvas.shape
+    count, height, width = source.shape
     regions = _grid(height, width, chain.multiple_of)
-    found = [_measure_frame(chain, last, canvas, slice(frame, frame + 1), regions, device) for frame in range(frames)]
+    leading = range(stages.start, measuring[-1] + 1)
+    found = [
+        _measure_frame(chain, leading, source, slice(frame, frame + 1), regions, device)
+        for frame in range(*frames.indices(count))
+    ]
     return {name: torch.cat([values[name] for values in found]) for name in found[0]}
 
 
@@ -37,16 +49,16 @@ def _measures(chain: Chain, index: int) -> bool:
 
 
 def _measure_frame(
-    chain: Chain, last: int, canvas: Canvas[Any], frame: slice, regions: list[Region], device: torch.device
+    chain: Chain, stages: range, source: Canvas[Any], frame: slice, regions: list[Region], device: torch.device
 ) -> dict[str, Tensor]:
     found = {}
     with computing(device, "fp32"):
-        crops = torch.cat([canvas.cut(region, frame) for region in regions])
-        for index in range(last + 1):
+        crops = torch.cat([source.cut(region, frame) for region in regions])
+        for index in stages:
             values = None
             if _measures(chain, index):
                 values = found[chain.names[index]] = chain.stages[index].measure(crops).mean(dim=0, keepdim=True)
-            if index < last:
+            if index < stages[-1]:
                 crops = chain.run_stage(index, crops, values).clamp(0, 1)
     return found
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from pipeline.device.memory import memory_for_tiles, most_memory_for_tiles
-from pipeline.engine.tile_size import bytes_per_pixel, half_of, largest_tile
+from pipeline.engine.tile_size import SMALLEST_TILE, bytes_per_pixel, half_of, largest_tile
 from pipeline.errors import OutOfMemory
+from pipeline.tiling import scales_before, tiled_groups
 
 if TYPE_CHECKING:
     from pipeline.chain.chain import Chain
@@ -68,20 +69,34 @@ class WorkSize:
 
     def _first_tile(self, height: int, width: int, batch: int) -> int:
         longest = max(height, width)
-        if self.chain.halo is None:
+        if not self._tiled:
             return 0
-        if self.tile == "auto":
-            planned = memory_for_tiles(self.device) / batch
-            most = most_memory_for_tiles(self.device) / batch
-            tile = largest_tile(height, width, self.chain.footprints, self._costs, planned, most)
-        else:
-            tile = self.tile or longest
+        tile = self._largest_tile(height, width, batch) if self.tile == "auto" else self.tile or longest
         tile = min(tile, self._tile_limit or tile)
         return tile if tile < longest else 0
 
+    def _largest_tile(self, height: int, width: int, batch: int) -> int:
+        """Return the largest tile, in pixels of the image, that fits into memory in every group of stages."""
+        planned = memory_for_tiles(self.device) / batch
+        most = most_memory_for_tiles(self.device) / batch
+        scales = scales_before(self.chain.footprints)
+        tiles = []
+        for stages in self._tiled:
+            part, scale = slice(stages.start, stages.stop), scales[stages.start]
+            size = height * scale, width * scale
+            tile = largest_tile(*size, self.chain.footprints[part], self._costs[part], planned, most)
+            tiles.append(max(tile // scale, SMALLEST_TILE))
+        return min(tiles)
+
+    @property
+    def _tiled(self) -> list[range]:
+        """Groups of stages that do not need the whole image."""
+        footprints = self.chain.footprints
+        return [stages for stages in tiled_groups(footprints) if footprints[stages.start].halo is not None]
+
     def _smaller_tile(self, tile: int, reason: str) -> int:
         smaller = half_of(tile)
-        if smaller is not None and self.chain.halo is not None:
+        if smaller is not None and self._tiled:
             return smaller
         untiled = [
             name

@@ -14,6 +14,7 @@ from pipeline.tiling import (
     scales_after,
     scales_before,
     split,
+    tiled_groups,
     total_halo,
     total_multiple_of,
     total_scale,
@@ -42,6 +43,20 @@ def test_halos_add_up_in_pixels_of_the_image():
 
 def test_a_stage_that_needs_the_whole_image_makes_the_chain_need_it():
     assert total_halo([Footprint(1, 1, 5), Footprint(1, 1, None)]) is None
+
+
+@pytest.mark.parametrize(
+    ("halos", "groups"),
+    [
+        ([3, 0], [(0, 2)]),
+        ([None], [(0, 1)]),
+        ([3, None, 0, 9], [(0, 1), (1, 2), (2, 4)]),
+        ([None, None], [(0, 1), (1, 2)]),
+    ],
+)
+def test_a_stage_that_needs_the_whole_image_runs_alone(halos, groups):
+    found = tiled_groups([Footprint(1, 1, halo) for halo in halos])
+    assert [(group.start, group.stop) for group in found] == groups
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,9 @@ from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
 from pipeline.device.memory import release
 from pipeline.engine.engine import Engine
+from pipeline.engine.work_size import WorkSize
 from pipeline.errors import ConfigError, OutOfMemory, RestorationError
+from stages.concat_unet import ConcatUNetConfig
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
 from stages.layers import bicubic_upscale
@@ -35,6 +37,8 @@ UNET = UNetConfig(width=4, levels=3)
 UNET_AT_HALF_SIZE = UNetConfig(width=4, levels=4, unshuffle=2, residual=True)
 EDSR_X2 = EDSRConfig(scale=2, width=8, depth=2, upsampler="direct", bicubic_skip=True)
 EDSR_X3 = EDSRConfig(scale=3, width=8, depth=2)
+# Needs the whole image.
+CONCAT_UNET = ConcatUNetConfig(width=4, squeeze_excitation=True)
 UNSHARP = UnsharpMaskConfig()
 
 CHAINS = {
@@ -51,6 +55,7 @@ CHAINS = {
     "upscale, then a network with a grid": [EDSR_X3, DNCNN_AT_HALF_SIZE, UNSHARP],
     "blended": [UNET.model_copy(update={"strength": 0.5}), EDSR_X2.model_copy(update={"strength": 0.3})],
     "nothing but bicubic": [EDSR_X2.model_copy(update={"strength": 0.0}), UNSHARP],
+    "the whole image in between": [EDSR_X2, CONCAT_UNET, DNCNN_AT_HALF_SIZE, UNSHARP],
     "default": [DNCNN_AT_HALF_SIZE, UNET_AT_HALF_SIZE, EDSR_X2, UNSHARP],
 }
 
@@ -393,6 +398,24 @@ def test_a_stage_without_halo_sees_the_whole_image():
     result = Engine(chain, device="cpu", tile=16).run(image)
     assert result.tile == 0
     assert difference(result.pixels, image * image.mean()) <= 1e-6
+
+
+def test_frames_meet_a_stage_without_halo_one_batch_after_the_other(monkeypatch):
+    frames = torch.rand(3, 3, 40, 50, generator=torch.Generator().manual_seed(0))
+    engine = Engine(chain_of(UNSHARP, CONCAT_UNET, UNSHARP), device="cpu", tile=32)
+    together = engine.run_frames(frames).pixels
+    monkeypatch.setattr(WorkSize, "first", lambda self, count, height, width: (2, 32))
+    torch.testing.assert_close(engine.run_frames(frames).pixels, together, atol=1e-5, rtol=0)
+    assert engine.run_frames(frames).tile == 32
+
+
+def test_full_memory_before_a_stage_without_halo_halves_the_tile():
+    config = ChainConfig.model_construct(stages=(StubConfig(), StubConfig()))
+    stage, image = Hungry(150 * 150, MemoryError()), noise_image(300, 200, "float32")
+    result = Engine(Chain(config, [stage, Dimmer()]), device="cpu").run(image)
+    assert 200 in stage.sizes
+    assert 0 < result.tile <= 160
+    assert difference(result.pixels, image / 2 * (image / 2).mean()) <= 1e-6
 
 
 def test_full_memory_names_the_stage_that_cannot_be_tiled():
