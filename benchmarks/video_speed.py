@@ -26,7 +26,8 @@ from pipeline.device.process import keep_freed_memory
 from pipeline.engine.engine import Engine
 from pipeline.video.encoder import add_video_stream
 from pipeline.video.options import VideoOptions
-from pipeline.video.restore import VideoProgress, VideoRestoration
+from pipeline.video.progress import VideoProgress
+from pipeline.video.restore import VideoRestoration
 from pipeline.video.sources import VideoFile
 from stages.unsharp_mask import UnsharpMaskConfig
 

@@ -26,8 +26,9 @@ from pipeline.video.frame_output import FrameOutput
 from pipeline.video.job_marker import remove_marker
 from pipeline.video.options import READABLE, VideoOptions
 from pipeline.video.orientation import Matrix, is_turned_by_quarters
+from pipeline.video.progress import RestoredVideo, VideoProgress
 from pipeline.video.property_comparison import summarized
-from pipeline.video.restore import RestoredVideo, VideoProgress, VideoRestoration
+from pipeline.video.restore import VideoRestoration
 from pipeline.video.sources import FrameFolder, VideoFile, VideoSource, frame_paths, parse_fps
 from stages.atomic import flush, partial_folder
 

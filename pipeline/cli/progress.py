@@ -20,7 +20,7 @@ from pipeline.text import printable
 if TYPE_CHECKING:
     from pipeline.batch.job import Job
     from pipeline.cluster.pool import Worker
-    from pipeline.video.restore import VideoProgress
+    from pipeline.video.progress import VideoProgress
 
 _ORDER = ("done", "skipped", "failed", "refused", "ignored")
 

@@ -166,7 +166,7 @@ class RunningVideo:
     """A video whose segments are being restored."""
 
     def __init__(self, split: SplitVideo) -> None:
-        from pipeline.video.restore import VideoProgress
+        from pipeline.video.progress import VideoProgress
 
         self.split = split
         self.parts: list[VideoPart] = []

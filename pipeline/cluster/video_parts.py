@@ -2,7 +2,8 @@
 
     split: find where each segment begins -> restore each that is missing -> join, verify
 
-The segments are those that exist for resuming: each has an encoder of its own, and its bytes depend on its frames only.
+The segments are those that exist for resuming: each has an encoder of its own, and its bytes depend on its frames and
+the few around them only.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline.batch.video_jobs import VideoJobs
     from pipeline.video.device import EngineTotals
     from pipeline.video.steps import StepLoad
+    from pipeline.video.surroundings import SegmentStart
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class SplitVideo:
     Attributes:
         record: Of the video so far.
         replaces: As of ``Work``.
-        missing: Number, and timestamp of the first frame in ticks, of each segment that is not there.
+        missing: Number and begin of each segment that is not there.
         resumed: Frames in the segments that earlier runs left.
         total: Frames of the video.
         discarded: Partial output of another job was deleted.
@@ -37,7 +39,7 @@ class SplitVideo:
 
     record: Record
     replaces: bool
-    missing: tuple[tuple[int, int], ...]
+    missing: tuple[tuple[int, SegmentStart], ...]
     resumed: int
     total: int
     discarded: bool
@@ -58,7 +60,7 @@ def split(steps: JobSteps, work: Work) -> SplitVideo | Record:
     return step(work.record, lambda: _split(steps, work))
 
 
-def restore_part(steps: JobSteps, job: Job, record: Record, index: int, since: int) -> VideoPart | Record:
+def restore_part(steps: JobSteps, job: Job, record: Record, index: int, start: SegmentStart) -> VideoPart | Record:
     """Restore one segment.
 
     Args:
@@ -66,9 +68,9 @@ def restore_part(steps: JobSteps, job: Job, record: Record, index: int, since: i
         job: The video.
         record: From ``split``.
         index: Number of the segment.
-        since: Timestamp of its first frame.
+        start: Where it begins.
     """
-    return step(record, lambda: _restore_part(steps, job, record, index, since))
+    return step(record, lambda: _restore_part(steps, job, record, index, start))
 
 
 def join_parts(steps: JobSteps, job: Job, video: SplitVideo, parts: Sequence[VideoPart]) -> Work | Record:
@@ -90,15 +92,15 @@ def _split(steps: JobSteps, work: Work) -> SplitVideo:
     restoration.try_to_write(_kind(steps, work.job).made(work.job))
     starts, total = restoration.segment_starts()
     there = restoration.segments_there(starts)
-    missing = tuple((index, pts) for index, pts in enumerate(starts) if index not in there)
+    missing = tuple((index, start) for index, start in enumerate(starts) if index not in there)
     resumed, discarded = sum(there.values()), restoration.discarded
     return SplitVideo(work.record, work.replaces, missing, resumed, total, discarded)
 
 
-def _restore_part(steps: JobSteps, job: Job, record: Record, index: int, since: int) -> VideoPart:
+def _restore_part(steps: JobSteps, job: Job, record: Record, index: int, start: SegmentStart) -> VideoPart:
     kind, started = _kind(steps, job), time.perf_counter()
     restoration = kind.restoration(job, kind.source(job), steps.engine, record)
-    progress = restoration.restore_segment(index, since)
+    progress = restoration.restore_segment(index, start)
     seconds = time.perf_counter() - started
     return VideoPart(progress.fresh, seconds, restoration.device_step.totals, progress.loads)
 

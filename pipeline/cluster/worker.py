@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.batch.earlier import EarlierResults
 from pipeline.batch.job import Job, ObjectJob
@@ -18,6 +18,9 @@ from pipeline.batch.settings import RestoreSettings
 from pipeline.cluster.video_parts import SplitVideo, VideoPart, join_parts, restore_part, split
 from pipeline.device.process import keep_freed_memory, let_waiting_threads_sleep
 from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.video.surroundings import SegmentStart
 
 Result = TypeVar("Result")
 
@@ -67,9 +70,9 @@ class RestoreWorker:
             work = self._steps.write(work)
         return _without_pixels(work)
 
-    def restore_part(self, job: Job, record: Record, index: int, since: int) -> VideoPart | Record:
+    def restore_part(self, job: Job, record: Record, index: int, start: SegmentStart) -> VideoPart | Record:
         """Restore one segment of a video, as ``video_parts.restore_part``."""
-        return self._computed(restore_part, self._job_steps(), job, record, index, since)
+        return self._computed(restore_part, self._job_steps(), job, record, index, start)
 
     def join_parts(self, job: Job, video: SplitVideo, parts: Sequence[VideoPart]) -> Work | Record:
         """Join the segments of a video, as ``video_parts.join_parts``."""

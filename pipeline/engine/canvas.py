@@ -32,7 +32,7 @@ class Canvas(Protocol[Image]):
     made: dict[str, Image]
 
     def cut(self, region: Region, frames: slice) -> Tensor:
-        """Return a region of some frames as ``(B, 3, H, W)`` on the device."""
+        """Return a region of some frames as ``(B, 3, H, W)``, or of their windows of frames, on the device."""
 
     def paint(self, name: str, region: Region, frames: slice, image: Tensor) -> Callable[[], None]:
         """Accept ``(B, 3, H, W)`` in ``[0, 1]`` for a region of a stage's result; return a function that writes it."""
@@ -76,21 +76,27 @@ class FrameCanvas:
     Args:
         frames: ``(B, 3, H, W)`` in ``[0, 1]``.
         scales: Scale of each requested result, by stage name.
+        windows: For each frame to restore, ``(N, 2 * radius + 1)`` indices of its window's frames in ``frames``; None
+            to restore all of these by themselves.
     """
 
-    def __init__(self, frames: Tensor, scales: Mapping[str, int]) -> None:
-        batch, channels, height, width = frames.shape
+    def __init__(self, frames: Tensor, scales: Mapping[str, int], windows: Tensor | None = None) -> None:
+        count, channels, height, width = frames.shape
+        batch = count if windows is None else len(windows)
         self.frames = frames
+        self.windows = windows
         self.shape = (batch, height, width)
         self.made = {
             name: frames.new_empty(batch, channels, height * scale, width * scale) for name, scale in scales.items()
         }
 
     def cut(self, region: Region, frames: slice) -> Tensor:
-        """Return a view of a region, or a padded copy where it reaches beyond the frames."""
-        found = self.frames[frames, :, *region.slices]
+        """Return a view of a region, or a copy where it reaches beyond the frames, or for windows."""
+        found = self.frames[frames if self.windows is None else slice(None), :, *region.slices]
         missing = region.columns.length - found.shape[-1], region.rows.length - found.shape[-2]
-        return F.pad(found, (0, missing[0], 0, missing[1]), mode="replicate") if any(missing) else found
+        if any(missing):
+            found = F.pad(found, (0, missing[0], 0, missing[1]), mode="replicate")
+        return found if self.windows is None else found[self.windows[frames]]
 
     def paint(self, name: str, region: Region, frames: slice, image: Tensor) -> Callable[[], None]:
         """Write a region; a tensor that is the whole result is kept without a copy."""

@@ -200,11 +200,26 @@ class Engine:
         precision = choose_precision(self.precision, self.device, pixels.dtype)
         return self._run(lambda: PixelCanvas(pixels, scales, self.device), precision, keep_stages, watch)
 
-    def run_frames(self, frames: Tensor, *, depth: int = 8) -> Restoration[Tensor]:
+    def parts(self) -> list[Engine]:
+        """Return an engine for each of the chain's parts, which a video's frames pass one after another.
+
+        They share this one's prepared stages; each has batches and tiles of its own.
+        """
+        parts = []
+        for chain in self.chain.parts():
+            part = copy(self)
+            part.chain = chain
+            part._work_size = self._work_size.for_chain(chain)
+            parts.append(part)
+        return parts
+
+    def run_frames(self, frames: Tensor, *, windows: Tensor | None = None, depth: int = 8) -> Restoration[Tensor]:
         """Restore frames on the device; the results stay there. Strengths that are ``auto`` follow the first frame.
 
         Args:
             frames: ``(B, 3, H, W)`` in ``[0, 1]``; any number of them, run in batches that fit into memory.
+            windows: For a part of a chain that uses neighbouring frames: a row for each frame to restore,
+                ``(N, 2 * radius + 1)``, of the indices in ``frames`` of the frames around it, itself in the middle.
             depth: Bits a channel that the frames were made from; decides the precision.
 
         Raises:
@@ -212,10 +227,10 @@ class Engine:
             RestorationError: if a stage's result is not finite even in fp32.
         """
         if self.chain.automatic:
-            return self.adapted_to(measure_frame(frames[:1])).run_frames(frames, depth=depth)
+            return self.adapted_to(measure_frame(frames[:1])).run_frames(frames, windows=windows, depth=depth)
         precision = choose_precision(self.precision, self.device, np.dtype(np.uint8 if depth == 8 else np.uint16))
         scales = self._scales(self.chain.names[-1:])
-        return self._run(lambda: FrameCanvas(frames, scales), precision, keep_stages=False)
+        return self._run(lambda: FrameCanvas(frames, scales, windows), precision, keep_stages=False)
 
     def _run(
         self,

@@ -19,11 +19,13 @@ from pipeline.engine.engine import Engine, Restoration
 from pipeline.engine.tensors import to_pixels
 from pipeline.pixels import Pixels
 from pipeline.video.colour import YUV, Planes
+from pipeline.video.neighbours import context_of, restored_segment, together
 from pipeline.video.planes import to_frames
 from pipeline.video.reader import DecodedFrame
-from pipeline.video.scenes import Scenes
+from pipeline.video.scenes import FlowingFrame, Scene
 from pipeline.video.segments import FrameTiming
 from pipeline.video.sources import VideoSource
+from pipeline.video.surroundings import SegmentFrame
 from stages.layers import bicubic_upscale
 
 _LARGEST_BATCH = 8
@@ -58,62 +60,77 @@ class EngineTotals:
             self.seconds[name] = self.seconds.get(name, 0.0) + seconds
         self.fp32_retries += other.fp32_retries
         self.memory_retries += other.memory_retries
-        self.backends = other.backends or self.backends
-        self.strengths = self.strengths or other.strengths
+        self.backends |= other.backends
+        self.strengths = other.strengths | self.strengths
         self.condition = self.condition or other.condition
         if other.device is not None:
-            self.tile, self.precision, self.device = other.tile, other.precision, other.device
+            self.tile, self.precision, self.device = other.tile or self.tile or 0, other.precision, other.device
 
 
 class DeviceStep:
-    """Restores batches of frames.
+    """Restores frames.
 
     Args:
         engine: Runs the chain.
         source: The video that the frames come from.
         layout: Pixel format of the results.
         keep_pixels: Also return RGB pixels.
-        segment: Frames after which a new scene begins in any case, so that segments do not depend on each other.
+        segment: Frames of a segment; segments do not depend on how each other are restored.
+        batch: Frames that are restored at once.
+
+    Attributes:
+        context: Frames around a segment, on each side, on which its frames depend.
+        totals: The engine's statistics so far.
     """
 
-    def __init__(self, engine: Engine, source: VideoSource, layout: YUV, *, keep_pixels: bool, segment: int) -> None:
+    def __init__(
+        self, engine: Engine, source: VideoSource, layout: YUV, *, keep_pixels: bool, segment: int, batch: int
+    ) -> None:
         self.engine = engine
         self.source = source
         self.layout = layout
         self.keep_pixels = keep_pixels
         self.segment = segment
+        self.batch = batch
+        self.parts = engine.parts()
+        self.context = context_of(self.parts)
         self.totals = EngineTotals()
-        self.start_segment()
-
-    def start_segment(self) -> None:
-        """Go on with the first frame of a segment."""
-        self._scenes, self._place = Scenes(self.engine), 0
 
     @torch.inference_mode()
-    def restore(self, decoded: Sequence[DecodedFrame]) -> list[RestoredFrame]:
-        """Restore frames that are all damaged or all intact; damaged ones are only upscaled bicubically."""
-        if self._place == self.segment:
-            self.start_segment()
-        self._place += len(decoded)
-        with _one_thread():
-            image, excess = self.source.to_rgb(decoded, self.engine.device)
-        scale = self.engine.chain.scale
-        restored = bicubic_upscale(image, scale).clamp(0, 1) if decoded[0].damaged else self._run_chain(image)
-        with _one_thread():
-            downloads = [down(plane) for plane in self.layout.from_rgb(bicubic_upscale(excess, scale).add_(restored))]
-            frames = to_frames(Planes(*(plane.result() for plane in downloads)), self.layout)
-        return [
-            RestoredFrame(frame, _timing(old), self._pixels(restored[at : at + 1]))
-            for at, (frame, old) in enumerate(zip(frames, decoded, strict=True))
-        ]
+    def restore(self, decoded: Iterable[Sequence[SegmentFrame]]) -> Iterator[list[RestoredFrame]]:
+        """Yield the restored frames of each segment, in batches.
 
-    def _run_chain(self, image: Tensor) -> Tensor:
-        depth, made = self.source.footage.layout.depth, []
-        for frames, engine in self._scenes.parts(image):
-            restoration = engine.run_frames(frames, depth=depth)
-            self.totals.add(restoration)
-            made.append(restoration.pixels)
-        return made[0] if len(made) == 1 else torch.cat(made)
+        Args:
+            decoded: Batches of the segments' frames and of those around them.
+        """
+        for _, frames in groupby(self._uploaded(decoded), key=lambda frame: frame.origin.segment):
+            restored = restored_segment(frames, self.parts, self.segment, self.batch, self._run)
+            while batch := list(islice(restored, self.batch)):
+                yield self._downloaded(batch)
+
+    def _uploaded(self, decoded: Iterable[Sequence[SegmentFrame]]) -> Iterator[FlowingFrame]:
+        scene = Scene(self.parts)
+        for batch in decoded:
+            with _one_thread():
+                image, excess = self.source.to_rgb([frame.decoded for frame in batch], self.engine.device)
+            for at, frame in enumerate(batch):
+                yield FlowingFrame(frame, image[at : at + 1], excess[at : at + 1], scene)
+
+    def _run(self, part: Engine, frames: Tensor, windows: Tensor | None) -> Tensor:
+        restoration = part.run_frames(frames, windows=windows, depth=self.source.footage.layout.depth)
+        self.totals.add(restoration)
+        return restoration.pixels
+
+    def _downloaded(self, batch: Sequence[FlowingFrame]) -> list[RestoredFrame]:
+        with _one_thread():
+            excess = bicubic_upscale(together([frame.excess for frame in batch]), self.engine.chain.scale)
+            restored = excess.add_(together([frame.image for frame in batch]))
+            downloads = [down(plane) for plane in self.layout.from_rgb(restored)]
+            made = to_frames(Planes(*(plane.result() for plane in downloads)), self.layout)
+        return [
+            RestoredFrame(frame, _timing(old.origin.decoded), self._pixels(old.image))
+            for frame, old in zip(made, batch, strict=True)
+        ]
 
     def _pixels(self, image: Tensor) -> Pixels | None:
         if not self.keep_pixels:
@@ -145,15 +162,3 @@ def batch_size(chosen: int | Literal["auto"], device: torch.device) -> int:
     if chosen != "auto":
         return chosen
     return 1 if device.type == "cpu" else _LARGEST_BATCH
-
-
-def batches(frames: Iterable[DecodedFrame], size: int, segment: int) -> Iterator[list[DecodedFrame]]:
-    """Group frames into batches: neighbours in one segment that are all damaged or all intact.
-
-    Grouping restarts in each segment, so that a resumed run makes the same batches as an uninterrupted one. No frame
-    is requested before its batch.
-    """
-    numbered = enumerate(frames)
-    for _, alike in groupby(numbered, key=lambda pair: (pair[0] // segment, pair[1].damaged)):
-        while batch := [frame for _, frame in islice(alike, size)]:
-            yield batch

@@ -8,9 +8,9 @@ Encoded frames are kept in segments, so the next run resumes after the last comp
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain, islice, takewhile
 from pathlib import Path
@@ -20,13 +20,15 @@ import av
 from pipeline.engine.engine import Engine
 from pipeline.errors import BrokenVideo, RefusedVideo
 from pipeline.pixels import Pixels
-from pipeline.video.device import DeviceStep, EngineTotals, RestoredFrame, batch_size, batches
+from pipeline.video.device import DeviceStep, RestoredFrame, batch_size
 from pipeline.video.encoder import layout_for
 from pipeline.video.job_marker import is_marked_for, recreate_for
 from pipeline.video.join import join, try_to_join
+from pipeline.video.losses import change_of_format, early_end, loses_detail
 from pipeline.video.notes import Note, one_line_a_kind
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import pix_fmt_of
+from pipeline.video.progress import RestoredVideo, VideoProgress
 from pipeline.video.reader import DecodedFrame
 from pipeline.video.segments import (
     FrameTiming,
@@ -39,62 +41,13 @@ from pipeline.video.segments import (
     write_segment,
 )
 from pipeline.video.sources import VideoSource
-from pipeline.video.steps import StepLoad, TimedIterator, in_background
+from pipeline.video.steps import TimedIterator, in_background
+from pipeline.video.surroundings import VIDEO_START, SegmentFrame, SegmentStart, batches, in_segments
 from pipeline.video.window import window_of
 
-_STEPS = ("decode", "compute", "encode")
 _AHEAD = 2
 _AHEAD_OF_ENCODER = 8
 _DISCARDED = "discarded the partial output of another chain, other options or another input"
-_MUCH = 0.5  # seconds by which a video may be shorter than its audio
-
-
-@dataclass
-class VideoProgress:
-    """Progress of one video.
-
-    Attributes:
-        frames: Frames encoded so far, including those of earlier runs.
-        total: Frames to restore, estimated from the header; None if unknown.
-        fresh: Frames encoded in this run.
-        loads: How each step spends its time.
-    """
-
-    total: int | None
-    frames: int = 0
-    fresh: int = 0
-    loads: dict[str, StepLoad] = field(
-        default_factory=lambda: {name: StepLoad() for name in ("decode", "compute", "encode")}
-    )
-    started: float = field(default_factory=time.perf_counter)
-
-    @property
-    def rate(self) -> float:
-        """Frames per second in this run."""
-        return self.fresh / max(1e-9, time.perf_counter() - self.started)
-
-    @property
-    def limit(self) -> str:
-        """Name of the bottleneck: the step that waits least for the others."""
-        return min(self.loads, key=lambda name: self.loads[name].waiting)
-
-
-@dataclass(frozen=True)
-class RestoredVideo:
-    """The outcome of restoring a video.
-
-    Attributes:
-        size: Width and height of the result in pixels.
-        notes: What was guessed or converted, one line each.
-        losses: What was damaged or missing, likewise.
-        totals: The engine's statistics of this run.
-    """
-
-    size: tuple[int, int]
-    progress: VideoProgress
-    notes: tuple[str, ...]
-    losses: tuple[str, ...]
-    totals: EngineTotals
 
 
 class VideoRestoration:
@@ -131,7 +84,12 @@ class VideoRestoration:
         self.on_frame = on_frame
         self.layout = layout_for(self.footage, options, engine.chain.scale)
         self.device_step = DeviceStep(
-            engine, source, self.layout, keep_pixels=save is not None, segment=options.segment
+            engine,
+            source,
+            self.layout,
+            keep_pixels=save is not None,
+            segment=options.segment,
+            batch=batch_size(options.batch, engine.device),
         )
         self.window = window_of(self.footage.begin, options.start, options.duration)
         self.defects: dict[Note, None] = {}
@@ -140,15 +98,17 @@ class VideoRestoration:
             self.discarded = any(folder.glob("[0-9]*.json"))
             recreate_for(folder, job)
 
-    def segment_starts(self) -> tuple[list[int], int]:
-        """Decode the video, and return the timestamp of the first frame of each segment and the number of frames."""
-        starts, count = list[int](), 0
+    def segment_starts(self) -> tuple[list[SegmentStart], int]:
+        """Decode the video, and return where each segment begins and the number of frames."""
+        starts, count = list[SegmentStart](), 0
+        before: deque[int] = deque(maxlen=self.device_step.context)
         for count, frame in enumerate(self._decoded_frames(None), start=1):
             if (count - 1) % self.options.segment == 0:
-                starts.append(frame.pts)
+                starts.append(SegmentStart(frame.pts, tuple(before)))
+            before.append(frame.pts)
         return starts, count
 
-    def segments_there(self, starts: Sequence[int]) -> dict[int, int]:
+    def segments_there(self, starts: Sequence[SegmentStart]) -> dict[int, int]:
         """Return the number of frames of each segment that is complete, by its number.
 
         Args:
@@ -158,22 +118,23 @@ class VideoRestoration:
         return {
             index: len(segment.timings)
             for index, segment in found.items()
-            if segment is not None and segment.timings[0].pts == starts[index]
+            if segment is not None and segment.timings[0].pts == starts[index].pts
         }
 
-    def restore_segment(self, index: int, since: int) -> VideoProgress:
+    def restore_segment(self, index: int, start: SegmentStart) -> VideoProgress:
         """Restore one segment, whatever others there are.
 
         One that does not begin there, because seeking in the source is not exact, is dropped; ``run`` restores it.
 
         Args:
             index: Its number.
-            since: Timestamp of its first frame.
+            start: Where it begins.
         """
         size = self.options.segment
         progress = VideoProgress(size, index * size)
-        for segment in self._segments(islice(self._decoded_frames(since), size), index, progress):
-            if segment.timings[0].pts != since:
+        frames = takewhile(lambda frame: frame.segment == 0, self._segment_frames(start))
+        for segment in self._segments(frames, index, progress):
+            if segment.timings[0].pts != start.pts:
                 segment.path.with_suffix(".json").unlink()
         return progress
 
@@ -194,23 +155,24 @@ class VideoRestoration:
         resumed = there if resumed is None else resumed
         self.try_to_write(target, segments)
         progress = VideoProgress(self._total(), there)
-        since = segments[-1].timings[-1].pts + 1 if segments else None
-        segments += self._segments(self._decoded_frames(since), len(segments), progress)
+        frames = self._segment_frames(self._start_behind(segments))
+        segments += self._segments(frames, len(segments), progress)
         if not segments:
             raise RefusedVideo("has no frames in the selected time range")
         rounded = join(target, self.source.file, segments, self.footage, self.window)
+        layouts = self.footage.layout, self.layout
         notes = [
             *self.footage.notes,
-            *([] if self._loses_detail() else self._change_of_format()),
+            *([] if loses_detail(*layouts) else change_of_format(*layouts)),
             *([_DISCARDED] if self.discarded else []),
             *([f"resumed an interrupted run after its first {resumed} frames"] if resumed else []),
             *rounded,
         ]
         losses = [
-            *(self._change_of_format() if self._loses_detail() else []),
+            *(change_of_format(*layouts) if loses_detail(*layouts) else []),
             *one_line_a_kind(self.defects),
             *one_line_a_kind(notes_on_damage(segments, self.footage)),
-            *self._early_end(segments[-1]),
+            *early_end(self.footage, self.window, segments[-1]),
         ]
         width, height = self.footage.size
         scale = self.engine.chain.scale
@@ -239,21 +201,32 @@ class VideoRestoration:
         try_to_join(target.suffix, self.source.file, trial, self.footage, self.window)
         path.unlink()
 
-    def _segments(self, source: Iterable[DecodedFrame], index: int, progress: VideoProgress) -> Iterator[Segment]:
+    def _segments(self, source: Iterable[SegmentFrame], index: int, progress: VideoProgress) -> Iterator[Segment]:
         """Run the three steps, and yield the encoded segments, from the one of this number on."""
-        loads = progress.loads
-        size = batch_size(self.options.batch, self.engine.device)
-        self.device_step.start_segment()
+        loads, size = progress.loads, self.device_step.batch
         with ExitStack() as stack:
-            decoded = in_background(batches(source, size, self.options.segment), _AHEAD, loads["decode"])
+            decoded = in_background(batches(source, size), _AHEAD, loads["decode"])
             stack.enter_context(closing(decoded))
-            restored = map(self.device_step.restore, TimedIterator(decoded, loads["compute"]))
+            restored = self.device_step.restore(TimedIterator(decoded, loads["compute"]))
             computed = in_background(restored, max(1, _AHEAD_OF_ENCODER // size), loads["compute"])
             stack.enter_context(closing(computed))
             frames = self._counted(chain.from_iterable(TimedIterator(computed, loads["encode"])), progress)
             while (first := next(frames, None)) is not None:
                 yield self._write(index, chain([first], islice(frames, self.options.segment - 1)))
                 index += 1
+
+    def _start_behind(self, segments: Sequence[Segment]) -> SegmentStart:
+        """Return where the segment after those that are there begins."""
+        if not segments:
+            return VIDEO_START
+        presented = [timing.pts for segment in segments for timing in segment.timings]
+        context = self.device_step.context
+        return SegmentStart(presented[-1] + 1, tuple(presented[-context:] if context else ()))
+
+    def _segment_frames(self, start: SegmentStart) -> Iterator[SegmentFrame]:
+        """Decode from a segment on, and yield the frames of each with those around it."""
+        frames = self._decoded_frames(None if start == VIDEO_START else start.since)
+        return in_segments(frames, self.options.segment, self.device_step.context, start)
 
     def _decoded_frames(self, since: int | None) -> Iterator[DecodedFrame]:
         time_base, begin = self.footage.time_base, self.window.begin
@@ -300,21 +273,3 @@ class VideoRestoration:
         left = duration - Fraction(self.options.start)
         wanted = left if self.options.duration is None else min(left, Fraction(self.options.duration))
         return max(0, round(wanted * self.footage.rate))
-
-    def _early_end(self, last: Segment) -> Iterator[str]:
-        """Yield a note if the video is shorter than its header states, as truncated files are."""
-        duration, timing = self.footage.duration, last.timings[-1]
-        ended = (timing.pts + timing.duration) * self.footage.time_base - self.footage.begin
-        if duration is not None and self.window.stop is None and ended < duration - _MUCH:
-            yield f"ends at {float(ended):.3f} s, expected {float(duration):.3f} s by its header"
-
-    def _change_of_format(self) -> list[str]:
-        if self.layout == self.footage.layout:
-            return []
-        return [f"{pix_fmt_of(self.footage.layout)} is written as {pix_fmt_of(self.layout)}"]
-
-    def _loses_detail(self) -> bool:
-        """Return whether the result has fewer bits, or fewer samples of chroma."""
-        old, new = self.footage.layout, self.layout
-        halved = zip(old.halved, new.halved, strict=True)
-        return new.depth < old.depth or any(after and not before for before, after in halved)

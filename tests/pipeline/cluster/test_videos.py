@@ -16,6 +16,7 @@ from pipeline.cluster.batch import ClusterBatch
 from pipeline.errors import BrokenVideo
 from pipeline.video.options import VideoOptions
 from pipeline.video.restore import VideoRestoration
+from pipeline.video.surroundings import SegmentStart
 from stages.atomic import partial_folder
 from tests.pipeline.cluster.test_batch import CHAIN, PoolInProcess, lines
 
@@ -80,7 +81,7 @@ def test_what_is_there_is_not_restored_again(clip: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr(
         VideoRestoration,
         "restore_segment",
-        lambda self, index, since: restored.append(index) or original(self, index, since),
+        lambda self, index, start: restored.append(index) or original(self, index, start),
     )
     record = restore(clip, tmp_path / "out")
     assert len(restored) == 3
@@ -108,7 +109,7 @@ def test_a_worker_that_dies_loses_its_segment_only(clip: Path, tmp_path: Path) -
 
 
 def test_a_segment_that_fails_fails_the_video_once(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: VideoRestoration, index: int, since: int) -> Any:
+    def broken(self: VideoRestoration, index: int, start: SegmentStart) -> Any:
         raise BrokenVideo("cannot be encoded")
 
     monkeypatch.setattr(VideoRestoration, "restore_segment", broken)
@@ -124,7 +125,7 @@ def test_a_segment_that_begins_elsewhere_is_restored_at_the_end(
     monkeypatch.setattr(
         VideoRestoration,
         "restore_segment",
-        lambda self, index, since: original(self, index, since + (1 if index == 3 else 0)),
+        lambda self, index, start: original(self, index, start._replace(pts=start.pts + (index == 3))),
     )
     restore(clip, tmp_path / "out")
     restore(clip, tmp_path / "one", alone=True)

@@ -1,5 +1,6 @@
 """Restore a video by a one-stage chain, and read its frames back."""
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
 from pipeline.engine.engine import Engine
 from pipeline.video.options import VideoOptions
-from pipeline.video.restore import RestoredVideo, VideoRestoration
+from pipeline.video.progress import RestoredVideo, VideoProgress
+from pipeline.video.restore import VideoRestoration
 from pipeline.video.sources import VideoFile
 from stages.edsr import EDSRConfig
 from stages.stage import StageConfig
@@ -23,9 +25,19 @@ TWICE = EDSRConfig(width=2, depth=1, strength=0.0)
 
 
 def restore(source: Path, target: Path, stage: StageConfig = SAME, **options) -> RestoredVideo:
-    engine = Engine(Chain.build(ChainConfig(stages=(stage,))), device="cpu")
-    chosen = VideoOptions(**options)
-    return VideoRestoration(VideoFile(source, chosen), engine, chosen, target.with_suffix(".partial")).run(target)
+    return restoration(source, target, Chain.build(ChainConfig(stages=(stage,))), **options).run(target)
+
+
+def restoration(
+    source: Path,
+    target: Path,
+    chain: Chain,
+    on_frame: Callable[[VideoProgress], None] = lambda progress: None,
+    **options,
+) -> VideoRestoration:
+    engine, chosen = Engine(chain, device="cpu"), VideoOptions(**options)
+    folder = target.with_suffix(".partial")
+    return VideoRestoration(VideoFile(source, chosen), engine, chosen, folder, on_frame=on_frame)
 
 
 def times(path: Path) -> list[Fraction]:
