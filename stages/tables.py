@@ -150,8 +150,9 @@ def _demands(config: StageConfig) -> str:
     stage = build_on_meta(config)
     cost = total(stage_costs(stage, *FRAME))
     halo = "the whole image" if stage.halo is None else f"{stage.halo} px"
+    around = f", {stage.radius} frames of a video on each side" if stage.radius else ""
     return (
-        f"scale x{stage.scale}, halo {halo}, sizes in multiples of {stage.multiple_of}; "
+        f"scale x{stage.scale}, halo {halo}{around}, sizes in multiples of {stage.multiple_of}; "
         f"{cost.parameters:,} parameters, {cost.macs / 1e9:.1f} GMACs at 640x360"
     )
 

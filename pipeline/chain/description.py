@@ -11,6 +11,7 @@ from pipeline.chain.downloads import missing
 from pipeline.errors import ConfigError
 from stages.catalogue.entry import read_entry
 from stages.profile import count_parameters
+from stages.stage import Stage
 
 
 def check_chains(paths: Iterable[Path], strengths: Mapping[str, StageStrength]) -> list[str]:
@@ -32,7 +33,7 @@ def check_chains(paths: Iterable[Path], strengths: Mapping[str, StageStrength]) 
         except ConfigError as error:
             problems.append(str(error))
         else:
-            lines += [*_describe(chain), f"{path}: {_demands(chain.scale, chain.halo, chain.multiple_of)}"]
+            lines += [*_describe(chain), f"{path}: {_demands(chain)}"]
     if problems:
         raise ConfigError("\n".join(problems))
     return lines
@@ -41,7 +42,7 @@ def check_chains(paths: Iterable[Path], strengths: Mapping[str, StageStrength]) 
 def _describe(chain: Chain) -> Iterable[str]:
     width = max(map(len, chain.names))
     for name, stage, config in zip(chain.names, chain.stages, chain.config.stages, strict=True):
-        demands = _demands(stage.scale, stage.halo, stage.multiple_of)
+        demands = _demands(stage)
         millions = count_parameters(stage) / 1e6
         yield f"{name:<{width}}  {demands}, strength {_text(config.strength)}, {millions:.2f} M parameters"
 
@@ -66,6 +67,7 @@ def _text(strength: StageStrength) -> str:
     return strength if strength == "auto" else f"{strength:g}"
 
 
-def _demands(scale: int, halo: int | None, multiple_of: int) -> str:
-    reach = "the whole image" if halo is None else f"{halo} px"
-    return f"scale {scale}, halo {reach}, sizes in multiples of {multiple_of}"
+def _demands(described: Stage | Chain) -> str:
+    reach = "the whole image" if described.halo is None else f"{described.halo} px"
+    around = f", {described.radius} frames of a video on each side" if described.radius else ""
+    return f"scale {described.scale}, halo {reach}{around}, sizes in multiples of {described.multiple_of}"

@@ -44,10 +44,10 @@ def find_maps(stage: Stage) -> list[str]:
 
 
 def probe(stage: Stage) -> Tensor:
-    """Return a small image on a stage's device, twice as wide as high: no square output is taken for a map."""
+    """Return a small input on a stage's device, twice as wide as high: no square output is taken for a map."""
     side = round_up(_PROBE_SIDE, stage.multiple_of)
     device = next(stage.parameters(), torch.empty(0)).device
-    return torch.full((1, 3, side, 2 * side), 0.5, device=device)
+    return torch.full(stage.input_shape(side, 2 * side), 0.5, device=device)
 
 
 @contextmanager
