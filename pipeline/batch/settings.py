@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.batch.image_jobs import ImageJobs
 from pipeline.batch.job_kind import JobKind
 from pipeline.batch.job_steps import JobSteps, Steps
+from pipeline.batch.kind_steps import StepsByKind
 from pipeline.batch.object_steps import ObjectSteps
 from pipeline.chain.config import ChainConfig
 from pipeline.errors import ConfigError
@@ -34,6 +35,7 @@ class RestoreSettings:
         output: The folder of the results, or the URL of a prefix.
         objects: Inputs or results are objects of a storage, their jobs ``ObjectJob``.
         engine: The options of ``Engine``, by name.
+        video_config: The chain of videos, where they have another one.
         video: How videos are written; None if there are none, so that nothing they need is imported.
         references: Folder of the images that the results are compared with.
         lpips: Also measure LPIPS.
@@ -48,6 +50,7 @@ class RestoreSettings:
     output: Path | str
     engine: Mapping[str, Any] = field(default_factory=dict)
     video: VideoOptions | None = None
+    video_config: ChainConfig | None = None
     references: Path | None = None
     lpips: bool = False
     save_stages: bool = False
@@ -66,6 +69,12 @@ class RestoreSettings:
         Raises:
             ConfigError: for options that cannot be.
         """
+        if self.video_config is not None:
+            images, videos = (
+                replace(self, video_config=None),
+                replace(self, config=self.video_config, video_config=None),
+            )
+            return StepsByKind(images.make_steps(keep_stages), videos.make_steps())
         steps = JobSteps(
             self.config,
             Path(self.output),

@@ -29,12 +29,14 @@ class PlannedInputs:
     Attributes:
         entries: What to do.
         total: How many they are; None where they are listed while they are restored.
+        images: Whether there may be images among them.
         videos: Whether there may be videos among them.
         notes: On options that do not apply to all of them.
     """
 
     entries: Iterable[Job | ObjectJob | LeftOut]
     total: int | None
+    images: bool
     videos: bool
     notes: tuple[str, ...] = ()
 
@@ -115,13 +117,14 @@ def plan_inputs(
         if is_url(output) and given["reference"]:
             raise ConfigError(f"reference: scores are written to a folder, expected one as output, got {output}")
         listed = plan_objects(inputs, output, ext=ext, suffix=suffix, video=chosen)
-        return PlannedInputs(_shared(listed, shard), None, videos=True)
+        return PlannedInputs(_shared(listed, shard), None, images=True, videos=True)
     entries = list(_shared(plan(inputs, Path(output), ext=ext, suffix=suffix, video=chosen), shard))
     jobs = [entry for entry in entries if isinstance(entry, Job)]
     if shard is None or jobs:
         refuse_without_videos(jobs, given)
     notes = notes_on_image_options(jobs, {"--ext": ext, "--save-stages": given["save_stages"]})
-    return PlannedInputs(entries, len(entries), any(job.kind != "image" for job in jobs), tuple(notes))
+    kinds = {job.kind == "image" for job in jobs}
+    return PlannedInputs(entries, len(entries), images=True in kinds, videos=False in kinds, notes=tuple(notes))
 
 
 def _shared(entries: Iterable[Job | ObjectJob | LeftOut], shard: Shard | None) -> Iterator[Job | ObjectJob | LeftOut]:

@@ -11,6 +11,7 @@ import typer
 
 from pipeline.cli import options
 from pipeline.cli import video_options as video
+from pipeline.cli.chain_choice import AnyChainFile, default_chains, named_chain
 from pipeline.cli.interruption import ended_at_once_by_a_second
 from pipeline.cli.outcome import run_batch
 from pipeline.cli.terminal import OUT
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.batch.job_steps import Recorder
     from pipeline.batch.runner import BatchRunner
     from pipeline.batch.settings import RestoreSettings
-    from pipeline.chain.config import ChainConfig
+    from pipeline.cli.chain_choice import ChosenChains
     from pipeline.cli.places import Places
     from pipeline.html_report import HtmlReport
 
@@ -28,7 +29,7 @@ def restore(
     context: typer.Context,
     inputs: options.Inputs,
     output: options.ResultPlace,
-    chain: options.ChainFile = options.DEFAULT_CHAIN,
+    chain: AnyChainFile = None,
     strength: options.Strength = None,
     noise_level: options.NoiseLevel = None,
     ext: options.Ext = None,
@@ -67,13 +68,13 @@ def restore(
 ) -> None:
     """Restore images and videos.
 
-    A chain of stages, denoise, deblur, upscale, sharpen, or whatever the YAML says, runs over every input.
+    A chain of stages, denoise, deblur, upscale, sharpen, or whatever the YAML says, runs over every input. Without
+    --chain, images and videos are each restored by their own: the frames of a video help each other.
 
     Run it again to resume after an interruption, or for files that were added: what is finished is skipped.
     """
     from pipeline.batch.settings import RestoreSettings
     from pipeline.batch.shard import Shard
-    from pipeline.chain.config import load_chain_config
     from pipeline.chain.downloads import download_missing
     from pipeline.cli.places import find_places, plan_inputs
     from pipeline.images import PIXEL_LIMIT
@@ -87,20 +88,23 @@ def restore(
         "compile": compile,
     }
     options.refuse_detail_without_workers(progress, workers, cluster)
-    config = load_chain_config(chain).with_strengths(options.parse_strengths(strength))
-    config = config.with_noise_levels(options.parse_noise_levels(noise_level))
+    blends = options.parse_strengths(strength), options.parse_noise_levels(noise_level)
+    named = None if chain is None else named_chain(chain, *blends)  # its errors need no list of the inputs
     share = None if shard is None else Shard.parse(shard)
     places = find_places(inputs, output, report or [], share)
     planned = plan_inputs(inputs, output, ext, suffix, chosen, context.params, share)
     for note in planned.notes:
         if not quiet:
             OUT.print(f"note: {note}")
-    download_missing(config, offline=offline, accepted=accept_licence or ())
+    chains = named or default_chains(*blends, images=planned.images, videos=planned.videos)
+    for config in filter(None, chains):
+        download_missing(config, offline=offline, accepted=accept_licence or ())
     settings = RestoreSettings(
-        config,
+        chains.config,
         places.output,
         engine_options,
         chosen if planned.videos else None,
+        chains.videos,
         references=reference,
         lpips=lpips,
         save_stages=save_stages,
@@ -113,7 +117,7 @@ def restore(
     with (
         ended_at_once_by_a_second(),
         places.opened(share) as run_log,
-        _make_report(places, config) as html_report,
+        _make_report(places, chains) as html_report,
         _make_batch(settings, run_log, html_report, options.parse_workers(workers), cluster) as batch_of_jobs,
     ):
         detail = progress == "detail"
@@ -142,7 +146,7 @@ def _make_batch(
             yield batch
 
 
-def _make_report(places: Places, config: ChainConfig) -> AbstractContextManager[HtmlReport | None]:
+def _make_report(places: Places, chains: ChosenChains) -> AbstractContextManager[HtmlReport | None]:
     if places.report is None:
         return nullcontext()
 
@@ -150,4 +154,4 @@ def _make_report(places: Places, config: ChainConfig) -> AbstractContextManager[
 
     assert isinstance(places.output, Path)
     assert places.log is not None
-    return closing(HtmlReport(places.report, config, places.output, places.log))
+    return closing(HtmlReport(places.report, chains.config, places.output, places.log, chains.videos))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pipeline.batch.earlier import EarlierResults
 from pipeline.batch.job import Job, ObjectJob
 from pipeline.batch.job_steps import JobSteps, Work
+from pipeline.batch.kind_steps import StepsByKind
 from pipeline.batch.output import LOCK
 from pipeline.batch.record import Record
 from pipeline.batch.settings import RestoreSettings
@@ -61,7 +62,7 @@ class RestoreWorker:
         """
         work = self._steps.read(job, earlier)
         if isinstance(work, Work) and isinstance(job, Job) and job.kind != "image":
-            video = self._computed(split, self._job_steps(), work)
+            video = self._computed(split, self._video_steps(), work)
             if isinstance(video, Record) or len(video.missing) > 1:
                 return video
         if isinstance(work, Work):
@@ -72,19 +73,20 @@ class RestoreWorker:
 
     def restore_part(self, job: Job, record: Record, index: int, start: SegmentStart) -> VideoPart | Record:
         """Restore one segment of a video, as ``video_parts.restore_part``."""
-        return self._computed(restore_part, self._job_steps(), job, record, index, start)
+        return self._computed(restore_part, self._video_steps(), job, record, index, start)
 
     def join_parts(self, job: Job, video: SplitVideo, parts: Sequence[VideoPart]) -> Work | Record:
         """Join the segments of a video, as ``video_parts.join_parts``."""
-        return _without_pixels(self._computed(join_parts, self._job_steps(), job, video, parts))
+        return _without_pixels(self._computed(join_parts, self._video_steps(), job, video, parts))
 
     def _computed(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Call a function in the one thread that computes."""
         return self._computing.submit(function, *arguments).result()
 
-    def _job_steps(self) -> JobSteps:
-        assert isinstance(self._steps, JobSteps)
-        return self._steps
+    def _video_steps(self) -> JobSteps:
+        steps = self._steps.videos if isinstance(self._steps, StepsByKind) else self._steps
+        assert isinstance(steps, JobSteps)
+        return steps
 
 
 def _without_pixels(work: Work | Record) -> Work | Record:

@@ -22,7 +22,7 @@ from pipeline.engine.engine import Restoration
 from pipeline.errors import ConfigError, one_line
 from pipeline.evaluation.metrics import measured
 from pipeline.html_report import previews
-from pipeline.html_report.summary import WorkCounter, after_lines, chain_lines, summarise, without_lines
+from pipeline.html_report.summary import ChainSummary, WorkCounter, after_lines, chain_lines, summarise, without_lines
 from pipeline.images import ImageFile, read_image
 from pipeline.video.options import READABLE as VIDEOS
 from stages.atomic import partial_folder, written_whole
@@ -52,18 +52,23 @@ class HtmlReport:
         config: The chain.
         output: The folder of the results.
         run_log: The run log of the batch, a file of JSON lines.
+        video_config: The chain of videos, where they have another one.
 
     Raises:
         ConfigError: if the path is a folder.
         OSError: if nothing can be written beside it.
     """
 
-    def __init__(self, path: Path, config: ChainConfig, output: Path, run_log: Path) -> None:
+    def __init__(
+        self, path: Path, config: ChainConfig, output: Path, run_log: Path, video_config: ChainConfig | None = None
+    ) -> None:
         if path.is_dir():
             raise ConfigError(f"report: {path} is a folder, expected a file")
         self.path = path
         self._config = config
         self._work = WorkCounter(config)
+        self._video_config = video_config
+        self._video_work = self._work if video_config is None else WorkCounter(video_config)
         self._output = output
         self._run_log = run_log
         self._folder = partial_folder(path)
@@ -111,10 +116,8 @@ class HtmlReport:
                 records=records,
                 shown=self._shown,
                 summary=summarise(records),
-                stages=chain_lines(self._config),
-                fingerprint=self._config.fingerprint(),
+                chains=self._chains(),
                 frame=_FRAME,
-                frame_gmacs=self._work.gmacs(*_FRAME),
                 gmacs=self._shown_gmacs(records),
                 after_lines=after_lines,
                 without_lines=without_lines,
@@ -153,10 +156,26 @@ class HtmlReport:
         except Exception as error:
             return InputPreviews([], one_line(error))
 
+    def _chains(self) -> list[ChainSummary]:
+        if self._video_config is None:
+            return [_chain_summary("Chain", self._config, self._work)]
+        return [
+            _chain_summary("Chain of images", self._config, self._work),
+            _chain_summary("Chain of videos", self._video_config, self._video_work),
+        ]
+
     def _shown_gmacs(self, records: Sequence[Record]) -> dict[int, dict[str, float]]:
         """Return the work by stage of each input that is shown with previews, where its size is known."""
-        sizes = {number: records[number].input_size for number in self._shown}
-        return {number: self._work.gmacs(*size) for number, size in sizes.items() if size is not None}
+        shown = {number: records[number] for number in self._shown}
+        return {
+            number: (self._work if record.frames is None else self._video_work).gmacs(*record.input_size)
+            for number, record in shown.items()
+            if record.input_size is not None
+        }
+
+
+def _chain_summary(title: str, config: ChainConfig, work: WorkCounter) -> ChainSummary:
+    return ChainSummary(title, chain_lines(config), config.fingerprint(), work.gmacs(*_FRAME))
 
 
 def _reference_of(record: Record) -> ImageFile | None:

@@ -36,6 +36,23 @@ class StageLine:
 
 
 @dataclass(frozen=True)
+class ChainSummary:
+    """A chain of the run.
+
+    Attributes:
+        title: What it restores.
+        stages: In their order.
+        fingerprint: Of all that changes pixels.
+        gmacs: By stage, of one frame.
+    """
+
+    title: str
+    stages: list[StageLine]
+    fingerprint: str
+    gmacs: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Summary:
     """Totals and means of a run.
 
