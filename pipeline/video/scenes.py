@@ -24,9 +24,9 @@ CUT_CONTEXT = 3
 
 _THUMBNAIL = (9, 16)
 # Mean differences of thumbnails.
-_SURE = 20 / 255  # fast motion reaches 15
+_SURE = 40 / 255  # the fastest motion reaches 38
 _POSSIBLE = 8 / 255
-_TIMES_USUAL = 3.0  # what a cut that is not sure exceeds the changes around it by
+_TIMES_USUAL = 2.5  # what a cut that is not sure exceeds the changes around it by
 _RETURN = 0.5  # of the difference: a flash is over when the frames are as alike again
 
 

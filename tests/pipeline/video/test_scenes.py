@@ -85,6 +85,8 @@ def cuts(*levels: float) -> list[int]:
         ([80] * 5 + [200] * 2 + [80] * 5, []),  # of two frames
         ([80] * 5 + [200] * 3 + [80] * 5, [5, 8]),  # too long for one
         (list(range(60, 180, 12)), []),  # a fade
+        ([80, 82, 97, 123, 161, 187, 204, 208, 209], []),  # the fastest motion of real videos
+        ([80, 84, 88, 92, 160, 164, 168, 172], [4]),  # a cut between scenes in motion
         ([60, 60, 75, 75, 90, 90, 105, 105], []),  # one in which every frame is repeated
         ([80] * 4 + [80.0] * 4, []),
     ],
