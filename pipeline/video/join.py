@@ -13,29 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import av
-from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
-from av.stream import Disposition, Stream
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from pipeline.errors import BrokenVideo, needing_space
-from pipeline.video.container import FILE_ONLY_METADATA, address_of, demuxed, open_video, video_stream_of
-from pipeline.video.container_choice import supports
+from pipeline.video.container import FILE_ONLY_METADATA, address_of, open_video, video_stream_of
+from pipeline.video.copied_streams import Timed, add_copy, copied_packets, describe
 from pipeline.video.frame_facts import with_messages
 from pipeline.video.metadata_keys import metadata_flag
 from pipeline.video.options import FORMATS
 from pipeline.video.probe import Footage
 from pipeline.video.sample_entry import hide_apple_views, open_with_views
 from pipeline.video.segments import FrameTiming, Segment, decoding_times, packets_of
-from pipeline.video.sound import add_pcm, decoded_samples, is_decodable
 from pipeline.video.timecode import shifted_timecodes
 from pipeline.video.window import Window
-
-# Stream metadata that describe the source file rather than the content.
-_STREAM_ONLY_METADATA = ("BPS", "NUMBER_OF_", "_STATISTICS_", "DURATION", "encoder", "ENCODER", "alpha_mode")
-
-# Seconds of the decoding timestamp, rank among equal ones, number, packet.
-Timed = tuple[Fraction, int, int, av.Packet]
 
 
 def join(path: Path, source: Path | None, segments: Sequence[Segment], footage: Footage, window: Window) -> list[str]:
@@ -125,7 +117,7 @@ def _mux(
                     _shift_timecodes(out, given, segments[0].timings[0].pts * footage.time_base)
             sources = [_video_packets(video, segments, footage, window)]
             if given is not None:
-                sources.append(_copied_packets(given, copies, window))
+                sources.append(copied_packets(given, copies, window))
             for _, _, _, packet in heapq.merge(*sources, key=lambda timed: timed[:3]):
                 out.mux(packet)
     except av.FFmpegError as error:
@@ -164,14 +156,9 @@ def _add_streams(
     for stream in given.streams:
         if stream.index == main.index:
             video = _add_video(out, encoded, footage)
-            _describe(video, stream)
-        elif _is_cover(stream) and out.format.name == "matroska":
-            _attach_cover(out, given, stream)
-        elif not _is_timecode(stream) and supports(out.format.name, stream):
-            copies[stream.index] = _add_copy(out, stream)
-        elif isinstance(stream, AudioStream) and is_decodable(stream):
-            copies[stream.index] = add_pcm(out, stream)
-            _describe(copies[stream.index], stream)
+            describe(video, stream)
+        elif (copy := add_copy(out, given, stream)) is not None:
+            copies[stream.index] = copy
     assert video is not None
     return video, copies
 
@@ -185,37 +172,6 @@ def _add_video(out: OutputContainer, encoded: VideoStream, footage: Footage) -> 
     if encoded.codec_context.name == "hevc" and out.format.name != "matroska":
         video.codec_context.codec_tag = "hvc1"  # QuickTime does not play the other tag, hev1
     return video
-
-
-def _add_copy(out: OutputContainer, stream: Stream) -> Stream:
-    copy = out.add_stream_from_template(stream, opaque=True)
-    _describe(copy, stream)
-    return copy
-
-
-def _describe(copy: Stream, stream: Stream) -> None:
-    copy.metadata.update(
-        {key: text for key, text in stream.metadata.items() if not key.startswith(_STREAM_ONLY_METADATA)}
-    )
-    copy.disposition = stream.disposition
-
-
-def _is_cover(stream: Stream) -> bool:
-    return bool(stream.disposition & Disposition.attached_pic)
-
-
-def _attach_cover(out: OutputContainer, given: InputContainer, stream: Stream) -> None:
-    """Add a cover image as an attachment: Matroska would make a second video of the stream."""
-    with open_video(Path(given.name)) as again:
-        image = next((bytes(packet) for packet in demuxed(again, [again.streams[stream.index]])), b"")
-    kind = {"mjpeg": "jpeg"}.get(stream.codec_context.name, stream.codec_context.name)
-    name = stream.metadata.get("filename", f"cover.{kind}")
-    out.add_attachment(name, stream.metadata.get("mimetype", f"image/{kind}"), image)
-
-
-def _is_timecode(stream: Stream) -> bool:
-    """Return whether it is a timecode track, which libav generates from the video's metadata."""
-    return stream.type == "data" and "timecode" in stream.metadata
 
 
 def _copy_file_metadata(out: OutputContainer, given: InputContainer, window: Window) -> None:
@@ -256,69 +212,3 @@ def _with_messages(packet: av.Packet, timing: FrameTiming, codec: str) -> av.Pac
     changed = av.Packet(data)
     changed.is_keyframe = packet.is_keyframe
     return changed
-
-
-def _copied_packets(given: InputContainer, copies: dict[int, Stream], window: Window) -> Iterator[Timed]:
-    """Yield the packets of the other streams, in the order of the file."""
-    wanted = [stream for stream in given.streams if stream.index in copies and stream.type != "attachment"]
-    if not wanted:
-        return
-    latest = Fraction(-(10**9))
-    ends: dict[int, int] = {}
-    decoded: dict[int, int] = {}
-    for number, packet in enumerate(demuxed(given, wanted)):
-        if packet.size and _is_cover(packet.stream):  # it has no timestamp
-            packet.pts = packet.dts = 0
-            packet.stream = copies[packet.stream.index]
-            yield latest, 1, number, packet
-            continue
-        at = packet.dts if packet.dts is not None else packet.pts
-        if at is not None and not window.contains(at * packet.time_base):
-            continue
-        seconds = latest + window.shift if at is None else at * packet.time_base
-        if isinstance(packet.stream, AudioStream) and _is_pcm_of(copies[packet.stream.index], packet.stream):
-            latest = max(latest, seconds - window.shift)
-            pcm = _pcm_packets(packet, packet.stream, copies[packet.stream.index], window, ends)
-            yield from ((latest, 1, number, samples) for samples in pcm)
-            continue
-        if at is None:
-            continue
-        base = packet.time_base
-        packet.pts = None if packet.pts is None else window.shifted(packet.pts, base)
-        packet.dts = None if packet.dts is None else window.shifted(packet.dts, base)
-        _delay(packet, decoded)
-        packet.stream = copies[packet.stream.index]
-        latest = max(latest, seconds - window.shift)
-        yield latest, 1, number, packet
-
-
-def _delay(packet: av.Packet, decoded: dict[int, int]) -> None:
-    """Delay a packet to behind the last of its stream, as every container demands; damaged files have others."""
-    if packet.dts is None:
-        return
-    index = packet.stream.index
-    packet.dts = max(packet.dts, decoded.get(index, packet.dts - 1) + 1)
-    packet.pts = None if packet.pts is None else max(packet.pts, packet.dts)
-    decoded[index] = packet.dts
-
-
-def _is_pcm_of(copy: Stream, stream: AudioStream) -> bool:
-    """Return whether a stream of the result holds the decoded samples of the source's."""
-    return copy.codec_context.codec.canonical_name != stream.codec_context.codec.canonical_name
-
-
-def _pcm_packets(
-    packet: av.Packet, stream: AudioStream, pcm: Stream, window: Window, ends: dict[int, int]
-) -> Iterator[av.Packet]:
-    """Decode a packet and yield its samples; a start rounded to the source's ticks continues where the last ended."""
-    assert isinstance(pcm, AudioStream)
-    if not packet.size and window.stop is not None:
-        return
-    for frame in decoded_samples(packet, stream):
-        assert frame.time_base is not None
-        end = ends.get(stream.index)
-        start = end if frame.pts is None else window.shifted(frame.pts, frame.time_base)
-        tick = packet.time_base / frame.time_base
-        frame.pts = end if end is not None and (start is None or abs(start - end) <= tick) else start or 0
-        ends[stream.index] = frame.pts + frame.samples
-        yield from pcm.encode(frame)
