@@ -3,10 +3,12 @@
 import gc
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
+import typer
 
 import stages  # noqa: F401  (some tests import torchvision)
 from stages.catalogue.cache import place_of
@@ -16,6 +18,9 @@ from tests.stages.catalogue.faulty_server import FaultyServer, running_server
 
 # Tests run side by side (pytest -n); threads that wait for each other's cores would make them many times slower.
 torch.set_num_threads(1)
+
+# A process that is no test makes its commands once, too: they are described by forty parameters with types and texts.
+typer.main.get_command = cache(typer.main.get_command)
 
 # No test reaches outside, or into the user's own cache and catalogue; tests of downloads have a server of their own.
 os.environ |= {"RESTORECHAIN_OFFLINE": "1", "RESTORECHAIN_CACHE": os.devnull, "RESTORECHAIN_CATALOGUE": os.devnull}
@@ -30,6 +35,7 @@ def pytest_sessionstart() -> None:
 def pytest_collection_finish() -> None:
     """Spare every later garbage collection the hundred thousands of objects that modules are made of."""
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     gc.enable()
 
 
@@ -43,7 +49,9 @@ def shared_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def _same_random_numbers() -> None:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed takes a millisecond for the GPUs that are not there
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(0)
 
 
 @pytest.fixture
