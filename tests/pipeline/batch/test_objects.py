@@ -21,12 +21,10 @@ from pipeline.video.options import VideoOptions
 from stages.unsharp_mask import UnsharpMaskConfig
 from tests.pipeline.cluster.test_batch import CHAIN, content, paint, restore
 
-s3fs = pytest.importorskip("s3fs")
-moto = pytest.importorskip("moto.server")
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Any]:
+    s3fs, moto = pytest.importorskip("s3fs"), pytest.importorskip("moto.server")
     with pytest.MonkeyPatch.context() as patch:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

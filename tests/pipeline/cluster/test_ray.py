@@ -14,11 +14,10 @@ from pipeline.cluster.batch import cluster_batch
 from tests.pipeline.cluster import deadly
 from tests.pipeline.cluster.test_batch import CHAIN, content, lines, paint, restore
 
-ray = pytest.importorskip("ray")
-
 
 @pytest.mark.timeout(300)
 def test_workers_die_and_the_rest_goes_on(tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
     paint(tmp_path / "in", *(f"{number}.png" for number in range(6)), "once.png", "poison.png")
     ray.cloudpickle.register_pickle_by_value(sys.modules[deadly.__name__])
     out = tmp_path / "out"
