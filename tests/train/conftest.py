@@ -1,6 +1,7 @@
 """A small training set: synthetic images with structure at every scale."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from train.config import TrainingConfig
+from train.data.batches import TrainingBatches
 
 
 def write_image(path: Path, seed: int, size: tuple[int, int] = (48, 56)) -> np.ndarray:
@@ -46,6 +48,21 @@ def _without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def _a_second_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the clock of training go on by a second with every batch, and only then."""
+    clock = SimpleNamespace(seconds=0.0, monotonic=lambda: clock.seconds)
+    make = TrainingBatches.__getitem__
+
+    def a_second_later(batches: TrainingBatches, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        clock.seconds += 1
+        return make(batches, index)
+
+    monkeypatch.setattr(TrainingBatches, "__getitem__", a_second_later)
+    monkeypatch.setattr("train.callbacks.schedules.time", clock)
+    monkeypatch.setattr("lightning.pytorch.callbacks.timer.time", clock)
+
+
+@pytest.fixture
 def config() -> TrainingConfig:
     return TrainingConfig.model_validate(
         {
@@ -67,10 +84,17 @@ def config() -> TrainingConfig:
     )
 
 
-@pytest.fixture
-def mobilenet(tmp_path: Path) -> Path:
-    """A fake of torchvision's published file of MobileNetV3: its tensors, drawn at random."""
+@pytest.fixture(scope="session")
+def random_mobilenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from torchvision.models import mobilenet_v3_large
 
-    torch.save(mobilenet_v3_large().state_dict(), tmp_path / "mobilenet_v3_large.pth")
-    return tmp_path / "mobilenet_v3_large.pth"
+    path = tmp_path_factory.mktemp("published") / "mobilenet_v3_large.pth"
+    torch.save(mobilenet_v3_large().state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def mobilenet(random_mobilenet: Path, tmp_path: Path) -> Path:
+    """A fake of torchvision's published file of MobileNetV3: its tensors, drawn at random."""
+    (tmp_path / random_mobilenet.name).hardlink_to(random_mobilenet)
+    return tmp_path / random_mobilenet.name

@@ -8,7 +8,6 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,6 +19,7 @@ from pipeline.errors import ConfigError
 from stages.errors import WeightsError
 from stages.registry import load_stage
 from stages.weights import read_card, save_weights
+from tests.train.command_line import main
 from train.callbacks.curves import plot_curves, read_curve
 from train.callbacks.schedules import AnnealWithinBudget
 from train.callbacks.watch import Diverged
@@ -93,19 +93,10 @@ def test_plateau_lowers_the_rate_and_early_stopping_stops(
     assert min(rates) <= 0.25 * max(rates)
 
 
+@pytest.mark.usefixtures("_a_second_a_batch")
 def test_a_budget_of_time_brings_the_rate_down(
-    config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path
 ) -> None:
-    clock = SimpleNamespace(seconds=0.0, monotonic=lambda: clock.seconds)
-    make = TrainingBatches.__getitem__
-
-    def a_second_later(batches: TrainingBatches, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        clock.seconds += 1
-        return make(batches, index)
-
-    monkeypatch.setattr(TrainingBatches, "__getitem__", a_second_later)
-    monkeypatch.setattr("train.callbacks.schedules.time", clock)
-    monkeypatch.setattr("lightning.pytorch.callbacks.timer.time", clock)
     cosine = changed(config, schedule={"kind": "cosine"})
     weights = run(cosine, files, tmp_path / "run", max_time=timedelta(seconds=40))
     assert read_card(weights).steps == 40
@@ -187,8 +178,33 @@ def test_a_loss_that_is_never_finite_stops_the_run(
         run(config, files, tmp_path / "run", max_epochs=2)
 
 
-@pytest.mark.parametrize("sent", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_its_best_weights_and_says_how_to_go_on(
+    config_file: Path,
+    sharp_folder: Path,
+    tmp_path: Path,
+    sent: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make = TrainingBatches.__getitem__
+
+    def interrupted(batches: TrainingBatches, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        if index == 40:
+            signal.raise_signal(sent)
+        return make(batches, index)
+
+    monkeypatch.setattr(TrainingBatches, "__getitem__", interrupted)
+    monkeypatch.setattr("sys.argv", command(config_file, sharp_folder, tmp_path / "run", "--max-epochs", 100)[2:])
+    assert main() == 130
+    message = capsys.readouterr().err
+    assert re.search(r"interrupted in epoch \d; resume it to continue; the best weights so far are in .*dncnn", message)
+    assert read_card(tmp_path / "run" / "dncnn.safetensors").steps >= 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_the_process_of_an_interrupted_run_ends_with_130(
     config_file: Path, sharp_folder: Path, tmp_path: Path, sent: signal.Signals
 ) -> None:
     started = command(config_file, sharp_folder, tmp_path / "run", "--max-epochs", 10000, "--set", "steps_per_epoch=10")
