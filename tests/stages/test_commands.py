@@ -100,8 +100,9 @@ def test_unknown_names_and_options_are_refused(arguments: list[str], message: st
 
 @pytest.mark.parametrize("tag", ["dncnn", "unet", "unsharp_mask"])
 def test_profile_prints_a_table_and_plots_the_layers(tag: str, tmp_path: Path) -> None:
-    assert "MACs" in output_of(stages_app, "profile", tag, "--size", "64x48", "-o", tmp_path / "bars.png")
-    assert (tmp_path / "bars.png").exists()
+    plot = ["-o", tmp_path / "bars.png"] if tag == "unet" else []
+    assert "MACs" in output_of(stages_app, "profile", tag, "--size", "64x48", *plot)
+    assert (tmp_path / "bars.png").exists() == bool(plot)
 
 
 def test_a_missing_package_leaves_the_rest_of_the_list(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from pipeline.batch.settings import RestoreSettings
-from run_pipeline import main
+from run_pipeline import app, main
 from stages.dncnn import DnCNNConfig
 from stages.extras import install_hint
 from stages.weights import Card, save_weights
@@ -220,7 +220,8 @@ def test_profile_counts_the_chain(run: Run) -> None:
     assert Path("counted/chain.profile.png").exists()
 
 
-def test_attention_looks_into_a_stage(run: Run) -> None:
+def test_attention_looks_into_a_stage(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.inspection.inspector.rendered", lambda figure: np.zeros((4, 4, 3), np.uint8))
     config = DnCNNConfig(depth=3, width=4, batch_norm=False)
     card = Card(config={"stage": "dncnn", **config.architecture()})
     save_weights(Path("small.safetensors"), config.build(), card)
@@ -379,17 +380,19 @@ def test_doctor_says_what_auto_chooses(run: Run) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_names_commands_and_values(shell: str) -> None:
+def test_completion_names_commands_and_values(
+    shell: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def completed(line: str) -> str:
         words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)} if shell == "bash" else {}
         variables = {"_RESTORECHAIN_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": line, **words}
         if shell == "fish":
             variables["_TYPER_COMPLETE_FISH_ACTION"] = "get-args"
-        code = "import run_pipeline; run_pipeline.app(prog_name='restorechain')"
-        environment = {**os.environ, **variables}
-        return subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        ).stdout
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit):
+            app(prog_name="restorechain")
+        return capsys.readouterr().out
 
     assert "doctor" in completed("restorechain do")
     assert "openvino" in completed("restorechain restore --backend o")

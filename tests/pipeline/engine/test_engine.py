@@ -90,15 +90,15 @@ def difference(first: np.ndarray, second: np.ndarray) -> float:
 @pytest.mark.parametrize("tile", [16, 37, 64])
 @pytest.mark.parametrize("name", CHAINS)
 def test_tiles_leave_no_trace(name, tile):
-    chain, image = chain_of(*CHAINS[name]), noise_image(dtype="float32")
+    chain, image = chain_of(*CHAINS[name]), noise_image(69, 45, dtype="float32")
     whole = Engine(chain, device="cpu", tile=0).run(image)
     tiled = Engine(chain, device="cpu", tile=tile).run(image)
     assert (whole.tile, tiled.tile) == (0, tile)
-    assert whole.pixels.shape == (93 * chain.scale, 71 * chain.scale, 3)
+    assert whole.pixels.shape == (69 * chain.scale, 45 * chain.scale, 3)
     assert difference(tiled.pixels, whole.pixels) <= 1e-5
 
 
-@pytest.mark.parametrize("size", [(20, 500), (500, 20)])
+@pytest.mark.parametrize("size", [(20, 400), (400, 20)])
 def test_tiles_leave_no_trace_where_the_image_is_larger_than_the_halo(size):
     chain, image = chain_of(*CHAINS["default"]), noise_image(*size, "float32")
     assert chain.halo < 150

@@ -26,6 +26,12 @@ CHAIN = ChainConfig(
 PHOTO = np.random.default_rng(0).integers(0, 256, (21, 37, 3), np.uint8)
 
 
+@pytest.fixture(autouse=True)
+def _without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing sheets takes nine tenths of the time; tests/pipeline/inspection/test_heat_maps.py looks at them."""
+    monkeypatch.setattr(pipeline.inspection.inspector, "rendered", lambda figure: np.zeros((4, 4, 3), np.uint8))
+
+
 def inspect(target: str, folder: Path, pixels: np.ndarray = PHOTO) -> list[str]:
     return Inspector(CHAIN, target, device="cpu").inspect(pixels, folder)
 
