@@ -30,15 +30,27 @@ _TIMES_USUAL = 2.5  # what a cut that is not sure exceeds the changes around it 
 _RETURN = 0.5  # of the difference: a flash is over when the frames are as alike again
 
 
-@dataclass(eq=False)
 class Scene:
-    """Frames between two cuts; in a video of one chain without ``strength: auto``, all scenes are restored alike.
+    """Frames between two cuts, with strengths of their own.
+
+    Args:
+        parts: Engines of the chain's parts.
 
     Attributes:
-        parts: Engines of the chain's parts, with the strengths of this scene.
+        parts: The same with the strengths of this scene, once they are chosen.
     """
 
-    parts: Sequence[Engine]
+    def __init__(self, parts: Sequence[Engine]) -> None:
+        self.parts = parts
+        self._chosen = not any(part.chain.automatic for part in parts)
+
+    def choose_strengths(self, frame: FlowingFrame) -> None:
+        """Choose what is ``auto`` by the first intact frame that is given."""
+        if self._chosen or frame.damaged:
+            return
+        condition = measure_frame(frame.image)
+        self.parts = [part.adapted_to(condition) if part.chain.automatic else part for part in self.parts]
+        self._chosen = True
 
 
 @dataclass(frozen=True)
@@ -80,13 +92,12 @@ def in_scenes(frames: Iterable[FlowingFrame], size: int) -> Iterator[FlowingFram
         if scene is None or is_first:
             if place >= size:
                 return
-            scene = Scene([_adapted(part, frame) for part in frame.scene.parts])
-            yield from (replace(one, scene=scene) for one in ([] if is_first else early))
+            scene, same = Scene(frame.scene.parts), [] if is_first else early
+            for one in (frame, *reversed(same)):
+                scene.choose_strengths(one)
+            yield from (replace(one, scene=scene) for one in same)
+        scene.choose_strengths(frame)
         yield replace(frame, scene=scene)
-
-
-def _adapted(part: Engine, frame: FlowingFrame) -> Engine:
-    return part.adapted_to(measure_frame(frame.image)) if part.chain.automatic else part
 
 
 def _with_cuts(frames: Iterable[FlowingFrame]) -> Iterator[tuple[FlowingFrame, bool]]:

@@ -46,6 +46,14 @@ def test_strengths_change_with_the_scene_and_only_there(engine: Engine) -> None:
     assert found[3] > 2 * found[0]
 
 
+def test_a_damaged_frame_chooses_nothing(engine: Engine) -> None:
+    images = frames()[:3]
+    images[0] = 0.5
+    (segment,) = segments_of(images, engine.parts(), 250, damaged={0})
+    *_, last = in_scenes(segment, 250)
+    assert last.scene.parts[0].chain.strengths[0] == chosen(engine, images[1:])[0]
+
+
 def test_a_segment_that_begins_with_a_scene_chooses_alike(engine: Engine) -> None:
     assert chosen(engine, frames(), size=3) == chosen(engine, frames())
 
