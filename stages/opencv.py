@@ -25,3 +25,20 @@ def map_arrays(function: Callable[[Array], Array], image: Tensor) -> Tensor:
     arrays = image.detach().float().permute(0, 2, 3, 1).cpu().numpy()
     results = np.stack([function(np.ascontiguousarray(array)) for array in arrays])
     return torch.from_numpy(results).permute(0, 3, 1, 2).to(image)
+
+
+def map_windows(function: Callable[[list[Array]], Array], windows: Tensor) -> Tensor:
+    """Run a function of a video's neighbouring frames over a batch, as ``map_arrays`` does.
+
+    Args:
+        function: Takes an odd number of frames, RGB ``(H, W, 3)``, float32 in ``[0, 1]``; returns the middle one.
+        windows: ``(B, frames, 3, H, W)``. On the meta device nothing is computed.
+
+    Returns:
+        The results, ``(B, 3, H, W)``, on the windows' device and in their dtype.
+    """
+    if windows.is_meta:
+        return windows[:, windows.shape[1] // 2]
+    arrays = windows.detach().float().permute(0, 1, 3, 4, 2).cpu().numpy()
+    results = np.stack([function(list(map(np.ascontiguousarray, window))) for window in arrays])
+    return torch.from_numpy(results).permute(0, 3, 1, 2).to(windows)

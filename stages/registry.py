@@ -21,6 +21,8 @@ from stages.residual_unet import ResidualUNetConfig
 from stages.richardson_lucy import RichardsonLucyConfig
 from stages.smfanet import SMFANetConfig
 from stages.stage import LearnedStageConfig, Stage, StageConfig
+from stages.temporal_denoise import TemporalDenoiseConfig
+from stages.temporal_fusion import TemporalFusionConfig
 from stages.uformer import UformerConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
@@ -43,6 +45,8 @@ AnyStageConfig = Annotated[
     | RichardsonLucyConfig
     | SMFANetConfig
     | SpandrelConfig
+    | TemporalDenoiseConfig
+    | TemporalFusionConfig
     | UformerConfig
     | UNetConfig
     | UnsharpMaskConfig,

@@ -58,6 +58,8 @@ SMALL_OPTIONS: dict[str, dict[str, Any]] = {
     "residual_unet-deep": {"width": 4, "levels": 2, "blocks": 2},
     "encoder_unet": {"encoder": "efficientnet-b4", "width": 1},
     "deblurnet": {"width": 2},
+    "temporal_denoise": {"radius": 1},
+    "temporal_fusion": {"radius": 1},
     "unsharp_mask": {"sigma": 1.2, "amount": 0.7},
     "unsharp_mask-threshold": {"sigma": 1.2, "amount": 0.7, "threshold": 3.0},
 }
@@ -134,8 +136,14 @@ def side_of(stage: Stage) -> int:
     return (2 * (stage.halo or 0) // stage.multiple_of + 3) * stage.multiple_of
 
 
+def random_input(stage: Stage, height: int, width: int, count: int = 1) -> Tensor:
+    """Images, or windows of a video's frames, as the stage takes them."""
+    return torch.rand(count, *stage.input_shape(height, width)[1:])
+
+
 def skip_without_gradient(stage: Stage) -> None:
-    if not stage(torch.rand(1, 3, 4 * stage.multiple_of, 4 * stage.multiple_of, requires_grad=True)).requires_grad:
+    side = 4 * stage.multiple_of
+    if not stage(random_input(stage, side, side).requires_grad_()).requires_grad:
         pytest.skip("works on integers, where neither gradients nor NaN travel; its own tests move pixels")
 
 
@@ -146,13 +154,13 @@ def test_every_stage_of_the_table_is_tested_here() -> None:
 @torch.inference_mode()
 def test_output_is_scale_times_larger(stage: Stage) -> None:
     height, width = 3 * stage.multiple_of, 5 * stage.multiple_of
-    result = stage(torch.rand(2, 3, height, width))
+    result = stage(random_input(stage, height, width, 2))
     assert result.shape == (2, 3, stage.scale * height, stage.scale * width)
 
 
 @torch.inference_mode()
 def test_weights_of_half_precision_change_nothing(stage: Stage) -> None:
-    image = torch.rand(1, 3, 4 * stage.multiple_of, 4 * stage.multiple_of)
+    image = random_input(stage, 4 * stage.multiple_of, 4 * stage.multiple_of)
     halved = with_half_weights(stage, torch.bfloat16)
     for precision in ("fp32", "bf16"):
         with computing(torch.device("cpu"), precision):
@@ -161,7 +169,8 @@ def test_weights_of_half_precision_change_nothing(stage: Stage) -> None:
 
 def test_every_stage_can_be_captured(stage: Stage) -> None:
     device = torch.device("meta")  # where OpenCV's filters, which cannot, do nothing
-    stage, image = stage.to(device), torch.empty(1, 3, 4 * stage.multiple_of, 4 * stage.multiple_of, device=device)
+    image = random_input(stage, 4 * stage.multiple_of, 4 * stage.multiple_of).to(device)
+    stage = stage.to(device)
     with torch.inference_mode():
         stage(image)
         with WithoutHost(device):
@@ -170,7 +179,7 @@ def test_every_stage_can_be_captured(stage: Stage) -> None:
 
 @torch.inference_mode()
 def test_batch_equals_single_images(stage: Stage) -> None:
-    images = torch.rand(3, 3, side_of(stage), side_of(stage))
+    images = random_input(stage, side_of(stage), side_of(stage), 3)
     together = stage(images)
     for index in range(3):
         torch.testing.assert_close(together[index], stage(images[index : index + 1])[0], atol=1e-5, rtol=1e-4)
@@ -247,7 +256,7 @@ def spread(mask: Tensor, pixel: int) -> int:
 
 @torch.inference_mode()
 def test_bf16_stays_close_to_fp32(stage: Stage) -> None:
-    image = torch.rand(1, 3, side_of(stage), side_of(stage))
+    image = random_input(stage, side_of(stage), side_of(stage))
     exact = stage(image)
     with torch.autocast("cpu", torch.bfloat16):
         rough = stage(image).float()
@@ -256,7 +265,7 @@ def test_bf16_stays_close_to_fp32(stage: Stage) -> None:
 
 @torch.inference_mode()
 def test_fusing_changes_nothing(stage: Stage) -> None:
-    image = torch.rand(1, 3, side_of(stage), side_of(stage))
+    image = random_input(stage, side_of(stage), side_of(stage))
     before = stage(image)
     fused = stage.fuse()
     torch.testing.assert_close(fused(image), before, atol=1e-5, rtol=1e-4)
@@ -270,7 +279,7 @@ def test_weights_file_gives_the_stage_back(stage: Stage, config: StageConfig, tm
     card = Card(config={"stage": config.stage, **config.architecture()})
     save_weights(tmp_path / "w.safetensors", stage, card)
     assert config_from(read_card(tmp_path / "w.safetensors")) == config.model_copy(update={"strength": 1.0})
-    image = torch.rand(1, 3, side_of(stage), side_of(stage))
+    image = random_input(stage, side_of(stage), side_of(stage))
     loaded = load_stage(tmp_path / "w.safetensors")
     torch.testing.assert_close(loaded(image), stage(image), atol=1e-5, rtol=1e-4)
 

@@ -1,0 +1,1 @@
+"""What stages that use a video's neighbouring frames share."""

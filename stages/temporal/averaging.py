@@ -1,0 +1,108 @@
+"""Average a video's frame with its neighbours where they differ by no more than noise does.
+
+    result = (frame + sum_i w_i neighbour_i) / (1 + sum_i w_i)
+    w_i = trust_i exp(-max(0, d_i / (1.1 v) - 1) - max(0, s_i / (1.5 u) - 1) / 4)
+
+d_i is the local mean of the squared difference; s_i is that of the smoothed difference, in which a small shift or a
+change of light shows below the noise. v and u are what noise makes of them: given, or what neighbours differ by in
+most places of the same brightness, so that a camera's correlated noise counts as what it is. A video without noise
+comes back nearly as it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from stages.opencv import Array
+from stages.temporal.registration import Neighbour, registered
+
+_SIGMA = 2.0  # of all local means, in pixels
+_SMOOTHED_NOISE = 1 / (4 * math.pi * _SIGMA**2)  # share of white noise's variance that smoothing leaves
+_USUAL = 0.4  # quantile of the differences that noise alone explains
+_TOLERANCE, _SMOOTHED_TOLERANCE = 1.1, 1.5  # by which the local means of noise scatter
+_LEAST = 0.3 / 255  # standard deviation that rounding explains
+_BRIGHTNESSES, _EVERY = 8, 7
+
+
+class _Difference(NamedTuple):
+    """Of a neighbour, ``(H, W)`` each: local mean squares of the difference and of the smoothed difference."""
+
+    plain: Array
+    smoothed: Array
+
+
+def averaged(window: Sequence[Array], noise_level: float | None) -> Array:
+    """Return the frame in the middle, averaged with its neighbours.
+
+    Args:
+        window: An odd number of frames in order, RGB ``(H, W, 3)``, float32 in ``[0, 1]``.
+        noise_level: Standard deviation of white noise in 8-bit gray levels; None to estimate any noise by brightness.
+    """
+    frame = window[len(window) // 2]
+    neighbours = list(registered(window, cv2.INTER_CUBIC))
+    if not neighbours:
+        return frame
+    differences = [_difference(frame, neighbour.image) for neighbour in neighbours]
+    if noise_level is None:
+        noise = _estimated(frame, neighbours[:2], differences[:2])
+    else:
+        noise = _of_white_noise(np.full(frame.shape[:2], noise_level / 255, np.float32))
+    total, weights = frame.copy(), np.ones(frame.shape[:2], np.float32)
+    for neighbour, difference in zip(neighbours, differences, strict=True):
+        weight = neighbour.trust * _likeness(difference, noise)
+        total += weight[..., None] * neighbour.image
+        weights += weight
+    return total / weights[..., None]
+
+
+def _of_white_noise(sigma: Array) -> _Difference:
+    variance = 2 * np.maximum(sigma, _LEAST) ** 2
+    return _Difference(variance, variance * _SMOOTHED_NOISE)
+
+
+def _estimated(frame: Array, nearest: Sequence[Neighbour], differences: Sequence[_Difference]) -> _Difference:
+    """Return what the nearest neighbours differ by, as noise makes them."""
+    brightness = cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (0, 0), _SIGMA)
+    trusted = np.maximum.reduce([neighbour.trust for neighbour in nearest]) > 0.5
+    least = _of_white_noise(np.zeros((1, 1), np.float32))
+    return _Difference(
+        *(
+            np.maximum(_usual(np.minimum.reduce(maps), brightness, trusted), floor)
+            for maps, floor in zip(zip(*differences, strict=True), least, strict=True)
+        )
+    )
+
+
+def _difference(frame: Array, neighbour: Array) -> _Difference:
+    difference = neighbour - frame
+    return _Difference(_mean_square(difference), _mean_square(cv2.GaussianBlur(difference, (0, 0), _SIGMA)))
+
+
+def _mean_square(difference: Array) -> Array:
+    """Return the mean of the squares over colours and around each pixel, ``(H, W)``."""
+    return cv2.GaussianBlur(np.einsum("ijk,ijk->ij", difference, difference) / 3, (0, 0), _SIGMA)
+
+
+def _usual(squares: Array, brightness: Array, trusted: Array) -> Array:
+    """Return what most trusted pixels of a brightness have, interpolated between brightnesses, ``(H, W)``."""
+    values, tones = squares[trusted][::_EVERY], brightness[trusted][::_EVERY]
+    if len(values) < _BRIGHTNESSES:
+        return np.zeros_like(squares)
+    bounds = np.quantile(tones, np.linspace(0, 1, _BRIGHTNESSES + 1))
+    groups = [(tones >= low) & (tones <= high) for low, high in pairwise(bounds)]
+    centres = [np.median(tones[group]) for group in groups]
+    usual = [np.quantile(values[group], _USUAL) for group in groups]
+    return np.interp(brightness, centres, usual).astype(np.float32)
+
+
+def _likeness(difference: _Difference, noise: _Difference) -> Array:
+    """Return 1 where noise explains the difference, toward 0 where something else does, ``(H, W)``."""
+    excess = np.maximum(0, difference.plain / (_TOLERANCE * noise.plain) - 1)
+    smoothed = np.maximum(0, difference.smoothed / (_SMOOTHED_TOLERANCE * noise.smoothed) - 1)
+    return cv2.exp(-excess - smoothed / 4)

@@ -1,0 +1,119 @@
+"""Bring the neighbours of a video's frame onto it, along the motion between them.
+
+    frame, neighbour -> gray at half size -> optical flow, both ways -> where do both agree? -> warped neighbour, trust
+
+The flow is dense inverse search (Kroeger, Timofte, Dai, Van Gool, "Fast Optical Flow using Dense Inverse Search", ECCV
+2016, https://arxiv.org/abs/1603.03590). Where a pixel that goes to the neighbour and back does not return, something
+hides it or moved too fast, and the neighbour is not to be trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from stages.opencv import Array
+
+_SMALLEST = 32  # sides in pixels from which the search works
+_SMOOTHING = 1.0  # sigma in pixels at half size; noise would move the flow
+_RETURN = 0.5  # pixels at half size by which a trusted one may miss where it came from
+_MARGIN, _FADE = 5, 2.5  # side of the erosion, and sigma of the blur, of what is trusted
+_SAME = 0.1 / 255  # mean difference of frames that are one frame shown twice
+_PAIRS_KEPT = 16  # of radius 2, all that the next frames need again
+
+
+class Neighbour(NamedTuple):
+    """A neighbouring frame on the place of the frame in the middle.
+
+    Attributes:
+        image: RGB, ``(H, W, 3)``.
+        trust: 0 where it shows something else, 1 where it shows the same, ``(H, W)``.
+    """
+
+    image: Array
+    trust: Array
+
+
+def registered(window: Sequence[Array], interpolation: int) -> Iterator[Neighbour]:
+    """Yield the neighbours of the frame in the middle, the nearest first, on its place.
+
+    Frames shown twice are left out: what they would add is known.
+
+    Args:
+        window: An odd number of frames in order, RGB ``(H, W, 3)``, float32 in ``[0, 1]``.
+        interpolation: OpenCV's; ``INTER_CUBIC`` keeps detail, ``INTER_LINEAR`` never exaggerates it.
+    """
+    middle = window[len(window) // 2]
+    if min(middle.shape[:2]) < _SMALLEST:
+        return
+    gray = _half_gray(middle)
+    for neighbour in _different(window):
+        there, back = _motion(gray, _half_gray(neighbour))
+        yield Neighbour(_warped(neighbour, _resized(there, middle), interpolation), _trust(there, back, middle))
+
+
+def _different(window: Sequence[Array]) -> Iterator[Array]:
+    """Yield the neighbours, the nearest first, that are no repetition of the middle or of one before."""
+    centre = len(window) // 2
+    seen = [window[centre]]
+    for index in sorted(range(len(window)), key=lambda index: abs(index - centre))[1:]:
+        if all(cv2.norm(window[index], frame, cv2.NORM_L1) > _SAME * frame.size for frame in seen):
+            seen.append(window[index])
+            yield window[index]
+
+
+def _half_gray(frame: Array) -> Array:
+    height, width = frame.shape[:2]
+    gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    half = cv2.resize(gray, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    smooth = cv2.GaussianBlur(half, (0, 0), _SMOOTHING)
+    return np.rint(smooth * 255).clip(0, 255).astype(np.uint8)
+
+
+def _motion(one: Array, other: Array) -> tuple[Array, Array]:
+    """Return the flow from one gray image to the other and back, ``(H, W, 2)`` in pixels as ``(x, y)``."""
+    first, second = one.tobytes(), other.tobytes()
+    return _flow(first, second, one.shape), _flow(second, first, one.shape)
+
+
+@lru_cache(maxsize=_PAIRS_KEPT)
+def _flow(one: bytes, other: bytes, shape: tuple[int, int]) -> Array:
+    """Return the flow from one image to another; the next windows of a video hold the same pairs again."""
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    images = (np.frombuffer(image, np.uint8).reshape(shape) for image in (one, other))
+    # The stubs do not know that the initial flow may be None.
+    return search.calc(*images, None)  # type: ignore[call-overload]
+
+
+def _trust(there: Array, back: Array, frame: Array) -> Array:
+    """Return where flow and way back agree inside the image, at a frame's size, smooth at the borders."""
+    missed = there + _warped(back, there, cv2.INTER_LINEAR)
+    height, width = there.shape[:2]
+    columns, rows = _places(there)
+    inside = (columns > -0.5) & (columns < width - 0.5) & (rows > -0.5) & (rows < height - 0.5)
+    agreed = (np.einsum("ijk,ijk->ij", missed, missed) < _RETURN**2) & inside
+    sure = cv2.erode(agreed.astype(np.float32), np.ones((_MARGIN, _MARGIN), np.uint8))
+    return cv2.resize(cv2.GaussianBlur(sure, (0, 0), _FADE), frame.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _resized(flow: Array, frame: Array) -> Array:
+    """Return a flow at a frame's size, in its pixels."""
+    height, width = frame.shape[:2]
+    factors = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+    return cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * factors
+
+
+def _warped(image: Array, flow: Array, interpolation: int) -> Array:
+    """Return an image sampled at each pixel's place plus its flow; borders repeat the outermost pixels."""
+    return cv2.remap(image, *_places(flow), interpolation, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _places(flow: Array) -> tuple[Array, Array]:
+    """Return the columns and rows that a flow leads to, ``(H, W)`` each."""
+    height, width = flow.shape[:2]
+    columns, rows = cv2.split(flow)
+    return columns + np.arange(width, dtype=np.float32), rows + np.arange(height, dtype=np.float32)[:, None]
