@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import cast
 
 import av
+import torch
 from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -19,11 +20,13 @@ from pipeline.video.options import CONTAINERS, VideoOptions
 from pipeline.video.planes import pix_fmt_of, shape_of
 from pipeline.video.probe import Footage
 
-# The option of each encoder that takes HDR metadata.
-_HDR = {"libx265": "x265-params", "libx264": "x264-params", "libsvtav1": "svtav1-params"}
+# The option of each encoder that takes those of its own, such as HDR metadata.
+_PARAMETERS = {"libx265": "x265-params", "libx264": "x264-params", "libsvtav1": "svtav1-params"}
 # These refuse odd sides along which chroma is subsampled.
 _EVEN_ONLY = frozenset({"libx264", "libx265"})
 _GLOBAL_HEADER = 1 << 22
+# What x264 writes depends on how many frames it encodes at once, by default three for every two cores of the machine.
+_X264_THREADS = 8
 os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 prints its settings for every segment
 
 
@@ -86,13 +89,15 @@ def add_video_stream(
     container: OutputContainer, footage: Footage, layout: YUV, scale: int, options: VideoOptions
 ) -> VideoStream:
     """Add an encoder for upscaled frames to a container. Its timestamps are frame numbers."""
-    encoder_options = options.encoder_options() | _hdr(footage, options)
+    encoder_options = options.encoder_options() | _further_options(footage, options)
     stream = cast(VideoStream, container.add_stream(options.codec, rate=footage.rate, options=encoder_options))
     context = stream.codec_context
     context.width, context.height = (side * scale for side in footage.size)
     context.pix_fmt = pix_fmt_of(layout)
     context.time_base = 1 / footage.rate
     context.thread_type = "AUTO"
+    if options.codec == "libx264":
+        context.thread_count = max(1, min(_X264_THREADS, context.height // 32))  # two rows of blocks each, or more
     context.flags |= _GLOBAL_HEADER
     if footage.aspect is not None:
         context.sample_aspect_ratio = footage.aspect
@@ -120,14 +125,21 @@ def _loss(own: YUV, depth: int, halved: tuple[bool, bool]) -> tuple[int, int, in
     return lost, max(0, own.depth - depth), wasted * 16 + max(0, depth - own.depth)
 
 
-def _hdr(footage: Footage, options: VideoOptions) -> dict[str, str]:
-    """Return the encoder option with mastering display (SMPTE ST 2086) and content light level (CTA-861.3)."""
-    key = _HDR.get(options.codec)
+def _further_options(footage: Footage, options: VideoOptions) -> dict[str, str]:
+    """Return HDR metadata, and what makes the encoder's result the same on every machine, in its own option."""
+    key = _PARAMETERS.get(options.codec)
     if key is None:
         return {}
-    metadata = [*_mastering(footage.mastering, options.codec), *_light(footage.light, options.codec)]
     own = options.encoder_options().get(key)
-    return {key: ":".join([own, *metadata] if own else metadata)} if metadata else {}
+    given = [*([own] if own else []), *_reproducible(options.codec)]
+    given += [*_mastering(footage.mastering, options.codec), *_light(footage.light, options.codec)]
+    return {key: ":".join(given)} if given else {}
+
+
+def _reproducible(codec: str) -> list[str]:
+    """Keep x264 from AVX-512: what it then writes depends on what the memory held before."""
+    with_avx512 = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    return ["asm=AVX2"] if codec == "libx264" and with_avx512 else []
 
 
 def _mastering(data: bytes | None, codec: str) -> list[str]:

@@ -38,6 +38,7 @@ from pipeline.video.segments import (
     segment_path,
     whole_segment,
     whole_segments,
+    working_path,
     write_segment,
 )
 from pipeline.video.sources import VideoSource
@@ -256,10 +257,11 @@ class VideoRestoration:
             self.on_frame(progress)
 
     def _write(self, index: int, frames: Iterable[RestoredFrame]) -> Segment:
-        path = segment_path(self.folder, index)
+        place = segment_path(self.folder, index)
+        made = working_path(place)
         pairs: Iterator[tuple[av.VideoFrame, FrameTiming]] = ((one.frame, one.timing) for one in frames)
-        timings, order = self._encode(path, pairs)
-        return commit(path, timings, order, self.defects)
+        timings, order = self._encode(made, pairs)
+        return commit(made, place, timings, order, self.defects)
 
     def _encode(
         self, path: Path, frames: Iterable[tuple[av.VideoFrame, FrameTiming]]

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import platform
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -27,7 +29,7 @@ from pipeline.video.notes import Note
 from pipeline.video.options import VideoOptions
 from pipeline.video.planes import pix_fmt_of
 from pipeline.video.probe import Footage
-from stages.atomic import flush, written_whole
+from stages.atomic import flush
 
 # Frames by which an encoder's reordering may delay the first one; no standard allows more than 16.
 _LONGEST_DELAY = 16
@@ -118,23 +120,40 @@ def _with_decoding_times(packets: list[av.Packet]) -> list[av.Packet]:
     return packets
 
 
-def commit(path: Path, timings: tuple[FrameTiming, ...], order: tuple[int, ...], defects: Iterable[Note]) -> Segment:
-    """Flush a segment to disk, then write its JSON file.
+def commit(
+    made: Path, place: Path, timings: tuple[FrameTiming, ...], order: tuple[int, ...], defects: Iterable[Note]
+) -> Segment:
+    """Flush a segment to disk and move it to its place, then write its JSON file.
+
+    Args:
+        made: The segment, at ``working_path``.
+        place: Its ``segment_path``.
+        timings: From ``write_segment``.
+        order: Likewise.
+        defects: Of the source, up to the segment's end.
 
     Raises:
         OutOfSpace: if the disk is full.
     """
-    segment = Segment(path, timings, order, tuple(defects), sha256_of(path))
+    segment = Segment(place, timings, order, tuple(defects), sha256_of(made))
+    record = made.with_suffix(".json")
     with needing_space():
-        flush(path)
-        with written_whole(path.with_suffix(".json")) as record:
-            record.write_text(json.dumps(dataclasses.asdict(segment) | {"path": path.name}), encoding="utf-8")
+        flush(made)
+        made.replace(place)
+        record.write_text(json.dumps(dataclasses.asdict(segment) | {"path": place.name}), encoding="utf-8")
+        flush(record)
+        record.replace(place.with_suffix(".json"))
     return segment
 
 
 def segment_path(folder: Path, index: int) -> Path:
     """Return the file of a segment."""
     return folder / f"{index:05}.mkv"
+
+
+def working_path(place: Path) -> Path:
+    """Return where this process writes a segment: another, on a machine that was given up, may write the same one."""
+    return place.with_name(f"{place.stem}.{platform.node()}.{os.getpid()}{place.suffix}")
 
 
 def whole_segments(folder: Path) -> Iterator[Segment]:

@@ -29,8 +29,6 @@ s3fs = pytest.importorskip("s3fs")
 moto = pytest.importorskip("moto.server")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-# Lossless: so the bytes say whether the frames are the same.
-VIDEO = ("--codec", "ffv1")
 ROOT = Path(__file__).resolve().parents[3]
 IMAGES, FRAMES = 60, 1150  # five segments of 250 frames
 CHAIN = "stages:\n  - {stage: unsharp_mask}\n  - {stage: bicubic, scale: 2}\n"
@@ -109,7 +107,7 @@ def lines(log: Path) -> list[dict[str, Any]]:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".png", ".mkv")}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".png", ".mp4")}
 
 
 def hidden(folder: Path) -> list[str]:
@@ -117,13 +115,13 @@ def hidden(folder: Path) -> list[str]:
 
 
 def test_whatever_is_killed_every_result_is_whole_and_recorded_once(nodes: ThreeNodes, folder: Path) -> None:
-    print("one process:", run(folder, "in", "-o", "alone", *VIDEO))
+    print("one process:", run(folder, "in", "-o", "alone"))
     expected = results(folder / "alone")
     assert len(expected) == IMAGES + 1
     address = nodes.cluster.address
     for name, kill in (("nothing", None), ("a worker", nodes.kill_worker), ("a node", nodes.kill_node)):
         output = folder / name.replace(" ", "_")
-        running = start(folder, "in", "-o", output.name, "--cluster", address, *VIDEO)
+        running = start(folder, "in", "-o", output.name, "--cluster", address)
         wait_until(lambda log=output / "restoration.jsonl": len(lines(log)) >= 10, running)
         if kill is not None:
             kill()
@@ -138,10 +136,10 @@ def test_whatever_is_killed_every_result_is_whole_and_recorded_once(nodes: Three
 
 @pytest.mark.parametrize("signal_name", ["SIGKILL", "SIGINT"])
 def test_the_command_is_stopped_in_the_middle_of_a_video(nodes: ThreeNodes, folder: Path, signal_name: str) -> None:
-    run(folder, "in", "-o", "alone", *VIDEO)
+    run(folder, "in", "-o", "alone")
     output = folder / "out"
-    segments = partial_folder(output / "clip.mkv")
-    running = start(folder, "in", "-o", "out", "--cluster", nodes.cluster.address, *VIDEO)
+    segments = partial_folder(output / "clip.mp4")
+    running = start(folder, "in", "-o", "out", "--cluster", nodes.cluster.address)
     wait_until(lambda: len(list(segments.glob("0*.json"))) >= 2, running)
     running.send_signal(signal.Signals[signal_name])
     _, err = running.communicate(timeout=120)
@@ -153,7 +151,7 @@ def test_the_command_is_stopped_in_the_middle_of_a_video(nodes: ThreeNodes, fold
         f"{signal_name}: workers ended {time.monotonic() - began:.1f} s later;",
         f"{len(before)} finished, {err.strip()}",
     )
-    print("again:", run(folder, "in", "-o", "out", "--cluster", nodes.cluster.address, *VIDEO))
+    print("again:", run(folder, "in", "-o", "out", "--cluster", nodes.cluster.address))
     after = lines(output / "restoration.jsonl")[len(before) :]
     assert Counter(line["status"] for line in after) == {"skipped": len(before), "done": IMAGES + 1 - len(before)}
     video = next(line for line in after if line["input"].endswith(".mp4"))

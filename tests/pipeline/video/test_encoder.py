@@ -5,9 +5,12 @@ import pytest
 
 from pipeline.errors import BrokenVideo
 from pipeline.video.conformance import compare_videos
+from pipeline.video.encoder import _further_options
+from pipeline.video.options import VideoOptions
+from pipeline.video.probe import probe
 from tests.pipeline.batch.video_batch import restore_batch
 from tests.pipeline.video import clips
-from tests.pipeline.video.restoring import restore
+from tests.pipeline.video.restoring import TWICE, restore
 
 
 @pytest.mark.parametrize(("size", "pix_fmt"), [((33, 24), "yuv444p"), ((32, 23), "yuv422p"), ((32, 24), "yuv420p")])
@@ -46,3 +49,21 @@ def test_hdr_metadata_that_a_codec_does_not_store_are_reported(tmp_path):
     (record,) = restore_batch(tmp_path, clips.hdr10(tmp_path / "clip").name, codec="ffv1")
     assert (record.status, record.differs) == ("done", ())
     assert any(note.startswith("content light: ") and note.endswith("ffv1 does not store it") for note in record.losses)
+
+
+@pytest.mark.parametrize(("height", "threads"), [(24, 1), (64, 4), (480, 8)])
+def test_x264_encodes_as_many_frames_at_once_on_every_machine(write_video, tmp_path, height, threads):
+    source = write_video("in.mkv", codec="ffv1", size=(32, height), times=[0, 512])
+    restore(source, tmp_path / "out.mp4", TWICE, preset="ultrafast")
+    settings = (tmp_path / "out.mp4").read_bytes().partition(b"x264 - core")[2]
+    assert f" threads={threads} ".encode() in settings
+
+
+@pytest.mark.parametrize(
+    ("capability", "codec", "given"),
+    [("AVX512", "libx264", {"x264-params": "asm=AVX2"}), ("AVX2", "libx264", {}), ("AVX512", "ffv1", {})],
+)
+def test_x264_is_kept_from_avx_512(monkeypatch, write_video, capability, codec, given):
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
+    footage = probe(write_video("in.mkv", codec="ffv1"))
+    assert _further_options(footage, VideoOptions(codec=codec)) == given

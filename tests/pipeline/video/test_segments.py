@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import OutOfSpace
-from pipeline.video.segments import _with_decoding_times
+from pipeline.video.segments import _with_decoding_times, working_path
 from tests.pipeline.batch.video_batch import files, packets, restore_batch, stop_at
 
 
@@ -33,6 +33,7 @@ def test_a_resumed_video_equals_an_uninterrupted_one(write_video, tmp_path, code
 def test_a_full_disk_ends_the_run_and_keeps_segments(write_video, tmp_path, where):
     write_video("clip.mkv")
     full = tmp_path / "out/.clip.mkv.partial" / where
+    full = working_path(full) if where == "00001.mkv" else full
 
     def fill(job, progress):
         if progress.fresh == 2:
@@ -45,6 +46,21 @@ def test_a_full_disk_ends_the_run_and_keeps_segments(write_video, tmp_path, wher
     assert (record.status, record.frames) == ("done", 12)
     resumed = 3 if where == "00001.mkv" else 12
     assert f"resumed an interrupted run after its first {resumed} frames" in record.notes
+
+
+def test_a_segment_that_another_process_is_writing_is_left_alone(write_video, tmp_path):
+    write_video("clip.mkv")
+    place, theirs = tmp_path / "out/.clip.mkv.partial/00001.mkv", []
+
+    def write(job, progress):
+        if progress.fresh == 4:
+            theirs.append(place.open("wb"))  # as a worker on a machine that was given up would
+        if progress.fresh == 5:
+            theirs[0].write(b"half a segment")
+            theirs[0].flush()
+
+    (record,) = restore_batch(tmp_path, "clip.mkv", codec="ffv1", segment=3, watch=write)
+    assert (record.status, record.frames, record.differs) == ("done", 12, ())
 
 
 class _Packet:
