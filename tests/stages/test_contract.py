@@ -13,6 +13,7 @@ from pipeline.backends.compiled import WithoutHost
 from pipeline.backends.half import with_half_weights
 from pipeline.device.computing import computing
 from pipeline.tiling import Footprint, needed_regions, split
+from stages.encoder_unet import EncoderUNetConfig
 from stages.foreign import SpandrelConfig
 from stages.registry import STAGES, config_from, load_stage
 from stages.stage import LearnedStageConfig, Stage, StageConfig
@@ -84,10 +85,8 @@ SMALL_CONFIGS = small_configs()
 
 
 def has_halo(config: StageConfig) -> bool:
-    if isinstance(
-        config, SpandrelConfig
-    ):  # a compact network; building it imports spandrel, slowly, wherever tests are collected
-        return True
+    if isinstance(config, SpandrelConfig | EncoderUNetConfig):  # whose packages take seconds to import
+        return isinstance(config, SpandrelConfig)  # its is a compact network; EfficientNet sees the whole image
     with torch.device("meta"):
         return config.build().halo is not None
 

@@ -24,9 +24,6 @@ from stages.atomic import partial_folder
 from tests.pipeline.conftest import VideoWriter
 
 psutil = pytest.importorskip("psutil")
-ray = pytest.importorskip("ray")
-s3fs = pytest.importorskip("s3fs")
-moto = pytest.importorskip("moto.server")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -66,6 +63,7 @@ class ThreeNodes:
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[ThreeNodes]:
+    pytest.importorskip("ray")
     running = ThreeNodes()
     yield running
     running.cluster.shutdown()
@@ -163,6 +161,7 @@ def test_the_command_is_killed_between_objects(
     nodes: ThreeNodes, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    s3fs, moto = pytest.importorskip("s3fs"), pytest.importorskip("moto.server")
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     (folder / "in/clip.mp4").unlink()

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torchvision import models
 from typer.testing import CliRunner
 
 from pipeline.errors import ConfigError
@@ -21,6 +20,8 @@ CHAIN = "stages:\n  - {stage: unsharp_mask, sigma: 2.0, amount: 0.8}\n"
 @pytest.fixture
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the download by a backbone with random weights, the same each time."""
+    from torchvision import models
+
     build = models.alexnet
 
     def alexnet(weights: object) -> torch.nn.Module:
@@ -74,7 +75,7 @@ def test_a_failed_download_is_an_error_that_names_the_file_and_its_place(monkeyp
     def offline(weights: object) -> None:
         raise URLError("no network")
 
-    monkeypatch.setattr(models, "alexnet", offline)
+    monkeypatch.setattr("torchvision.models.alexnet", offline)
     with pytest.raises(
         ConfigError, match=r"cannot be downloaded \(<urlopen error no network>\); put https://.*alexnet"
     ):

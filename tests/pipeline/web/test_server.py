@@ -12,9 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-
-pytest.importorskip("gradio", reason="needs the extra web")
-
 import uvicorn
 
 from run_pipeline import main
@@ -25,6 +22,11 @@ from tests.pipeline.web.conftest import photo
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True)
+def _with_gradio() -> None:
+    pytest.importorskip("gradio", reason="needs the extra web")
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
