@@ -16,6 +16,7 @@ from av.sidedata.sidedata import Type as SideData
 from av.video.stream import VideoStream
 
 from pipeline.errors import RefusedVideo
+from pipeline.video.appended import has_appended_recording
 from pipeline.video.clock import clock_of
 from pipeline.video.colour import MATRICES, YUV
 from pipeline.video.container import demuxed, open_video, video_stream_of
@@ -116,7 +117,7 @@ def probe(path: Path) -> Footage:
             light=side.get(SideData.CONTENT_LIGHT_LEVEL),
             interlaced=frame.interlaced_frame or stream.codec_context.field_order not in _PROGRESSIVE,
             notes=tuple(notes),
-            losses=(ALPHA_DROPPED,) if _has_alpha(frame, stream) else (),
+            losses=tuple(_losses(path, container, stream, frame)),
         )
 
 
@@ -127,6 +128,13 @@ def _refuse_without_base_layer(stream: VideoStream) -> None:
             f"is Dolby Vision (profile {found.profile}) without a base layer that can be shown by itself; "
             "convert it to HDR10 or SDR first"
         )
+
+
+def _losses(path: Path, container: InputContainer, stream: VideoStream, frame: av.VideoFrame) -> Iterator[str]:
+    if _has_alpha(frame, stream):
+        yield ALPHA_DROPPED
+    if has_appended_recording(path, container.format.name):
+        yield "another recording was appended to the file and is not restored; save the two as files of their own"
 
 
 def _has_alpha(frame: av.VideoFrame, stream: VideoStream) -> bool:

@@ -60,6 +60,12 @@ def variable_rate(path: Path) -> Path:
     return _write(path.with_suffix(".mp4"), ClipSpec(times=ticks, time_base=Fraction(1, 30000)))
 
 
+def plain(path: Path, codec: str, time_base: Fraction = Fraction(1, 25)) -> Path:
+    """Eight frames at 25 per second, and nothing else."""
+    step = int(Fraction(1, 25) / time_base)
+    return _write(path, ClipSpec(codec, times=range(0, 8 * step, step), time_base=time_base))
+
+
 def b_frames(path: Path) -> Path:
     """Coded order differs from display order; two frames are still in the decoder at the end of the file."""
     options = {"preset": "veryfast", "bf": "2", "x264-params": "b-adapt=0:scenecut=0"}
