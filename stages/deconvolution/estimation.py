@@ -26,7 +26,7 @@ from stages.deconvolution.fourier import (
     pad_periodic,
     spectra_of,
 )
-from stages.deconvolution.kernels import clean_kernel, resized_kernel
+from stages.deconvolution.kernels import clean_kernel, reach, resized_kernel
 
 _SCALE_STEP, _SMALLEST_SIZE = 0.5**0.5, 5
 # Once the kernel is seen at a coarse scale, its square need not reach farther than this times the kernel.
@@ -56,7 +56,7 @@ def estimate_kernel(blurred: Tensor, size: int, smoothness: float) -> Tensor:
         kernel = clean_kernel(resized_kernel(kernel, _odd(size * scale)))
         kernel = _refine(scaled, kernel, smoothness * scale**_SMOOTHNESS_GROWTH)
         if scale >= _FINE_ENOUGH:
-            size = min(size, _odd((2 * _ROOM * _reach(kernel) + 3) / scale))
+            size = min(size, _odd((2 * _ROOM * reach(kernel) + 3) / scale))
     return kernel
 
 
@@ -83,11 +83,6 @@ def _downscaled(image: Tensor, scale: float) -> Tensor:
 
 def _odd(size: float) -> int:
     return max(_SMALLEST_SIZE, int(size) // 2 * 2 + 1)
-
-
-def _reach(kernel: Tensor) -> int:
-    """Return how far from the middle, in rows or columns, a kernel has weights."""
-    return int((kernel.nonzero() - len(kernel) // 2).abs().max())
 
 
 def _refine(image: Tensor, kernel: Tensor, smoothness: float) -> Tensor:

@@ -44,6 +44,21 @@ def centre_of_mass(kernel: Tensor) -> tuple[float, float]:
     return (kernel.sum(dim=1) * rows).sum().item(), (kernel.sum(dim=0) * columns).sum().item()
 
 
+def reach(kernel: Tensor) -> int:
+    """Return how far from the middle, in rows or columns, a kernel has weights."""
+    return int((kernel.nonzero() - len(kernel) // 2).abs().max())
+
+
+def connected_share(kernel: Tensor) -> float:
+    """Return how much of a kernel lies in its heaviest connected part, from 0 to 1; gaps of two pixels do not count.
+
+    A camera's track is connected; points far from each other explain an image's own repetition.
+    """
+    reached = F.max_pool2d(kernel[None, None], 3, stride=1, padding=1)[0, 0] > 0
+    masses = torch.bincount(_islands(reached).flatten(), weights=kernel.flatten())
+    return (masses.max() / kernel.sum()).item()
+
+
 def aligned(kernel: Tensor, reference: Tensor) -> tuple[Tensor, float]:
     """Move a kernel by whole pixels to where it resembles a reference most; return it and how much it does then.
 
@@ -74,8 +89,13 @@ def _moved(kernel: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def _without_islands(weights: Tensor) -> Tensor:
+    islands = _islands(weights > 0)
+    masses = torch.bincount(islands.flatten(), weights=weights.flatten())
+    return torch.where(masses[islands] < _SMALLEST_ISLAND * weights.sum(), 0.0, weights)
+
+
+def _islands(mask: Tensor) -> Tensor:
+    """Number the connected parts of a mask, ``(H, W)``, from 1; 0 is outside."""
     from skimage.measure import label  # slow to start, and not needed to read a chain
 
-    labels = torch.from_numpy(label(weights.numpy() > 0, connectivity=2).astype(np.int64))
-    masses = torch.bincount(labels.flatten(), weights=weights.flatten())
-    return torch.where(masses[labels] < _SMALLEST_ISLAND * weights.sum(), 0.0, weights)
+    return torch.from_numpy(label(mask.numpy(), connectivity=2).astype(np.int64))

@@ -6,38 +6,42 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stages.deconvolution.estimation import estimate_kernel
-from stages.deconvolution.hyper_laplacian import blur, deconvolve, sparsity
-from stages.deconvolution.kernels import aligned
+from stages.deconvolution.hyper_laplacian import deconvolve, sparsity
+from stages.deconvolution.kernels import aligned, connected_share
 from stages.deconvolution.measures import LARGEST_WEIGHT, blur_width, informative_crop, luma
 from stages.light import from_linear_light, to_linear_light
 
 Light = Literal["auto", "linear", "encoded"]
 
-# Sharp photos lie below 0.7 px, shakes of ten pixels above 1.3 (docs/shaken.md).
-_SHARP = 1.5
+# Sharp photos lie below 0.7 px, most shakes of ten pixels above (docs/shaken.md); undoing less gains next to nothing.
+_SHARP = 1.6
 _CROP, _SMALLEST_SIDE = 512, 48
-_SMOOTHNESS = (5e-4, 1e-3, 2e-3)
-_LEAST_AGREEMENT, _MOST_RINGING = 0.88, 1.8
+_SMOOTHNESS = 1e-3
+# What else is tried to see whether the kernel stays; the last only where the others disagree.
+_OTHER_SMOOTHNESSES, _LAST_SMOOTHNESS = (5e-4, 2e-3), 4e-3
+_LEAST_AGREEMENT, _LEAST_CONNECTED, _MOST_RINGING = 0.88, 0.8, 1.8
+# A kernel estimated in linear light separates the two, but not if it rings more than one estimated in the file's
+# values by this factor.
+_MOST_MORE_RINGING = 1.08
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A kernel and how well it explains the crop.
+    """A kernel and how natural the crop is that it gives.
 
     Attributes:
         kernel: ``(K, K)``.
         linear: The blur happened to linear light, not to the file's values.
-        cost: Of the deconvolution's energy per pixel, in the file's values; lower is better.
         ringing: How much less sparse the deblurred crop is than the blurred one; ringing has edges everywhere.
     """
 
     kernel: Tensor
     linear: bool
-    cost: float
     ringing: float
 
 
@@ -50,7 +54,7 @@ class Search:
         linear: The blur happened to linear light, not to the file's values.
         reason: Why the photo is left alone, or what was found, in words.
         width: ``blur_width`` of the photo, in pixels.
-        agreement: Normalised correlation of the two estimates that resemble each other most.
+        agreement: Normalised correlation of the kernel and the other estimate that it resembles most.
         ringing: As of the kernel's candidate.
     """
 
@@ -102,15 +106,22 @@ def was_linear(image: Tensor, kernel: Tensor, light: Light) -> bool:
 
 
 def _candidates(crop: Tensor, max_kernel: int, light: Light) -> list[Candidate]:
-    """Estimate kernels in the light that was blurred."""
-    linear = light == "linear"
+    """Estimate kernels in the light that was blurred; one more where those disagree."""
+
+    def estimated(smoothness: float, *, linear: bool) -> Candidate:
+        values = to_linear_light(crop) if linear else crop
+        return _rated(estimate_kernel(values, max_kernel, smoothness), crop, linear=linear)
+
+    first = estimated(_SMOOTHNESS, linear=light != "encoded")
     if light == "auto":
-        # A kernel estimated in linear light separates the two; one estimated in the file's values favours those.
-        kernel = estimate_kernel(to_linear_light(crop), max_kernel, _SMOOTHNESS[1])
-        linear = _rings_less_in_linear_light(crop, kernel)
-    values = to_linear_light(crop) if linear else crop
-    kernels = [estimate_kernel(values, max_kernel, smoothness) for smoothness in _SMOOTHNESS]
-    return [_rated(kernel, crop, linear=linear) for kernel in kernels]
+        encoded = estimated(_SMOOTHNESS, linear=False)
+        otherwise = _rated(first.kernel, crop, linear=False)
+        if first.ringing > min(otherwise.ringing, _MOST_MORE_RINGING * encoded.ringing):
+            first = encoded
+    candidates = [first, *(estimated(smoothness, linear=first.linear) for smoothness in _OTHER_SMOOTHNESSES)]
+    if _most_agreed(candidates)[1] < _LEAST_AGREEMENT:
+        candidates.append(estimated(_LAST_SMOOTHNESS, linear=first.linear))
+    return candidates
 
 
 def _rings_less_in_linear_light(crop: Tensor, kernel: Tensor) -> bool:
@@ -118,30 +129,25 @@ def _rings_less_in_linear_light(crop: Tensor, kernel: Tensor) -> bool:
 
 
 def _rated(kernel: Tensor, crop: Tensor, *, linear: bool) -> Candidate:
-    """Deconvolve a crop, in the file's values, by a kernel and see what comes out."""
+    """Deconvolve a crop by a kernel and see what comes out, in the file's values."""
     values = to_linear_light(crop) if linear else crop
     sharp = deconvolve(values[None], kernel, LARGEST_WEIGHT)
-    again = blur(sharp, kernel)
+    if linear:
+        sharp = from_linear_light(sharp)
     margin = len(kernel) // 2
     inner = slice(margin, -margin)
-    if linear:
-        sharp, again = from_linear_light(sharp), from_linear_light(again)
-    seen = crop[inner, inner]
-    misfit = (again[..., inner, inner] - seen).square().mean().item()
-    own = sparsity(sharp[..., inner, inner])
-    return Candidate(kernel, linear, LARGEST_WEIGHT / 2 * misfit + own, own / sparsity(seen))
+    return Candidate(kernel, linear, sparsity(sharp[..., inner, inner]) / sparsity(crop[inner, inner]))
 
 
 def _most_agreed(candidates: list[Candidate]) -> tuple[Candidate, float]:
-    """Return, of the two kernels that resemble each other most, the one that explains the crop better; and how much."""
+    """Return the candidate whose kernel resembles the others most, and how much it resembles the closest of them."""
     size = max(len(candidate.kernel) for candidate in candidates)
-    closest: tuple[Candidate, ...] = ()
-    agreement = -1.0
-    for pair in combinations(candidates, 2):
-        similarity = aligned(*(_widened(candidate.kernel, size) for candidate in pair))[1]
-        if similarity > agreement:
-            closest, agreement = pair, similarity
-    return min(closest, key=lambda candidate: candidate.cost), agreement
+    kernels = [_widened(candidate.kernel, size) for candidate in candidates]
+    likeness = torch.eye(len(kernels))
+    for first, second in combinations(range(len(kernels)), 2):
+        likeness[first, second] = likeness[second, first] = aligned(kernels[first], kernels[second])[1]
+    best = int(likeness.sum(dim=0).argmax())
+    return candidates[best], likeness[best].sort(descending=True).values[1].item()
 
 
 def _widened(kernel: Tensor, size: int) -> Tensor:
@@ -152,6 +158,8 @@ def _doubt(best: Candidate, agreement: float) -> str:
     """Return why a kernel is not believed; empty if it is."""
     if agreement < _LEAST_AGREEMENT:
         return f"no single shake: kernels agree to {agreement:.2f} only"
+    if connected_share(best.kernel) < _LEAST_CONNECTED:
+        return "no single shake: the kernel falls into parts"
     if best.ringing > _MOST_RINGING:
         return f"undoing it would ring ({best.ringing:.2f})"
     return ""
