@@ -13,6 +13,9 @@ _EDGE_GRADIENT, _OWN_WIDTH = 0.352, 0.768
 _DIRECTIONS, _OUTLIERS = 6, 1e-4
 _BRIGHTEST = 0.97
 
+# Local means are taken on a coarser grid.
+_CELL = 8
+
 LARGEST_WEIGHT, _SMALLEST_WEIGHT = 3000.0, 200.0
 
 
@@ -79,6 +82,15 @@ def informative_crop(gray: Tensor, side: int) -> tuple[slice, slice]:
     inside = sums[rows:, columns:] - sums[:-rows, columns:] - sums[rows:, :-columns] + sums[:-rows, :-columns]
     row, column = divmod(int(inside[::step, ::step].argmax()), inside[::step, ::step].shape[1])
     return slice(row * step, row * step + rows), slice(column * step, column * step + columns)
+
+
+def local_mean(values: Tensor, radius: int) -> Tensor:
+    """Average ``(H, W)`` over squares of about this radius in pixels."""
+    height, width = values.shape
+    coarse = F.adaptive_avg_pool2d(values[None, None], (-(-height // _CELL), -(-width // _CELL)))
+    cells = -(-radius // _CELL)
+    averaged = F.avg_pool2d(F.pad(coarse, (cells,) * 4, mode="replicate"), 2 * cells + 1, stride=1)
+    return F.interpolate(averaged, size=(height, width), mode="bilinear")[0, 0]
 
 
 def _quantiles(gray: Tensor) -> tuple[float, float]:

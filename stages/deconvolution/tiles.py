@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from stages.deconvolution.hyper_laplacian import blur, deconvolve
-from stages.deconvolution.measures import data_weight
+from stages.deconvolution.measures import data_weight, local_mean
+from stages.deconvolution.ringing import without_ringing
 from stages.light import from_linear_light, to_linear_light
 
 _TILE, _SMALLEST_OVERLAP = 1024, 16
 # Where the result, blurred again, differs by more than this from the photo, the photo stays as it was.
 _LARGEST_MISFIT = 0.04
-# Misfits are averaged on a coarser grid.
-_CELL = 8
 
 
 def undo_blur(image: Tensor, kernel: Tensor, *, linear: bool) -> Tensor:
@@ -52,17 +50,9 @@ def _deblurred(image: Tensor, kernel: Tensor, weight: float, *, linear: bool) ->
     again = blur(sharp, kernel)
     if linear:
         sharp, again = from_linear_light(sharp), from_linear_light(again)
-    misfit = _local_mean((again - image).square().mean(dim=0), len(kernel))
-    return torch.lerp(image, sharp, torch.exp(-misfit / _LARGEST_MISFIT**2))
-
-
-def _local_mean(values: Tensor, radius: int) -> Tensor:
-    """Average ``(H, W)`` over squares of about this radius."""
-    height, width = values.shape
-    coarse = F.adaptive_avg_pool2d(values[None, None], (-(-height // _CELL), -(-width // _CELL)))
-    cells = -(-radius // _CELL)
-    averaged = F.avg_pool2d(F.pad(coarse, (cells,) * 4, mode="replicate"), 2 * cells + 1, stride=1)
-    return F.interpolate(averaged, size=(height, width), mode="bilinear")[0, 0]
+    misfit = local_mean((again - image).square().mean(dim=0), len(kernel))
+    calm = without_ringing(sharp, kernel).clamp(0, 1)
+    return torch.lerp(image, calm, torch.exp(-misfit / _LARGEST_MISFIT**2))
 
 
 def _spans(length: int, overlap: int, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
