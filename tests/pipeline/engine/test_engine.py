@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -20,6 +21,7 @@ from pipeline.device.memory import release
 from pipeline.engine.engine import Engine
 from pipeline.engine.work_size import WorkSize
 from pipeline.errors import ConfigError, OutOfMemory, RestorationError
+from stages.blind_deconvolution import BlindDeconvolutionConfig
 from stages.concat_unet import ConcatUNetConfig
 from stages.dncnn import DnCNNConfig
 from stages.edsr import EDSRConfig
@@ -424,6 +426,15 @@ def test_full_memory_names_the_stage_that_cannot_be_tiled():
     with pytest.raises(OutOfMemory, match="stub needs the whole image"):
         Engine(stub_chain(stage), device="cpu").run(noise_image(300, 200))
     assert stage.sizes == [200]
+
+
+def test_a_blur_is_undone_in_gray_images_of_16_bits():
+    sharp = data.camera()[100:228, 180:308].astype(np.float32) * 257
+    image = cv2.blur(sharp, (9, 1)).round().astype(np.uint16)
+    chain = Chain.build(ChainConfig(stages=(BlindDeconvolutionConfig(motion=9.0, light="encoded"),)))
+    result = Engine(chain, device="cpu").run(image).pixels
+    assert (result.dtype, result.shape) == (np.uint16, (128, 128))
+    assert np.abs(result - sharp).mean() < 0.7 * np.abs(image - sharp).mean()
 
 
 def test_floats_are_clamped():
