@@ -61,7 +61,8 @@ class EngineTotals:
         self.fp32_retries += other.fp32_retries
         self.memory_retries += other.memory_retries
         self.backends |= other.backends
-        self.strengths = other.strengths | self.strengths
+        for name, strength in other.strengths.items():
+            self.strengths.setdefault(name, strength)
         self.condition = self.condition or other.condition
         if other.device is not None:
             self.tile, self.precision, self.device = other.tile or self.tile or 0, other.precision, other.device

@@ -17,6 +17,14 @@ from tests.pipeline.video import clips
 
 ROOT = Path(__file__).resolve().parents[3]
 FRAMES = 600
+FRAME_BY_FRAME = "stages:\n  - {stage: unsharp_mask}\n  - {stage: bicubic, scale: 2}\n"
+BY_NEIGHBOURS = """\
+stages:
+  - {stage: temporal_denoise, radius: 1, noise_level: 40}
+  - {stage: unsharp_mask}
+  - {stage: temporal_fusion, radius: 1}
+  - {stage: bicubic, scale: 2}
+"""
 
 
 def start(folder: Path, output: str) -> subprocess.Popen[str]:
@@ -31,16 +39,16 @@ def frames_of(path: Path) -> list[tuple[int | None, bytes]]:
         return [(packet.pts, bytes(packet)) for packet in container.demux(video=0) if packet.size]
 
 
-def write_video(path: Path) -> None:
+def write_video(path: Path, size: tuple[int, int]) -> None:
     """Write a video with uneven timestamps and audio."""
     times = [40 * number + 7 * (number % 3) for number in range(FRAMES)]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        stream.width, stream.height = 320, 180
+        stream.width, stream.height = size
         stream.codec_context.time_base = Fraction(1, 1000)
         tone = container.add_stream("aac", rate=48000, layout="mono")
         for number, pts in enumerate(times):
-            frame = clips.numbered_frame(number % 256, (320, 180), "yuv420p")
+            frame = clips.numbered_frame(number % 256, size, "yuv420p")
             frame.pts, frame.time_base = pts, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -52,9 +60,10 @@ def write_video(path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_run_killed_three_times_gives_the_same_frames(tmp_path: Path) -> None:
-    (tmp_path / "chain.yaml").write_text("stages:\n  - {stage: unsharp_mask}\n  - {stage: bicubic, scale: 2}\n")
-    write_video(tmp_path / "clip.mkv")
+@pytest.mark.parametrize(("chain", "size"), [(FRAME_BY_FRAME, (320, 180)), (BY_NEIGHBOURS, (64, 48))])
+def test_a_run_killed_three_times_gives_the_same_frames(tmp_path: Path, chain: str, size: tuple[int, int]) -> None:
+    (tmp_path / "chain.yaml").write_text(chain)
+    write_video(tmp_path / "clip.mkv", size)
     began = time.monotonic()
     assert start(tmp_path, "whole").wait() == 0
     seconds = time.monotonic() - began

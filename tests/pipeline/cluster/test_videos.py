@@ -12,22 +12,33 @@ from pipeline.batch.plan import plan
 from pipeline.batch.record import Record
 from pipeline.batch.run_log import RunLog
 from pipeline.batch.settings import RestoreSettings
+from pipeline.chain.config import ChainConfig
 from pipeline.cluster.batch import ClusterBatch
 from pipeline.errors import BrokenVideo
 from pipeline.video.options import VideoOptions
 from pipeline.video.restore import VideoRestoration
 from pipeline.video.surroundings import SegmentStart
 from stages.atomic import partial_folder
+from stages.unsharp_mask import UnsharpMaskConfig
+from tests.pipeline.chains import MeanOfFramesConfig
 from tests.pipeline.cluster.test_batch import CHAIN, PoolInProcess, lines
+from tests.pipeline.video.flowing import write_moving
 
 VideoWriter = Callable[..., Path]
 OPTIONS = VideoOptions(segment=5)
 
 
 def restore(
-    source: Path, out: Path, *, alone: bool = False, options: VideoOptions = OPTIONS, watch: Any = None, **pool: Any
+    source: Path,
+    out: Path,
+    *,
+    alone: bool = False,
+    options: VideoOptions = OPTIONS,
+    chain: ChainConfig = CHAIN,
+    watch: Any = None,
+    **pool: Any,
 ) -> Record:
-    settings = RestoreSettings(CHAIN, out, {"device": "cpu"}, options)
+    settings = RestoreSettings(chain, out, {"device": "cpu"}, options)
     records: list[Record] = []
     with reserved(out):
         run_log = RunLog(out / "restoration.jsonl")
@@ -60,6 +71,15 @@ def test_segments_over_workers_give_the_bytes_of_one_process(clip: Path, tmp_pat
     assert max(seen) == 23
     assert not partial_folder(tmp_path / "many/clip.mp4").exists()
     assert restore(clip, tmp_path / "many").status == "skipped"
+
+
+def test_segments_read_the_frames_around_them(tmp_path: Path) -> None:
+    stages = MeanOfFramesConfig(), UnsharpMaskConfig(), MeanOfFramesConfig(radius=2)
+    chain, clip = ChainConfig.model_construct(stages=stages), write_moving(tmp_path / "clip.mp4")
+    many = restore(clip, tmp_path / "many", chain=chain, options=VideoOptions(segment=4), workers=3)
+    restore(clip, tmp_path / "one", chain=chain, options=VideoOptions(segment=4), alone=True)
+    assert (tmp_path / "many/clip.mp4").read_bytes() == (tmp_path / "one/clip.mp4").read_bytes()
+    assert many.frames == 15
 
 
 def test_folders_of_frames_are_numbered_through(clip: Path, tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
-"""Frames that flow through a chain, as from a decoder."""
+"""Frames that flow through a chain, as from a decoder, and a video whose frames are alike."""
 
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
+import av
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,6 +13,7 @@ from pipeline.video.neighbours import context_of, restored_segment
 from pipeline.video.reader import DecodedFrame
 from pipeline.video.scenes import FlowingFrame, Scene
 from pipeline.video.surroundings import in_segments
+from tests.pipeline.conftest import TIME_BASE
 
 
 def run(part: Engine, frames: Tensor, windows: Tensor | None) -> Tensor:
@@ -40,3 +44,19 @@ def restored(
         for frame in restored_segment(segment, parts, size, batch, run)
     ]
     return torch.cat(made)
+
+
+def write_moving(path: Path) -> Path:
+    """Write 15 frames at uneven times, of an odd height, with B-frames, a keyframe every five, and one cut."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "12", "g": "5", "bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = 33, 23, "yuv444p"
+        stream.codec_context.time_base = stream.time_base = TIME_BASE
+        for number in range(15):
+            rows, columns = np.ogrid[:23, :33]
+            levels = (60 if number < 9 else 150) + 30 * np.sin((rows + columns + number) / 4)
+            frame = av.VideoFrame.from_ndarray(np.repeat(levels[..., None], 3, 2).astype(np.uint8), "rgb24")
+            frame.pts, frame.time_base = 512 * number + 40 * (number % 3), TIME_BASE
+            container.mux(stream.encode(frame.reformat(format="yuv444p")))
+        container.mux(stream.encode(None))
+    return path

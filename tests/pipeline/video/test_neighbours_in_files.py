@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 
 from pipeline.chain.chain import Chain
 from stages.unsharp_mask import UnsharpMaskConfig
 from tests.pipeline.chains import MeanOfFramesConfig, video_chain
-from tests.pipeline.conftest import TIME_BASE
 from tests.pipeline.video import clips
+from tests.pipeline.video.flowing import write_moving
 from tests.pipeline.video.restoring import planes, restoration, times
 
 SEGMENT = 4
@@ -22,20 +20,7 @@ def chain() -> Chain:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A video of 15 frames at uneven times, whose height is odd, with B-frames, a keyframe every five, and one cut."""
-    path = tmp_path / "clip.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "12", "g": "5", "bf": "2"})
-        stream.width, stream.height, stream.pix_fmt = 33, 23, "yuv444p"
-        stream.codec_context.time_base = stream.time_base = TIME_BASE
-        for number in range(15):
-            rows, columns = np.ogrid[:23, :33]
-            levels = (60 if number < 9 else 150) + 30 * np.sin((rows + columns + number) / 4)
-            frame = av.VideoFrame.from_ndarray(np.repeat(levels[..., None], 3, 2).astype(np.uint8), "rgb24")
-            frame.pts, frame.time_base = 512 * number + 40 * (number % 3), TIME_BASE
-            container.mux(stream.encode(frame.reformat(format="yuv444p")))
-        container.mux(stream.encode(None))
-    return path
+    return write_moving(tmp_path / "clip.mp4")
 
 
 @pytest.fixture
