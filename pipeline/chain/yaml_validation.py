@@ -85,8 +85,8 @@ def _explain(document: YamlDocument, error: ErrorDetails, schema: dict[str, Any]
     if error["type"] == "union_tag_invalid":
         location += (_discriminator(error),)
     line, found = document.locate(location)
-    if error["type"] == "missing":
-        found += location[-1:]
+    if found[-1:] != location[-1:] and (error["type"] == "missing" or location[-1] in names):
+        found += location[-1:]  # it is missing, or came from elsewhere than the file
     return ConfigProblem(line, found, _describe(error, names))
 
 

@@ -105,7 +105,7 @@ def test_values_are_changed_as_if_the_file_said_so(config_file: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("data.batch_size=0", "training.yaml:6: data: got 0, expected at least 1 (with --set data.batch_size=0)"),
+        ("data.batch_size=0", ":6: data.batch_size: got 0, expected at least 1 (with --set data.batch_size=0)"),
         ("data.bach_size=3", "unknown key; did you mean 'batch_size'?"),
         ("data.batch=3", "set: data.batch was renamed; did you mean 'batch_size'?"),
         ("rate=3", "set: rate was renamed; did you mean 'learning_rate'?"),
