@@ -195,7 +195,9 @@ def _read_by_libvips(path: Path, name: str, loader: str, max_pixels: int, fail_o
         pixels = image.numpy().reshape(image.height, image.width, image.bands)
     parts = jpeg_parts(path) if name == "JPEG" else None
     metadata, left_behind = _with_parts(path, name, metadata, parts)
-    notes = converted + colour_notes + confirm_uniform(path, pixels)
+    notes = converted + colour_notes
+    if name != "PNG":  # whose checksums confirm it, and whose data behind the pixels a second decoder would unpack
+        notes += confirm_uniform(path, pixels)
     losses = left_behind + lost_colours + (() if tiff is None else tiff.losses)
     pixels = _upright(pixels, orientation)
     metadata = replace(metadata, size=(pixels.shape[1], pixels.shape[0]))

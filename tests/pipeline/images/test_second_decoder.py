@@ -19,6 +19,12 @@ def test_really_uniform_images_pass(tmp_path: Path, value: int, suffix: str) -> 
     assert read_image(path).notes == ()
 
 
+def test_png_is_confirmed_by_its_checksums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.images.reader.confirm_uniform", lambda *_: pytest.fail("decoded twice"))
+    write_image(tmp_path / "a.png", ImageFile(np.zeros((16, 16, 3), np.uint8)))
+    assert read_image(tmp_path / "a.png").notes == ()
+
+
 @pytest.mark.parametrize("value", [0, 255])
 def test_an_image_lost_in_decoding_is_refused(tmp_path: Path, value: int) -> None:
     write_image(tmp_path / "a.png", ImageFile(photo(16, 16, 3)))
