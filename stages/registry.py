@@ -27,7 +27,7 @@ from stages.uformer import UformerConfig
 from stages.unet import UNetConfig
 from stages.unsharp_mask import UnsharpMaskConfig
 from stages.upscale import BicubicConfig, LanczosConfig
-from stages.weights import Card, load_weights, read_card
+from stages.weights import Card, build_trained, read_card
 
 AnyStageConfig = Annotated[
     BicubicConfig
@@ -82,7 +82,6 @@ def load_stage(path: Path) -> Stage:
         WeightsError: if the file is no weights file of this version, or is not here and cannot be downloaded.
     """
     config = config_from(read_card(path))
-    stage = config.build()
-    if isinstance(config, LearnedStageConfig):  # spandrel's have theirs already
-        load_weights(stage, path)
+    # Those of spandrel have their weights already.
+    stage = build_trained(config, path) if isinstance(config, LearnedStageConfig) else config.build()
     return stage.eval().fuse()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import (
@@ -16,10 +16,13 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     ValidationInfo,
     model_serializer,
+    model_validator,
 )
 from torch import Tensor, nn
 
 from stages.layers import IMAGENET_DEVIATION, IMAGENET_MEAN
+
+_LARGEST = 4096  # channels, layers, blocks of a network
 
 
 class Stage(nn.Module):
@@ -185,6 +188,16 @@ class LearnedStageConfig(StageConfig, ABC):
     normalize: Literal["none", "imagenet"] = Field(
         "none", description="imagenet: subtract its mean and divide by its deviation before, undo behind the network"
     )
+
+    @model_validator(mode="after")
+    def _refuse_endless_networks(self) -> Self:
+        """Refuse sizes far above those of any network, whose building alone would take hours, or all memory."""
+        for name, value in self:
+            sizes = value if isinstance(value, list | tuple) else [value]
+            for size in sizes:
+                if isinstance(size, int) and size > _LARGEST:
+                    raise ValueError(f"{name}: got {size}, expected at most {_LARGEST}")
+        return self
 
     @abstractmethod
     def build_network(self) -> Stage:

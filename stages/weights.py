@@ -7,7 +7,8 @@ that it names is downloaded when its tensors are wanted.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from stages.atomic import written_whole
 from stages.catalogue.cache import known_sha256, obtain
 from stages.catalogue.entry import Entry, entry_paths, is_entry, read_entry
 from stages.errors import WeightsError
-from stages.stage import Normalized, Stage
+from stages.stage import LearnedStageConfig, Normalized, Stage
 
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
 _CARD_KEY = "restorechain.card"
+_MOST_COMPRESSED = 10  # times
 
 
 class Card(BaseModel):
@@ -120,6 +122,24 @@ def save_weights(path: Path, stage: Stage, card: Card) -> None:
         temporary.write_bytes(content)
 
 
+def build_trained(config: LearnedStageConfig, path: Path) -> Stage:
+    """Build a stage with the tensors of a weights file; no memory is taken for a network that the file does not fill.
+
+    Raises:
+        WeightsError: as from ``load_weights``.
+    """
+    if is_entry(path):
+        stage = config.build()
+        load_published(stage, obtain(path))
+        return stage
+    tensors = _read_own(path)
+    with torch.device("meta"):
+        _refuse_other_shapes(config.build(), tensors, str(path))
+    stage = config.build()
+    load_state(stage, tensors, str(path))
+    return stage
+
+
 def load_weights(stage: Stage, path: Path) -> None:
     """Fill ``stage`` with the tensors of a weights file, or of the published one that a catalogue entry names.
 
@@ -130,9 +150,12 @@ def load_weights(stage: Stage, path: Path) -> None:
     if is_entry(path):
         load_published(stage, obtain(path))
         return
+    load_state(stage, _read_own(path), str(path))
+
+
+def _read_own(path: Path) -> dict[str, Tensor]:
     with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-    load_state(stage, tensors, str(path))
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
 
 
 def load_published(stage: Stage, path: Path) -> None:
@@ -151,6 +174,11 @@ def load_state(stage: nn.Module, tensors: Mapping[str, Tensor], source: str) -> 
     Raises:
         WeightsError: if names or shapes differ; the message shows both sides.
     """
+    _refuse_other_shapes(stage, tensors, source)
+    _network_of(stage).load_state_dict(dict(tensors))
+
+
+def _refuse_other_shapes(stage: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     network = _network_of(stage)
     have = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     want = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
@@ -165,7 +193,6 @@ def load_state(stage: nn.Module, tensors: Mapping[str, Tensor], source: str) -> 
         raise WeightsError(
             f"{source} does not fit this {type(network).__name__} (tensor: file, network):\n  {shown}{rest}"
         )
-    network.load_state_dict(dict(tensors))
 
 
 def _network_of(stage: nn.Module) -> nn.Module:
@@ -199,7 +226,10 @@ def read_tensors(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        _refuse_bomb(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}") from error
     except Exception as error:  # the unpickler raises many types; its texts advise to run the code in the file
@@ -208,4 +238,24 @@ def read_tensors(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict):
         raise WeightsError(f"{path} holds {type(content).__name__}, expected a state_dict of tensors")
+    for tensor in _tensors_in(content):
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise WeightsError(f"{path} claims a tensor of {tuple(tensor.shape)}, but holds a part of its numbers only")
     return content
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Refuse an archive that unpacks to far more than weights compress to; torch.save does not compress at all."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size, unpacked = path.stat().st_size, sum(entry.file_size for entry in archive.infolist())
+        if unpacked > _MOST_COMPRESSED * size:
+            raise WeightsError(f"{path} of {size} bytes claims to unpack to {unpacked}, expected weights")
+
+
+def _tensors_in(content: Mapping[str, Any]) -> Iterator[Tensor]:
+    for value in content.values():
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _tensors_in(value)

@@ -18,7 +18,7 @@ from stages.dncnn import DnCNNConfig
 from stages.errors import WeightsError
 from stages.layers import BICUBIC_HALO, bicubic_upscale, with_planes
 from stages.stage import LearnedStageConfig, Stage, StageConfig
-from stages.weights import load_weights
+from stages.weights import build_trained
 
 
 class Chain:
@@ -148,12 +148,11 @@ class Chain:
 
 def _build(config: StageConfig) -> Stage:
     try:
-        stage = config.build()
         if isinstance(config, LearnedStageConfig) and config.weights is not None:
-            load_weights(stage, Path(config.weights))
+            return build_trained(config, Path(config.weights))
+        return config.build()
     except WeightsError as error:
         raise ConfigError(f"stage {config.stage}: {error}") from error
-    return stage
 
 
 def _radius(stage: Stage, config: StageConfig) -> int:

@@ -1,4 +1,6 @@
 import pickle
+import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from safetensors.torch import save_file
 from stages.dncnn import DnCNNConfig
 from stages.errors import WeightsError
 from stages.registry import config_from, load_stage
+from stages.stage import Stage
 from stages.weights import Card, load_weights, read_card, read_published, resolve, save_weights, shipped_weights
 
 CONFIG = DnCNNConfig(depth=3, width=4)
@@ -79,6 +82,53 @@ def test_published_files_run_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyP
         read_published(tmp_path / "hostile.pth")
     assert "weights_only" not in str(caught.value)  # torch's text advises to set it to False
     assert not (tmp_path / "hostile-code-ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"depth": 10**7, "width": 10**6}, "got 10000000, expected at most 4096"),
+        ({"depth": 3, "width": 4096}, r"does not fit .*model.0.weight: file \(1,\), network \(4096, 3, 3, 3\)"),
+    ],
+)
+def test_a_card_that_claims_terabytes_takes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict, message: str
+) -> None:
+    card = Card(config={"stage": "dncnn", **options})
+    tensors = {"model.0.weight": torch.ones(1)}
+    save_file(tensors, tmp_path / "huge.safetensors", {"restorechain.card": card.model_dump_json()})
+    devices, build = set(), DnCNNConfig.build_network
+
+    def noted(config: DnCNNConfig) -> Stage:
+        devices.add(torch.get_default_device().type)
+        return build(config)
+
+    monkeypatch.setattr(DnCNNConfig, "build_network", noted)
+    with pytest.raises(WeightsError, match=f"(?s){message}"):
+        load_stage(tmp_path / "huge.safetensors")
+    assert devices <= {"meta"}
+
+
+def test_headers_that_claim_terabytes_are_refused(tmp_path: Path) -> None:
+    tensor = b'{"a": {"dtype": "F32", "shape": [1000000, 1000000], "data_offsets": [0, 4000000000000]}}'
+    for length in (len(tensor), 2**62):
+        (tmp_path / "huge.safetensors").write_bytes(struct.pack("<Q", length) + tensor + bytes(16))
+        with pytest.raises(WeightsError, match="is not a safetensors file"):
+            read_card(tmp_path / "huge.safetensors")
+        with pytest.raises(WeightsError, match="is not a file of plain tensors"):
+            read_published(tmp_path / "huge.safetensors")
+
+
+def test_pickles_that_unpack_to_more_than_they_hold_are_refused(tmp_path: Path) -> None:
+    torch.save({"params": {"weight": torch.ones(1).expand(10**6, 10**6)}}, tmp_path / "repeated.pth")
+    with pytest.raises(WeightsError, match=r"claims a tensor of \(1000000, 1000000\)"):
+        read_published(tmp_path / "repeated.pth")
+    torch.save({"weight": torch.zeros(10**6)}, tmp_path / "plain.pth")
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, zipfile.ZipFile(tmp_path / "bomb.pth", "w") as bomb:
+        for name in plain.namelist():
+            bomb.writestr(name, plain.read(name), zipfile.ZIP_DEFLATED)
+    with pytest.raises(WeightsError, match=r"bomb.pth of \d+ bytes claims to unpack to 4\d{6}"):
+        read_published(tmp_path / "bomb.pth")
 
 
 @pytest.mark.parametrize("wrapper", [None, "params", "params_ema", "state_dict"])
