@@ -28,7 +28,7 @@ from pipeline.evaluation.lpips import Lpips
 from pipeline.evaluation.metrics import measured, psnr_rgb, psnr_y, ssim_y
 from pipeline.evaluation.quality import Quality, Scores
 from pipeline.hashing import sha256_of
-from pipeline.images import READABLE, read_image
+from pipeline.images import PIXEL_LIMIT, READABLE, read_image
 from pipeline.pixels import Pixels
 
 _CPU = torch.device("cpu")
@@ -141,11 +141,11 @@ def _variants(engine: Engine) -> dict[str, Engine]:
 
 
 def _read_reference(path: Path, pixels: Pixels, scale: int) -> Pixels:
+    height, width = (side * scale for side in pixels.shape[:2])
     try:
-        clean = visible_pixels(read_image(path))
+        clean = visible_pixels(read_image(path, max(PIXEL_LIMIT, height * width)))
     except ImageError as error:
         raise BrokenImage(f"the reference {path} {error}", error.reason) from error
-    height, width = (side * scale for side in pixels.shape[:2])
     if clean.shape[:2] != (height, width):
         raise RefusedImage(
             f"the reference {path} is {clean.shape[1]}x{clean.shape[0]}, expected {width}x{height}, "

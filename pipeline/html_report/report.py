@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,11 +148,11 @@ class HtmlReport:
         folder = self._folder / str(index)
         try:
             folder.mkdir(parents=True)
-            before = image or read_image(source)
+            before = image or _read_again(source)
             if restoration is not None:
                 after = {name: restored_like(before, pixels) for name, pixels in restoration.stages.items()}
             else:
-                after = {self._config.names[-1]: read_image(self._output / str(record.output))}
+                after = {self._config.names[-1]: _read_again(self._output / str(record.output))}
             return InputPreviews(previews.draw(folder, before, after, _reference_of(record)))
         except Exception as error:
             return InputPreviews([], one_line(error))
@@ -182,7 +183,12 @@ def _reference_of(record: Record) -> ImageFile | None:
     """Read the reference that the input was compared with; None if there was none."""
     if record.quality is None or record.quality.reference is None or not record.quality.scores:
         return None
-    return read_image(Path(record.quality.reference))
+    return _read_again(Path(record.quality.reference))
+
+
+def _read_again(path: Path) -> ImageFile:
+    """Read an image that the run has read or written before, however large it is."""
+    return read_image(path, max_pixels=sys.maxsize)
 
 
 def _environment() -> Environment:

@@ -91,6 +91,17 @@ def test_a_missing_or_ambiguous_reference_is_reported(tmp_path: Path) -> None:
     )
 
 
+def test_a_reference_may_be_as_large_as_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paint_pair(tmp_path)
+    monkeypatch.setattr("pipeline.evaluation.comparison.PIXEL_LIMIT", 16 * 24)
+    monkeypatch.setattr(
+        "pipeline.evaluation.comparison.read_image", lambda path, limit=16 * 24: read_image(path, limit)
+    )
+    assert quality(restore(tmp_path)["a.png"]).scores
+    paint(tmp_path / "clean/a.png", 33, 48)
+    assert "claims 48 x 33" in str(quality(restore(tmp_path, overwrite=True)["a.png"]).error)
+
+
 def test_a_file_is_no_folder_of_references(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"reference: got .*a\.png, which is not a folder"):
         ReferenceComparison(paint(tmp_path / "a.png"))

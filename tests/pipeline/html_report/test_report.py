@@ -26,7 +26,7 @@ from pipeline.evaluation.comparison import ReferenceComparison
 from pipeline.html_report import HtmlReport
 from pipeline.html_report.previews import DETAIL, ERROR_SPAN, LONGEST, draw, error_levels, most_changed
 from pipeline.html_report.summary import WorkCounter, after_lines, without_lines
-from pipeline.images import ImageFile
+from pipeline.images import ImageFile, read_image
 from pipeline.images.metadata import Metadata
 from stages.blind_deconvolution import BlindDeconvolutionConfig
 from stages.dncnn import DnCNNConfig
@@ -201,6 +201,15 @@ def test_what_was_finished_before_is_shown_with_what_is_missing(tmp_path: Path) 
     assert "did not keep the outputs of its stages" in document.text
     assert re.search(r"24 . 16 → 48 . 32, \d+\.\d\d s on cpu in fp32", document.text)
     assert re.search(r"edsr\s+\d+\.\d\d s\s", document.text)
+
+
+def test_what_the_run_let_through_is_shown_however_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paint(tmp_path / "in/a.png")
+    restore(tmp_path, compared=False)
+    monkeypatch.setattr(
+        pipeline.html_report.report, "read_image", lambda path, max_pixels=10: read_image(path, max_pixels)
+    )
+    assert "No images" not in restore(tmp_path, compared=False).text
 
 
 def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
