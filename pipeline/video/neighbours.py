@@ -72,28 +72,31 @@ def _windows(frames: Iterable[FlowingFrame], radius: int, places: range) -> Iter
 def _through(index: int, windows: Iterable[_Window], size: int, run: Run) -> Iterator[FlowingFrame]:
     """Restore frames by the part of this index; damaged ones are only upscaled bicubically."""
     for (scene, damaged), alike in groupby(
-        windows, key=lambda window: (window[len(window) // 2].scene, window[len(window) // 2].damaged)
+        windows, key=lambda window: (_middle(window).scene, _middle(window).damaged)
     ):
         part = scene.parts[index]
         while batch := list(islice(alike, size)):
-            made = _upscaled(part, batch) if damaged else _restored(part, batch, run)
-            middles = (window[part.chain.radius] for window in batch)
+            middles = [_middle(window) for window in batch]
+            if damaged:
+                images = together([frame.image for frame in middles])
+                made = bicubic_upscale(images, part.chain.scale).clamp(0, 1)
+            elif part.chain.radius:
+                made = _restored_by_neighbours(part, batch, run)
+            else:  # of single frames, or one whose strength in this scene is 0
+                made = run(part, together([frame.image for frame in middles]), None)
             yield from (replace(frame, image=made[at : at + 1]) for at, frame in enumerate(middles))
 
 
-def _restored(part: Engine, batch: Sequence[_Window], run: Run) -> Tensor:
+def _middle(window: _Window) -> FlowingFrame:
+    return window[len(window) // 2]
+
+
+def _restored_by_neighbours(part: Engine, batch: Sequence[_Window], run: Run) -> Tensor:
     frames = {frame.origin.place: frame.image for window in batch for frame in window}
-    images = together(list(frames.values()))
-    if part.chain.radius == 0:
-        return run(part, images, None)
     index = {place: number for number, place in enumerate(frames)}
     windows = [[index[frame.origin.place] for frame in window] for window in batch]
+    images = together(list(frames.values()))
     return run(part, images, torch.tensor(windows, device=images.device))
-
-
-def _upscaled(part: Engine, batch: Sequence[_Window]) -> Tensor:
-    images = together([window[part.chain.radius].image for window in batch])
-    return bicubic_upscale(images, part.chain.scale).clamp(0, 1)
 
 
 def together(images: Sequence[Tensor]) -> Tensor:

@@ -5,9 +5,14 @@ import torch
 from torch import Tensor
 
 from pipeline.chain.chain import Chain
+from pipeline.chain.config import ChainConfig
+from pipeline.condition import strengths
+from pipeline.condition.strengths import StrengthTable
 from pipeline.engine.engine import Engine
 from pipeline.video.neighbours import context_of
 from stages.dncnn import DnCNNConfig
+from stages.layers import bicubic_upscale
+from stages.temporal_denoise import TemporalDenoiseConfig
 from stages.upscale import BicubicConfig
 from tests.pipeline.chains import MeanOfFramesConfig, chain_of, video_chain
 from tests.pipeline.video.flowing import restored
@@ -84,6 +89,18 @@ def test_damaged_frames_help_no_others_and_are_not_restored() -> None:
     without = weighted(torch.stack([images[0], images[1], images[1]]), 1)
     assert torch.equal(made[2], images[2])
     assert torch.allclose(made[:2], without[:2], atol=1e-6)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_strength_that_is_chosen_as_zero_leaves_frames_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    tables = {"temporal_denoise": StrengthTable(axes={"noise": (1000.0, 2000.0)}, values=(0.0, 1.0))}
+    monkeypatch.setattr(strengths, "load_tables", lambda: tables)
+    stages = TemporalDenoiseConfig(strength="auto"), BicubicConfig(scale=2), TemporalDenoiseConfig(strength="auto")
+    images = clip(7)
+    made = restored(Engine(Chain.build(ChainConfig(stages=stages)), device="cpu"), images, size=3, batch=batch)
+    assert torch.allclose(made, bicubic_upscale(images, 2).clamp(0, 1), atol=1e-6)
 
 
 def test_a_stage_at_strength_zero_costs_no_frames_around() -> None:
