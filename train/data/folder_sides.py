@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 from pipeline.errors import ConfigError
 from pipeline.images import READABLE
 from pipeline.system_files import is_system_name
+from train.data.same_scenes import same_scene
 from train.data.sides import CERTAINLY_CLEAN, Side, side_of
 
 Couple = tuple[Path, Path]
 """The folders of the degraded and of the clean side."""
 _MADE_BY_DEGRADE = "degradation.yaml"
+_MOST_VERSIONS = 6  # of the same images beside each other; more folders with the same names are videos
+_LOOKED_AT = 2  # images of each
 
 
 class FolderSides:
@@ -29,6 +33,7 @@ class FolderSides:
         self._unclear: dict[Path, str] = {}
         self._of = cache(self._of_folder)
         self._degraded_of = cache(self._find_degraded)
+        self._images_of = cache(_images_by_name)
 
     def of(self, image: Path) -> Couple | str | None:
         """Return the couple that an image belongs to, or why it is left out; None if no folder has a side."""
@@ -62,7 +67,10 @@ class FolderSides:
             if degraded is None:
                 self._note_unknown_side(folder, side)
             return None if degraded is None else (degraded, folder)
-        return None if side.kind is None else self._of_degraded(folder, side)
+        if side.kind is None:
+            self._note_same_scenes(folder)
+            return None
+        return self._of_degraded(folder, side)
 
     def _of_degraded(self, folder: Path, side: Side) -> Couple | str | None:
         for clean in _siblings(folder, "clean"):
@@ -117,13 +125,22 @@ class FolderSides:
 
     def _note_unknown_side(self, clean: Path, side: Side) -> None:
         """Note a folder of unknown name beside a clean side, if their images have the same names."""
-        names = _image_names(clean)
+        names = self._images_of(clean).keys()
         if not (side.alone and names) or clean == self._root:
             return
-        for folder in clean.parent.iterdir():
-            unknown = folder.is_dir() and not is_system_name(folder.name) and side_of(folder.name).kind is None
-            if unknown and _image_names(folder) == names:
+        for folder in _unknown_siblings(clean):
+            if self._images_of(folder).keys() == names:
                 self._unclear[folder] = f"has the names of {clean.name} beside it, and may be its degraded side"
+
+    def _note_same_scenes(self, folder: Path) -> None:
+        """Note folders of unknown names that show the same under the same names; many are the scenes of videos."""
+        names = {} if folder == self._root else self._images_of(folder)
+        if not names:
+            return
+        others = [other for other in _unknown_siblings(folder) if self._images_of(other).keys() == names.keys()]
+        for other in others if len(others) <= _MOST_VERSIONS else ():
+            if all(same_scene(names[name], self._images_of(other)[name]) for name in sorted(names)[:_LOOKED_AT]):
+                self._unclear[folder] = f"shows what {other.name} beside it shows; one may be its degraded side"
 
 
 def _siblings(folder: Path, *kinds: str) -> list[Path]:
@@ -131,5 +148,18 @@ def _siblings(folder: Path, *kinds: str) -> list[Path]:
     return [path for path in sorted(folder.parent.iterdir()) if side_of(path.name).kind in kinds and path.is_dir()]
 
 
-def _image_names(folder: Path) -> set[str]:
-    return {path.stem for path in folder.iterdir() if path.suffix.lower() in READABLE and not is_system_name(path.name)}
+def _unknown_siblings(folder: Path) -> list[Path]:
+    """Return the other folders in the same place whose names stand for no side."""
+    return [
+        path
+        for path in sorted(folder.parent.iterdir())
+        if path != folder and path.is_dir() and not is_system_name(path.name) and side_of(path.name).kind is None
+    ]
+
+
+def _images_by_name(folder: Path) -> Mapping[str, Path]:
+    return {
+        path.stem: path
+        for path in folder.iterdir()
+        if path.suffix.lower() in READABLE and not is_system_name(path.name)
+    }

@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import cv2
 import pytest
 
 from pipeline.errors import ConfigError
+from tests.train.conftest import write_image
 from train.data.layouts import Files, find_files, scene_of
 
 
@@ -148,6 +150,23 @@ def test_the_two_sides_may_be_given_one_by_one(tmp_path: Path) -> None:
 def test_what_is_unclear_is_refused(tmp_path: Path, names: list[str], match: str) -> None:
     with pytest.raises(ConfigError, match=f"(?s){match}"):
         find_files([make(tmp_path, *names)])
+
+
+@pytest.mark.parametrize("names", [("phone", "dslr"), ("A", "B"), ("short", "long")])
+def test_folders_of_unknown_names_that_show_the_same_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    for seed in range(2):
+        sharp = write_image(tmp_path / names[1] / f"{seed}.png", seed)
+        (tmp_path / names[0]).mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / names[0] / f"{seed}.jpg"), cv2.GaussianBlur(sharp // 2, (0, 0), 1.5))
+    with pytest.raises(ConfigError, match=f"{names[0]}: shows what {names[1]} beside it shows; one may be its degra"):
+        find_files([tmp_path])
+    assert len(find_files([tmp_path / name for name in names]).clean) == 4
+
+
+def test_folders_of_other_scenes_may_have_the_same_names(tmp_path: Path) -> None:
+    for number in range(6):
+        write_image(tmp_path / f"{number // 2:03}" / f"{number % 2}.png", number)
+    assert len(find_files([tmp_path]).clean) == 6
 
 
 def test_a_folder_that_is_given_itself_counts_as_clean_if_its_name_is_an_everyday_one(tmp_path: Path) -> None:
