@@ -128,6 +128,12 @@ def test_lines_are_short_but_for_tables(page: Path) -> None:
     assert not long, f"{page.name}, lines {long}: longer than {LONGEST_LINE} characters"
 
 
+def test_the_tests_that_a_page_names_are_there() -> None:
+    named = re.findall(r"`([\w/]+/test_\w+\.py)`", (ROOT / "docs/world.md").read_text(encoding="utf-8"))
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / "tests" / path).is_file()] == []
+
+
 def test_every_page_is_in_the_navigation() -> None:
     listed = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
