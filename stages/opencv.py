@@ -39,6 +39,8 @@ def map_windows(function: Callable[[list[Array]], Array], windows: Tensor) -> Te
     """
     if windows.is_meta:
         return windows[:, windows.shape[1] // 2]
-    arrays = windows.detach().float().permute(0, 1, 3, 4, 2).cpu().numpy()
-    results = np.stack([function(list(map(np.ascontiguousarray, window))) for window in arrays])
-    return torch.from_numpy(results).permute(0, 3, 1, 2).to(windows)
+    results = []
+    for window in windows.detach():  # one after another: their frames are many
+        arrays = window.float().permute(0, 2, 3, 1).cpu().numpy()
+        results.append(function(list(map(np.ascontiguousarray, arrays))))
+    return torch.from_numpy(np.stack(results)).permute(0, 3, 1, 2).to(windows)

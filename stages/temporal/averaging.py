@@ -1,10 +1,10 @@
 """Average a video's frame with its neighbours where they differ by no more than noise does.
 
     result = (frame + sum_i w_i neighbour_i) / (1 + sum_i w_i)
-    w_i = trust_i exp(-max(0, d_i / (1.1 v) - 1) - max(0, s_i / (1.5 u) - 1) / 4)
+    w_i = trust_i exp(-max(0, d_i / (1.1 v) - 1) - max(0, s_i / (1.3 u) - 1) / 2)
 
-d_i is the local mean of the squared difference; s_i is that of the smoothed difference, in which a small shift or a
-change of light shows below the noise. v and u are what noise makes of them: given, or what neighbours differ by in
+d_i is the local mean of the squared difference; s_i is that of the smoothed difference in gray, in which a small shift
+or a change of light shows below the noise. v and u are what noise makes of them: given, or what neighbours differ by in
 most places of the same brightness, so that a camera's correlated noise counts as what it is. A video without noise
 comes back nearly as it was.
 """
@@ -22,16 +22,17 @@ import numpy as np
 from stages.opencv import Array
 from stages.temporal.registration import Neighbour, registered
 
-_SIGMA = 2.0  # of all local means, in pixels
-_SMOOTHED_NOISE = 1 / (4 * math.pi * _SIGMA**2)  # share of white noise's variance that smoothing leaves
+_SIGMA, _SMOOTHED_SIGMA = 2.0, 3.0  # of local means, in pixels
+_SMOOTHING = 1.0  # sigma in pixels
+_SMOOTHED_NOISE = 1 / (3 * 4 * math.pi * _SMOOTHING**2)  # share of white noise's variance that is left in gray
 _USUAL = 0.4  # quantile of the differences that noise alone explains
-_TOLERANCE, _SMOOTHED_TOLERANCE = 1.1, 1.5  # by which the local means of noise scatter
+_TOLERANCE, _SMOOTHED_TOLERANCE = 1.1, 1.3  # by which the local means of noise scatter
 _LEAST = 0.3 / 255  # standard deviation that rounding explains
 _BRIGHTNESSES, _EVERY = 8, 7
 
 
 class _Difference(NamedTuple):
-    """Of a neighbour, ``(H, W)`` each: local mean squares of the difference and of the smoothed difference."""
+    """Of a neighbour, ``(H, W)`` each: local mean squares of the difference and of the smoothed gray difference."""
 
     plain: Array
     smoothed: Array
@@ -81,12 +82,12 @@ def _estimated(frame: Array, nearest: Sequence[Neighbour], differences: Sequence
 
 def _difference(frame: Array, neighbour: Array) -> _Difference:
     difference = neighbour - frame
-    return _Difference(_mean_square(difference), _mean_square(cv2.GaussianBlur(difference, (0, 0), _SIGMA)))
-
-
-def _mean_square(difference: Array) -> Array:
-    """Return the mean of the squares over colours and around each pixel, ``(H, W)``."""
-    return cv2.GaussianBlur(np.einsum("ijk,ijk->ij", difference, difference) / 3, (0, 0), _SIGMA)
+    squares = np.einsum("ijk,ijk->ij", difference, difference) / 3
+    gray = cv2.transform(difference, np.full((1, 3), 1 / 3, np.float32))
+    smoothed = cv2.GaussianBlur(gray, (0, 0), _SMOOTHING)
+    return _Difference(
+        cv2.GaussianBlur(squares, (0, 0), _SIGMA), cv2.GaussianBlur(smoothed * smoothed, (0, 0), _SMOOTHED_SIGMA)
+    )
 
 
 def _usual(squares: Array, brightness: Array, trusted: Array) -> Array:
@@ -105,4 +106,4 @@ def _likeness(difference: _Difference, noise: _Difference) -> Array:
     """Return 1 where noise explains the difference, toward 0 where something else does, ``(H, W)``."""
     excess = np.maximum(0, difference.plain / (_TOLERANCE * noise.plain) - 1)
     smoothed = np.maximum(0, difference.smoothed / (_SMOOTHED_TOLERANCE * noise.smoothed) - 1)
-    return cv2.exp(-excess - smoothed / 4)
+    return cv2.exp(-excess - smoothed / 2)

@@ -1,6 +1,6 @@
 """Bring the neighbours of a video's frame onto it, along the motion between them.
 
-    frame, neighbour -> gray at half size -> optical flow, both ways -> where do both agree? -> warped neighbour, trust
+    frame, neighbour -> gray, half size -> optical flow, both ways -> where do both agree? -> warped neighbour, trust
 
 The flow is dense inverse search (Kroeger, Timofte, Dai, Van Gool, "Fast Optical Flow using Dense Inverse Search", ECCV
 2016, https://arxiv.org/abs/1603.03590). Where a pixel that goes to the neighbour and back does not return, something
@@ -9,6 +9,7 @@ hides it or moved too fast, and the neighbour is not to be trusted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -18,12 +19,13 @@ import numpy as np
 
 from stages.opencv import Array
 
-_SMALLEST = 32  # sides in pixels from which the search works
-_SMOOTHING = 1.0  # sigma in pixels at half size; noise would move the flow
-_RETURN = 0.5  # pixels at half size by which a trusted one may miss where it came from
+_LONGEST = 960  # pixels of the longer side that the flow is searched at, half the frame's size at most
+_SMALLEST = 16  # pixels of the shorter side from which the search works
+_SMOOTHING = 1.0  # sigma in pixels at that size, as all that follow; noise would move the flow
+_RETURN = 0.5  # by which a trusted pixel may miss where it came from
 _MARGIN, _FADE = 5, 2.5  # side of the erosion, and sigma of the blur, of what is trusted
 _SAME = 0.1 / 255  # mean difference of frames that are one frame shown twice
-_PAIRS_KEPT = 16  # of radius 2, all that the next frames need again
+_FLOWS_KEPT = 32  # up to radius 3, all that the next frames need again
 
 
 class Neighbour(NamedTuple):
@@ -48,11 +50,11 @@ def registered(window: Sequence[Array], interpolation: int) -> Iterator[Neighbou
         interpolation: OpenCV's; ``INTER_CUBIC`` keeps detail, ``INTER_LINEAR`` never exaggerates it.
     """
     middle = window[len(window) // 2]
-    if min(middle.shape[:2]) < _SMALLEST:
+    gray = _small_gray(middle)
+    if min(gray.shape) < _SMALLEST:
         return
-    gray = _half_gray(middle)
     for neighbour in _different(window):
-        there, back = _motion(gray, _half_gray(neighbour))
+        there, back = _motion(gray, _small_gray(neighbour))
         yield Neighbour(_warped(neighbour, _resized(there, middle), interpolation), _trust(there, back, middle))
 
 
@@ -66,12 +68,13 @@ def _different(window: Sequence[Array]) -> Iterator[Array]:
             yield window[index]
 
 
-def _half_gray(frame: Array) -> Array:
+def _small_gray(frame: Array) -> Array:
+    """Return a frame in gray, 8 bit, at the size at which the flow is searched."""
     height, width = frame.shape[:2]
-    gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    half = cv2.resize(gray, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    smooth = cv2.GaussianBlur(half, (0, 0), _SMOOTHING)
-    return np.rint(smooth * 255).clip(0, 255).astype(np.uint8)
+    factor = max(2, math.ceil(max(height, width) / _LONGEST))
+    size = max(1, width // factor), max(1, height // factor)
+    small = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
+    return np.rint(cv2.GaussianBlur(small, (0, 0), _SMOOTHING) * 255).clip(0, 255).astype(np.uint8)
 
 
 def _motion(one: Array, other: Array) -> tuple[Array, Array]:
@@ -80,7 +83,7 @@ def _motion(one: Array, other: Array) -> tuple[Array, Array]:
     return _flow(first, second, one.shape), _flow(second, first, one.shape)
 
 
-@lru_cache(maxsize=_PAIRS_KEPT)
+@lru_cache(maxsize=_FLOWS_KEPT)
 def _flow(one: bytes, other: bytes, shape: tuple[int, int]) -> Array:
     """Return the flow from one image to another; the next windows of a video hold the same pairs again."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
