@@ -140,7 +140,13 @@ def main() -> None:
         for path in sorted(options.data.glob(f"video/{options.clips}")):
             case, clean = CASES[name], _read_clip(path, options.frames)
             network = _network(case.weights, case.noise_level)
-            _print(f"{name} {path.stem.split('_')[0]}", case.degrade(clean), clean, TemporalDenoiseConfig(), network)
+            _print(
+                f"{name}, {'_'.join(path.stem.split('_')[:2])}",
+                case.degrade(clean),
+                clean,
+                TemporalDenoiseConfig(),
+                network,
+            )
 
 
 def _network(weights: str, noise_level: float | None = None) -> StageConfig:

@@ -4,7 +4,7 @@ The frame and its registered neighbours are split into Laplacian pyramids. The m
 beside the frame's, the more of it is taken (Burt, Kolczynski, "Enhanced Image Capture through Fusion", ICCV 1993). The
 coarsest level stays the frame's:
 
-    band = (frame + sum_i w_i neighbour_i) / (1 + sum_i w_i),   w_i = trust_i max(0, (E_i / 1.44 E)^4 - 1)
+    band = (frame + sum_i w_i neighbour_i) / (1 + sum_i w_i),   w_i = trust_i max(0, (E_i / 1.15 E)^4 - 1)
 
 Neighbours that are no sharper add nothing, so a sharp video stays as it is. Nor do they where the coarsest level, which
 blur hardly changes, shows something else: its difference is compared with the energy of the band above.
@@ -22,7 +22,7 @@ from stages.temporal.registration import registered
 
 _LEVELS = 4
 _SIGMA = 4.0  # of local energies, in pixels of their level
-_SHARPER = 1.44  # times the energy from which a neighbour counts
+_SHARPER = 1.15  # times the energy from which a neighbour counts
 _POWER = 4
 _FAINT = 2e-6  # energy that noise and rounding have
 _DIFFERENT = (4 / 255) ** 2  # difference of coarsest levels that always passes
