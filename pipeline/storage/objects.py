@@ -122,15 +122,17 @@ def put(path: Path, url: str, note: Mapping[str, str], *, replaces: bool) -> Non
 def _asked(url: str, ask: Callable[[Any, str], Result]) -> Result:
     """Ask the storage of an object; once more with fresh credentials where a token has expired."""
     with storage_errors(url):
+        filesystem, path = _connected(url)
         try:
-            return ask(*_connected(url))
+            return ask(filesystem, path)
         except PermissionError as error:
             if not has_expired(error):
                 raise
-            return ask(*_connected(url, skip_instance_cache=True))
+            filesystem.clear_instance_cache()
+            return ask(*_connected(url))
 
 
-def _connected(url: str, **options: Any) -> tuple[Any, str]:
+def _connected(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, and the path in it.
 
     Raises:
@@ -141,7 +143,7 @@ def _connected(url: str, **options: Any) -> tuple[Any, str]:
     except ImportError as error:
         raise ConfigError(f"{url}: fsspec is missing; {install_hint('cluster')}") from error
     try:
-        return fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
+        return fsspec.core.url_to_fs(url, use_listings_cache=False)
     except (ImportError, ValueError) as error:
         raise ConfigError(f"{url}: {error}") from error
 
@@ -156,9 +158,14 @@ def _keys(filesystem: Any, start: str) -> Iterator[str]:
         while page := sync(filesystem.loop, _next_page, entries):
             yield from page
     else:
-        for folder, _, names in filesystem.walk(start.rstrip("/")):
+        for folder, _, names in filesystem.walk(start.rstrip("/"), on_error=_raise_unless_missing):
             for name in sorted(names):
                 yield f"{folder.rstrip('/')}/{name}"
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 async def _next_page(entries: Any) -> list[str]:

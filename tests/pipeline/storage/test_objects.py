@@ -96,23 +96,9 @@ def test_what_a_storage_refuses_is_one_line(
         def get_file(self, *names: str) -> None:
             raise error
 
-    monkeypatch.setattr(objects, "_connected", lambda url, **options: (Refusing(), "b/a"))
+    monkeypatch.setattr(objects, "_connected", lambda url: (Refusing(), "b/a"))
     with pytest.raises(expected, match=says):
         fetch("s3://b/a", Path("a"))
-
-
-def test_an_expired_token_is_read_again_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, Any]] = []
-
-    class Expiring:
-        def info(self, path: str) -> dict[str, Any]:
-            if not asked[-1]:
-                raise with_code(PermissionError("The provided token has expired."), "ExpiredToken")
-            return {"size": 1, "ETag": '"e"'}
-
-    monkeypatch.setattr(objects, "_connected", lambda url, **options: (asked.append(options), (Expiring(), "b/a"))[1])
-    assert version_of("s3://b/a") == "1 e"
-    assert asked == [{}, {"skip_instance_cache": True}]
 
 
 def test_an_unknown_storage_is_refused() -> None:
