@@ -133,7 +133,7 @@ class WorkerPool:
     def _start(self) -> None:
         worker = Worker(self._make(*self._arguments))
         self.workers.append(worker)
-        self._calls[worker.actor.name.remote()] = (worker, None)
+        self._calls[worker.actor.start.remote()] = (worker, None)
 
     def _outcome(self, call: Any) -> Any | Death:
         try:

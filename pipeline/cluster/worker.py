@@ -33,24 +33,28 @@ class RestoreWorker:
         settings: How.
         folder: The working folder of the process that asks, to which relative paths refer.
         threads: Number of threads to compute with.
-
-    Raises:
-        ConfigError: if this machine does not see the folders of the one that asks.
     """
 
     def __init__(self, settings: RestoreSettings, folder: str, threads: int) -> None:
         let_waiting_threads_sleep()
         keep_freed_memory()
+        self._settings = settings
+        self._folder = folder
+        self._threads = threads
+        self._computing = ThreadPoolExecutor(1)  # several threads would each hold memory of the GPU
+
+    def start(self) -> str:
+        """Get ready; return the name of the machine and the number of the process.
+
+        Raises:
+            ConfigError: if this machine does not see the folders of the one that asks.
+        """
+        _enter(self._folder, self._settings)
 
         import torch
 
-        torch.set_num_threads(threads)
-        _enter(folder, settings)
-        self._steps = settings.make_steps()
-        self._computing = ThreadPoolExecutor(1)  # several threads would each hold memory of the GPU
-
-    def name(self) -> str:
-        """Return the name of the machine and the number of the process."""
+        torch.set_num_threads(self._threads)
+        self._steps = self._settings.make_steps()
         return f"{platform.node()}:{os.getpid()}"
 
     def restore(self, job: Job | ObjectJob, earlier: EarlierResults) -> Work | Record | SplitVideo:

@@ -32,6 +32,7 @@ class PoolInProcess:
 
     def __init__(self, settings: RestoreSettings, *, deadly: dict[str, int] | None = None, workers: int = 2) -> None:
         self.restorer = RestoreWorker(settings, ".", 1)
+        self.restorer.start()
         self.deadly = Counter(deadly or {})
         self.workers = [Worker(None, f"here:{number}") for number in range(workers)]
         self.together: list[set[str]] = []
@@ -184,4 +185,4 @@ def test_what_ends_a_run_of_one_process_ends_this_one(tmp_path: Path, error: Exc
 def test_a_worker_that_does_not_see_the_folder_says_so(tmp_path: Path) -> None:
     settings = RestoreSettings(CHAIN, tmp_path / "elsewhere")
     with pytest.raises(ConfigError, match=r"output: .* does not see .*elsewhere"):
-        RestoreWorker(settings, ".", 1)
+        RestoreWorker(settings, ".", 1).start()
