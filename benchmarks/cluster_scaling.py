@@ -19,11 +19,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlparse
 
 import pyvips
-from chain_speed import FAST_CHAIN, machine, markdown_table, show
+import torch
+from chain_speed import FAST_CHAIN, machine, markdown_table
 from skimage import data
 
 from pipeline.batch.earlier import EarlierResults
@@ -46,10 +47,11 @@ from stages.unsharp_mask import UnsharpMaskConfig
 
 _WORKERS = (1, 2, 4)
 _SLEEP = 0.02
-_COLUMNS = ("workers", "items", "items/s", "to one worker", "ms each beside the work")
+_COLUMNS = ("workers", "items", "items/s", "to one worker", "ms each beside the work", "ms each of the command's CPU")
 _READING = (
-    "Beside the work: seconds of all workers divided by the items, less the time that an item sleeps or computes. "
-    "Starting Ray and the workers is not counted: the clock runs from the first record to the last."
+    "Workers of one thread each. Beside the work: seconds of all workers divided by the items, less the time that an "
+    "item sleeps or computes. The command's CPU: what it takes to hand out, record and rename an item. "
+    "Starting Ray and the workers is not counted: the clocks run from the first record to the last."
 )
 
 
@@ -90,16 +92,16 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=100_000, metavar="N", help="keys that are listed")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.md", help="write the tables there")
     options = parser.parse_args()
+    torch.set_num_threads(1)  # which each worker gets, then
     tables = {f"{options.keys} keys": list(listing_rows(options.keys))}
     with TemporaryDirectory() as folder:
         title = f"{options.sleeping} items that sleep {_SLEEP * 1000:.0f} ms"
         tables[title] = [_COLUMNS, *sleeping_rows(Path(folder, "sleep"), options.sleeping)]
         title = f"{options.images} images of 320x240, {FAST_CHAIN.stem}"
         tables[title] = [_COLUMNS, *fast_rows(Path(folder, "fast"), options.images)]
-    for title, rows in tables.items():
-        show(rows, title)
+    parts = [f"## {title}\n\n{markdown_table(rows)}" for title, rows in tables.items()]
+    print("\n\n".join([f"{machine()}.", *parts, _READING]))
     if options.output:
-        parts = [f"## {title}\n\n{markdown_table(rows)}" for title, rows in tables.items()]
         head = f"# Many workers\n\nWritten by `python benchmarks/cluster_scaling.py`. {machine()}."
         options.output.write_text("\n\n".join([head, *parts, _READING]) + "\n", encoding="utf-8")
 
@@ -128,21 +130,32 @@ def _rows(
 ) -> Iterator[tuple[str, ...]]:
     first = 0.0
     for workers in _WORKERS:
-        seconds, records = _restored(folder / "in", settings(folder / str(workers)), workers)
-        rate = len(records) / seconds
+        run = _restored(folder / "in", settings(folder / str(workers)), workers)
+        count = len(run.records)
+        rate = count / run.seconds
         first = first or rate
-        beside = workers * seconds / len(records) - sum(map(work_of, records)) / len(records)
-        yield str(workers), str(len(records)), f"{rate:.2f}", f"{rate / first:.2f}", f"{beside * 1000:.1f}"
+        beside = (workers * run.seconds - sum(map(work_of, run.records))) / count * 1000
+        own = run.own_seconds / count * 1000
+        yield str(workers), str(count), f"{rate:.2f}", f"{rate / first:.2f}", f"{beside:.1f}", f"{own:.1f}"
 
 
-def _restored(source: Path, settings: RestoreSettings, workers: int) -> tuple[float, list[Record]]:
-    """Restore a folder; return the seconds from the first record to the last, and the records after the first."""
+class _Run(NamedTuple):
+    """Seconds from the first record to the last, those of this process's CPU, and the records after the first."""
+
+    seconds: float
+    own_seconds: float
+    records: list[Record]
+
+
+def _restored(source: Path, settings: RestoreSettings, workers: int) -> _Run:
+    """Restore a folder."""
     output = Path(settings.output)
-    records, moments = list[Record](), list[float]()
+    records, moments, own = list[Record](), list[float](), list[float]()
 
     def report(record: Record) -> None:
         records.append(record)
         moments.append(time.perf_counter())
+        own.append(time.process_time())
 
     with reserved(output):
         log = RunLog(output / "restoration.jsonl")
@@ -151,7 +164,7 @@ def _restored(source: Path, settings: RestoreSettings, workers: int) -> tuple[fl
         log.close()
     if failed := [record.error for record in records if record.status != "done"]:
         raise SystemExit(f"not restored: {failed[0]}")
-    return moments[-1] - moments[0], records[1:]
+    return _Run(moments[-1] - moments[0], own[-1] - own[0], records[1:])
 
 
 def _write_images(folder: Path, count: int, width: int, height: int) -> None:
