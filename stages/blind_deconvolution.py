@@ -26,7 +26,7 @@ from stages.stage import FileBeside, Stage, StageConfig
 
 
 class BlindDeconvolution(Stage):
-    """Undoes one blur that the whole photo shares, found in it or given.
+    """Undoes the blur of a shaken camera, found in the photo, or a given one that all of it shares.
 
     Args:
         kernel: The blur, ``(H, W)``, not negative, sum one; None to find it in every image.
@@ -55,12 +55,12 @@ class BlindDeconvolution(Stage):
         if self.kernel is not None:
             report_finding(BlurFinding(self.kernel, "given"))
             linear = was_linear(image, self.kernel, self.light)
-            return undo_blur(image, self.kernel, linear=linear)
+            return undo_blur(image, self.kernel[None, None], linear=linear)
         found = find_blur(image.cpu(), self.max_kernel, self.light)
         report_finding(BlurFinding(found.kernel, found.reason))
-        if found.kernel is None:
+        if found.by_place is None:
             return image
-        return undo_blur(image, found.kernel.to(image.device), linear=found.linear)
+        return undo_blur(image, found.by_place.to(image.device), linear=found.linear)
 
 
 def disc_kernel(radius: float) -> Tensor:

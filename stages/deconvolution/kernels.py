@@ -75,6 +75,11 @@ def aligned(kernel: Tensor, reference: Tensor) -> tuple[Tensor, float]:
     return _moved(kernel, row, column), float(similarity)
 
 
+def widened(kernel: Tensor, size: int) -> Tensor:
+    """Pad a kernel with zeros to a larger odd side."""
+    return F.pad(kernel, ((size - len(kernel)) // 2,) * 4)
+
+
 def resized_kernel(kernel: Tensor, size: int) -> Tensor:
     """Scale a kernel to another size, for an image scaled likewise."""
     return F.interpolate(kernel[None, None], size=(size, size), mode="bilinear", align_corners=False)[0, 0]

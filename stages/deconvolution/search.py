@@ -7,14 +7,12 @@ from itertools import combinations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from stages.deconvolution.estimation import estimate_kernel
-from stages.deconvolution.hyper_laplacian import deconvolve, sparsity
-from stages.deconvolution.kernels import aligned, connected_share
-from stages.deconvolution.measures import LARGEST_WEIGHT, blur_width, informative_crop, luma
-from stages.light import from_linear_light, to_linear_light
+from stages.deconvolution.candidates import Candidate, estimated, rated
+from stages.deconvolution.kernels import aligned, connected_share, widened
+from stages.deconvolution.measures import blur_width, informative_crop, luma
+from stages.deconvolution.places import kernels_by_place
 
 Light = Literal["auto", "linear", "encoded"]
 
@@ -31,26 +29,12 @@ _MOST_MORE_RINGING = 1.08
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A kernel and how natural the crop is that it gives.
-
-    Attributes:
-        kernel: ``(K, K)``.
-        linear: The blur happened to linear light, not to the file's values.
-        ringing: How much less sparse the deblurred crop is than the blurred one; ringing has edges everywhere.
-    """
-
-    kernel: Tensor
-    linear: bool
-    ringing: float
-
-
-@dataclass(frozen=True)
 class Search:
     """What became of the search for a blur.
 
     Attributes:
         kernel: ``(K, K)``; None where the photo is better left alone.
+        by_place: ``(rows, columns, L, L)``, for equal parts of the photo: ``kernel`` alone where it serves everywhere.
         linear: The blur happened to linear light, not to the file's values.
         reason: Why the photo is left alone, or what was found, in words.
         width: ``blur_width`` of the photo, in pixels.
@@ -64,6 +48,7 @@ class Search:
     width: float
     agreement: float | None = None
     ringing: float | None = None
+    by_place: Tensor | None = None
 
 
 def find_blur(image: Tensor, max_kernel: int, light: Light) -> Search:
@@ -87,8 +72,13 @@ def find_blur(image: Tensor, max_kernel: int, light: Light) -> Search:
     candidates = _candidates(crop, min(max_kernel, min(crop.shape) // 6 * 2 + 1), light)
     best, agreement = _most_agreed(candidates)
     reason = _doubt(best, agreement)
-    kernel = None if reason else best.kernel
-    return Search(kernel, best.linear, reason or "a shake", width, agreement, best.ringing)
+    if reason:
+        return Search(None, best.linear, reason, width, agreement, best.ringing)
+    by_place = kernels_by_place(gray, best.kernel, linear=best.linear)
+    reason = "a shake" if by_place is None else "a shake that differs from place to place"
+    if by_place is None:
+        by_place = best.kernel[None, None]
+    return Search(best.kernel, best.linear, reason, width, agreement, best.ringing, by_place)
 
 
 def was_linear(image: Tensor, kernel: Tensor, light: Light) -> bool:
@@ -107,51 +97,34 @@ def was_linear(image: Tensor, kernel: Tensor, light: Light) -> bool:
 
 def _candidates(crop: Tensor, max_kernel: int, light: Light) -> list[Candidate]:
     """Estimate kernels in the light that was blurred; one more where those disagree."""
-
-    def estimated(smoothness: float, *, linear: bool) -> Candidate:
-        values = to_linear_light(crop) if linear else crop
-        return _rated(estimate_kernel(values, max_kernel, smoothness), crop, linear=linear)
-
-    first = estimated(_SMOOTHNESS, linear=light != "encoded")
+    first = estimated(crop, max_kernel, _SMOOTHNESS, linear=light != "encoded")
     if light == "auto":
-        encoded = estimated(_SMOOTHNESS, linear=False)
-        otherwise = _rated(first.kernel, crop, linear=False)
+        encoded = estimated(crop, max_kernel, _SMOOTHNESS, linear=False)
+        otherwise = rated(first.kernel, crop, linear=False)
         if first.ringing > min(otherwise.ringing, _MOST_MORE_RINGING * encoded.ringing):
             first = encoded
-    candidates = [first, *(estimated(smoothness, linear=first.linear) for smoothness in _OTHER_SMOOTHNESSES)]
+    candidates = [
+        first,
+        *(estimated(crop, max_kernel, smoothness, linear=first.linear) for smoothness in _OTHER_SMOOTHNESSES),
+    ]
     if _most_agreed(candidates)[1] < _LEAST_AGREEMENT:
-        candidates.append(estimated(_LAST_SMOOTHNESS, linear=first.linear))
+        candidates.append(estimated(crop, max_kernel, _LAST_SMOOTHNESS, linear=first.linear))
     return candidates
 
 
 def _rings_less_in_linear_light(crop: Tensor, kernel: Tensor) -> bool:
-    return _rated(kernel, crop, linear=True).ringing <= _rated(kernel, crop, linear=False).ringing
-
-
-def _rated(kernel: Tensor, crop: Tensor, *, linear: bool) -> Candidate:
-    """Deconvolve a crop by a kernel and see what comes out, in the file's values."""
-    values = to_linear_light(crop) if linear else crop
-    sharp = deconvolve(values[None], kernel, LARGEST_WEIGHT)
-    if linear:
-        sharp = from_linear_light(sharp)
-    margin = len(kernel) // 2
-    inner = slice(margin, -margin)
-    return Candidate(kernel, linear, sparsity(sharp[..., inner, inner]) / sparsity(crop[inner, inner]))
+    return rated(kernel, crop, linear=True).ringing <= rated(kernel, crop, linear=False).ringing
 
 
 def _most_agreed(candidates: list[Candidate]) -> tuple[Candidate, float]:
     """Return the candidate whose kernel resembles the others most, and how much it resembles the closest of them."""
     size = max(len(candidate.kernel) for candidate in candidates)
-    kernels = [_widened(candidate.kernel, size) for candidate in candidates]
+    kernels = [widened(candidate.kernel, size) for candidate in candidates]
     likeness = torch.eye(len(kernels))
     for first, second in combinations(range(len(kernels)), 2):
         likeness[first, second] = likeness[second, first] = aligned(kernels[first], kernels[second])[1]
     best = int(likeness.sum(dim=0).argmax())
     return candidates[best], likeness[best].sort(descending=True).values[1].item()
-
-
-def _widened(kernel: Tensor, size: int) -> Tensor:
-    return F.pad(kernel, ((size - len(kernel)) // 2,) * 4)
 
 
 def _doubt(best: Candidate, agreement: float) -> str:

@@ -17,25 +17,26 @@ _TILE, _SMALLEST_OVERLAP = 1024, 16
 _LARGEST_MISFIT = 0.04
 
 
-def undo_blur(image: Tensor, kernel: Tensor, *, linear: bool) -> Tensor:
-    """Undo a blur that is the same everywhere.
+def undo_blur(image: Tensor, kernels: Tensor, *, linear: bool) -> Tensor:
+    """Undo a blur that is the same everywhere, or one that differs from part to part.
 
     Tiles overlap by twice the kernel's side on each border and fade into each other in the inner half of that, which
     lies beyond the border's effect.
 
     Args:
         image: ``(3, H, W)`` in ``[0, 1]``, as in the file.
-        kernel: ``(K, K)``, K odd, sum one.
+        kernels: ``(rows, columns, K, K)``, K odd, each with sum one; for equal parts of the image.
         linear: The blur happened to linear light, not to the file's values.
     """
     height, width = image.shape[-2:]
-    overlap = max(len(kernel), _SMALLEST_OVERLAP)
+    overlap = max(kernels.shape[-1], _SMALLEST_OVERLAP)
     weight = data_weight(to_linear_light(image) if linear else image)
     result = torch.zeros_like(image)
-    for rows, row_weights in _spans(height, overlap, image):
-        for columns, column_weights in _spans(width, overlap, image):
+    for row, rows, row_weights in _spans(height, len(kernels), overlap, image):
+        for column, columns, column_weights in _spans(width, kernels.shape[1], overlap, image):
             share = torch.outer(row_weights, column_weights)
-            result[..., rows, columns] += share * _deblurred(image[..., rows, columns], kernel, weight, linear=linear)
+            sharp = _deblurred(image[..., rows, columns], kernels[row, column], weight, linear=linear)
+            result[..., rows, columns] += share * sharp
     return result
 
 
@@ -55,13 +56,13 @@ def _deblurred(image: Tensor, kernel: Tensor, weight: float, *, linear: bool) ->
     return torch.lerp(image, calm, torch.exp(-misfit / _LARGEST_MISFIT**2))
 
 
-def _spans(length: int, overlap: int, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Yield the rows or columns of every tile, with weights that sum to one where tiles overlap."""
-    count = -(-length // _TILE)
+def _spans(length: int, parts: int, overlap: int, like: Tensor) -> Iterator[tuple[int, slice, Tensor]]:
+    """Yield every tile's part, its rows or columns, and weights that sum to one where tiles overlap."""
+    count = -(-length // (_TILE * parts)) * parts
     for index in range(count):
         start, stop = length * index // count, length * (index + 1) // count
         first, last = max(0, start - 2 * overlap), min(length, stop + 2 * overlap)
         place = torch.arange(first, last, dtype=like.dtype, device=like.device) + 0.5
         rise = (place - start) / (2 * overlap) + 0.5 if start else torch.ones_like(place)
         fall = (stop - place) / (2 * overlap) + 0.5 if stop < length else torch.ones_like(place)
-        yield slice(first, last), torch.minimum(rise, fall).clamp(0, 1)
+        yield index * parts // count, slice(first, last), torch.minimum(rise, fall).clamp(0, 1)
