@@ -4,7 +4,8 @@ levin    the real shakes of Levin et al. 2009, DIR/pairs/levin09_gray/{blur,shar
          pixels, 20 px cut off
 shaken   CBSD68 with drawn shakes of 10 to 25 px, every other one in linear light, with noise of sigma 2; PSNR over RGB
 jpeg     the same after JPEG of quality 85
-sharp    CBSD68 as it is; how many come back changed
+turned   every fourth of CBSD68 with a shake of 12 px and a turn that moves the corners by 8 px, as above
+sharp    CBSD68 and DIR/screens as they are
 gopro    DIR/pairs/gopro*/{blur,sharp}, where things move by themselves
 """
 
@@ -21,6 +22,7 @@ from torch import Generator, Tensor
 from stages.blind_deconvolution import BlindDeconvolutionConfig
 from train.data.images import read_rgb
 from train.degradation import functions
+from train.degradation.steps import Shake
 
 _SHIFT, _BORDER = 12, 20
 
@@ -50,12 +52,11 @@ def measured(name: str, pairs: Pairs, score: Callable[[Tensor, Tensor], float]) 
         untouched += torch.equal(result, image)
         before.append(score(image, clean))
         after.append(score(result, clean))
-    gains = torch.tensor(after) - torch.tensor(before)
+    gains = (torch.tensor(after) - torch.tensor(before)).nan_to_num()  # equal images
     means = " | ".join(f"{torch.tensor(values).mean():.2f}" for values in (before, after))
     better = (gains > 0).float().mean()
     return (
-        f"| {name} | {len(gains)} | {means} | {gains.nanmean():+.2f} | {better:.0%} | {gains.nan_to_num().min():+.2f} "
-        f"| {untouched} |"
+        f"| {name} | {len(gains)} | {means} | {gains.mean():+.2f} | {better:.0%} | {gains.min():+.2f} | {untouched} |"
     )
 
 
@@ -88,10 +89,21 @@ def jpeg(data: Path, every: int) -> Pairs:
     return shaken(data, every, quality=85)
 
 
+def turned(data: Path, every: int) -> Pairs:
+    """Yield photos of a camera that turned while it shook, and the clean ones."""
+    for index, path in list(enumerate(sorted((data / "CBSD68").iterdir())))[:: 4 * every]:
+        generator = Generator().manual_seed(index)
+        clean = _read(path)
+        step = Shake(length=[12.0, 12.0], rotation=[8.0, 8.0], linear_light=float(index % 8 == 4))
+        image = step.apply(clean[None], generator)
+        yield functions.quantise(functions.add_gaussian_noise(image, torch.tensor([2.0]), generator))[0], clean
+
+
 def sharp(data: Path, every: int) -> Pairs:
-    """Yield clean photos."""
-    for path in sorted((data / "CBSD68").iterdir())[::every]:
-        yield _read(path), _read(path)
+    """Yield clean photos and screenshots."""
+    for folder in ("CBSD68", "screens"):
+        for path in sorted((data / folder).iterdir())[::every]:
+            yield _read(path), _read(path)
 
 
 def psnr(image: Tensor, clean: Tensor) -> float:
@@ -112,6 +124,7 @@ SETS: dict[str, tuple[Callable[[Path, int], Pairs], Callable[[Tensor, Tensor], f
     "levin": (levin, shifted_psnr),
     "shaken": (shaken, psnr),
     "jpeg": (jpeg, psnr),
+    "turned": (turned, psnr),
     "sharp": (sharp, psnr),
     "gopro": (gopro, psnr),
 }
