@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import pyvips
+
 from pipeline.errors import RefusedImage
 from pipeline.images.icc import SRGB_PRIMARIES, display_profile
 from pipeline.images.kinds import png_chunks
@@ -29,6 +31,7 @@ _PRIMARIES: Mapping[int, tuple[float, ...]] = {
 # Exponents; None for the curve of sRGB, with which viewers show stills in the curves of BT.709 and its kin, too.
 _GAMMAS: Mapping[int, float | None] = {1: None, 2: None, 4: 2.2, 5: 2.8, 6: None, 8: 1.0, 13: None, 14: None, 15: None}
 _HDR = {16: "PQ", 18: "HLG"}
+_ADOBE_RGB, _ADOBE_GAMMA = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06, *_D65), 563 / 256
 
 _AVIF_HEAD = 2**20
 _SRGB_GAMMA = 1 / 0.45455
@@ -65,6 +68,14 @@ def find_colour(path: Path, name: str, *, gray: bool) -> FileColour | None:
     }
     finder = finders.get(name)
     return finder(path, gray) if finder else None
+
+
+def exif_colour(image: pyvips.Image, *, gray: bool) -> FileColour | None:
+    """Return Adobe RGB where EXIF says so (DCF 2.0, R03): many cameras embed no profile with it."""
+    index = "exif-ifd4-InteroperabilityIndex"
+    if not image.get_typeof(index) or not image.get(index).startswith("R03"):
+        return None
+    return _measured("EXIF, Adobe RGB", _ADOBE_RGB, _ADOBE_GAMMA, gray)
 
 
 def _png_colour(path: Path, gray: bool) -> FileColour | None:

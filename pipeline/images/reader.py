@@ -11,7 +11,7 @@ import numpy as np
 import pyvips
 
 from pipeline.errors import BrokenImage, RefusedImage
-from pipeline.images.colour import find_colour
+from pipeline.images.colour import FileColour, exif_colour, find_colour
 from pipeline.images.damage import broken_image
 from pipeline.images.formats import Format
 from pipeline.images.icc import usable_profile
@@ -136,19 +136,17 @@ def _read_by_opencv(path: Path, name: str, head: bytes, max_pixels: int) -> Imag
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
     losses = ("the metadata of a JPEG 2000 file is not carried",) if name == "JPEG 2000" else ()
-    metadata, notes, lost_colours = _with_colour(path, name, Metadata(), gray=pixels.ndim == 2)
+    gray = pixels.ndim == 2
+    metadata, notes, lost_colours = _with_colour(Metadata(), find_colour(path, name, gray=gray))
     return _image_file(np.atleast_3d(_stretched(pixels, header)), metadata, notes, losses + lost_colours)
 
 
-def _with_colour(
-    path: Path, name: str, metadata: Metadata, *, gray: bool
-) -> tuple[Metadata, tuple[str, ...], tuple[str, ...]]:
-    """Add an ICC profile for colours that the file defines otherwise, and remove a broken one.
+def _with_colour(metadata: Metadata, colour: FileColour | None) -> tuple[Metadata, tuple[str, ...], tuple[str, ...]]:
+    """Add an ICC profile for colours that a file defines otherwise, and remove a broken one.
 
     Also returns notes and losses.
     """
     icc, notes, losses = metadata.icc, [], []
-    colour = find_colour(path, name, gray=gray)
     if colour is not None and (icc is None or colour.overrides):
         icc = colour.icc or icc
         if colour.problem:
@@ -190,7 +188,9 @@ def _read_by_libvips(path: Path, name: str, loader: str, max_pixels: int, fail_o
             image = image.extract_band(0, n=image.bands - tiff.extra)
         image, converted = _to_srgb(image)
         metadata = _collected(path, name, image)
-        metadata, colour_notes, lost_colours = _with_colour(path, name, metadata, gray=image.bands < 3)
+        gray = image.bands < 3
+        colour = find_colour(path, name, gray=gray) or exif_colour(image, gray=gray)
+        metadata, colour_notes, lost_colours = _with_colour(metadata, colour)
         orientation = orientation_of(image)
         pixels = image.numpy().reshape(image.height, image.width, image.bands)
     parts = jpeg_parts(path) if name == "JPEG" else None

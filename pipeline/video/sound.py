@@ -78,7 +78,8 @@ def _samples(frame: av.AudioFrame) -> bytes:
 
 
 def _sample_format(stream: AudioStream) -> str:
-    return stream.codec_context.format.name.removesuffix("p")
+    """Return libav's name without the p; none where only decoding shows the format, as of WavPack."""
+    return str(getattr(stream.codec_context.format, "name", "")).removesuffix("p")
 
 
 def _stored_format(stream: AudioStream) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import pyvips
 import tifffile
+from PIL import Image
 
 from pipeline.errors import RefusedImage
 from pipeline.images import ImageFile, read_image, write_image
@@ -176,6 +177,23 @@ def test_chromaticities_of_a_tiff_become_a_profile(tmp_path: Path) -> None:
     image = read_image(tmp_path / "a.tif")
     assert image.metadata.icc == display_profile(P3, None, gray=False)
     assert image.notes == ("the colour space (TIFF chromaticities) is carried as an ICC profile",)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+@pytest.mark.parametrize(
+    ("index", "note"), [("R03", "the colour space (EXIF, Adobe RGB) is carried as an ICC profile"), ("R98", "")]
+)
+def test_the_colour_space_that_only_exif_names_is_carried(tmp_path: Path, suffix: str, index: str, note: str) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({0xA001: 0xFFFF, 0xA005: {1: index, 2: b"0100"}})
+    Image.fromarray(photo(8, 8, 3)).save(tmp_path / f"a{suffix}", exif=exif)
+    image = read_image(tmp_path / f"a{suffix}")
+    assert image.notes == ((note,) if note else ())
+    assert (image.metadata.icc is not None) == bool(note)
+    if note:
+        red, green, _ = shown(image, (100, 200, 100))
+        assert red < 40
+        assert green > 195
 
 
 def test_colours_that_only_the_av1_data_state_are_carried(tmp_path: Path) -> None:

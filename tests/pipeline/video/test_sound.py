@@ -25,6 +25,7 @@ def audio_of(path: Path) -> tuple[str, int]:
         ("3gp", "libopencore_amrnb", "mov", "amr_nb"),
         ("flv", "nellymoser", "mov", "nellymoser"),
         ("m2ts", "pcm_bluray", "mkv", "pcm_s16le"),
+        ("mkv", "wavpack", "mkv", "wavpack"),
         ("mp4", "aac", "mp4", "aac"),
     ],
 )
