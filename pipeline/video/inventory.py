@@ -30,8 +30,10 @@ from pipeline.video.timecode import shifted_timecodes
 from pipeline.video.window import Window, window_of
 
 _UNSAID = 2  # by ISO/IEC 23091-2
-# Metadata of the muxer and the encoder, which say nothing about the content.
-_STREAM_ONLY_METADATA = {"alpha_mode", "encoder", "vendor_id", "handler_name", "creation_time", "duration", "language"}
+# Metadata of the muxer and the encoder, which say nothing about the content; an UMID numbers an MXF file.
+_STREAM_ONLY_METADATA = frozenset(
+    {"alpha_mode", "creation_time", "duration", "encoder", "file_package_umid", "handler_name", "language", "vendor_id"}
+)
 Tags = dict[str, tuple[float, ...] | str]
 _STATISTICS = ("_statistics", "bps", "number_of_")
 

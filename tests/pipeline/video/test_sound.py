@@ -32,10 +32,17 @@ def audio_of(path: Path) -> tuple[str, int]:
 def test_sound_is_kept_by_default(suffix: str, codec: str, made: str, kept: str, tmp_path: Path) -> None:
     source = clips.with_sound(tmp_path / f"clip.{suffix}", codec)
     (record,) = restore_batch(tmp_path, source.name, preset="ultrafast")
-    assert (record.status, record.output, record.differs) == ("done", f"clip.{made}", ())
+    assert (record.status, record.output, record.differs, record.losses) == ("done", f"clip.{made}", (), ())
     assert audio_of(tmp_path / f"out/clip.{made}") == (kept, audio_of(source)[1])
     said = [note for note in record.notes if "because" in note]
     assert len(said) == (suffix != made) + (kept != codec and made == "mkv")
+
+
+def test_a_camera_s_mxf_loses_nothing_in_mp4(tmp_path: Path) -> None:
+    source = clips.with_sound(tmp_path / "clip.mxf", "pcm_s24le")
+    (record,) = restore_batch(tmp_path, source.name, preset="ultrafast")
+    assert (record.status, record.output, record.differs, record.losses) == ("done", "clip.mp4", (), ())
+    assert audio_of(tmp_path / "out/clip.mp4") == ("pcm_s24le", audio_of(source)[1])
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.avi", "adpcm_ima_wav"), ("a.avi", "pcm_u8"), ("a.wmv", "wmav2")])
