@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.images.beside import CREDENTIALS
+
 _COMMENT, _TABLES, _SCAN, _END = 0xFE, 0xDB, 0xDA, 0xD9
 _FILLING = re.compile(rb"\xff+")
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _MARKED = (
-    (b"JP", 0xEB, "C2PA or JUMBF data (content credentials)"),
+    (b"JP", 0xEB, CREDENTIALS),
     (b"FLIR\0", 0xE1, "thermal data (FLIR)"),
     (b"FPXR\0", 0xE2, "FlashPix data (FPXR)"),
 )

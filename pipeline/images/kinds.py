@@ -96,6 +96,16 @@ def png_chunks(path: Path, names: Collection[bytes], longest: int = 2**24) -> It
                 yield name, data
 
 
+def png_end(path: Path) -> int:
+    """Return the offset behind the last chunk of a PNG file; that of its end if the chunk is missing."""
+    with path.open("rb") as file:
+        file.seek(8)
+        for name, length in _png_chunks(file):
+            if name == b"IEND":
+                return file.tell() + length + 4
+    return path.stat().st_size
+
+
 def _png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
     """Yield (name, length of its data) of each chunk from where the file stands."""
     while len(header := file.read(8)) == 8:

@@ -11,6 +11,7 @@ import numpy as np
 import pyvips
 
 from pipeline.errors import BrokenImage, RefusedImage
+from pipeline.images.beside import beside_the_image
 from pipeline.images.colour import FileColour, exif_colour, find_colour
 from pipeline.images.damage import broken_image
 from pipeline.images.formats import Format
@@ -214,7 +215,8 @@ def _with_parts(path: Path, name: str, metadata: Metadata, parts: JpegParts | No
         metadata = replace(metadata, png_texts=texts)
     if parts is not None:
         metadata = replace(metadata, comments=parts.comments)
-        losses = tuple(f"the {beside} in the file is not carried" for beside in parts.beside)
+    beside = beside_the_image(path, name) if parts is None else parts.beside
+    losses += tuple(f"the {what} in the file is not carried" for what in beside)
     if metadata.xmp is not None and (cleaned := without_beside(metadata.xmp)) != metadata.xmp:
         metadata = replace(metadata, xmp=cleaned)
         losses += ("what XMP says of data beside the image (motion photo, gain map, extended XMP) is removed",)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.errors import RefusedImage
+from pipeline.images.beside import CREDENTIALS
 
 _OLD_JPEG = 6
 _REDUCED, _MASK = 1, 4
 _DEPTHS = (1, 2, 4, 8, 16, 32, 64)
 _COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "PALETTE": 1, "SEPARATED": 4}
+_BESIDE = {37724: "layer data of Photoshop", 52545: CREDENTIALS}
 _GEO_TAGS = frozenset({33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113})
 _MOST_PAGES = 1000
 
@@ -67,7 +69,8 @@ def _tags(page: Any) -> dict[int, Any]:
         for tag in page.tags
         if tag.code in several or (tag.code in single and isinstance(tag.value, int))
     }
-    return {**tags, 262: getattr(page.photometric, "name", "")}
+    named = {tag.code: True for tag in page.tags if tag.code in _BESIDE}
+    return {**tags, **named, 262: getattr(page.photometric, "name", "")}
 
 
 def _full_pages(pages: Sequence[dict[int, Any]]) -> list[int]:
@@ -124,4 +127,5 @@ def _losses(pages: Sequence[dict[int, Any]], page: int, extra: int) -> tuple[str
         losses.append("an extra channel that is not alpha (such as infrared) is not carried")
     if _GEO_TAGS & tags.keys():
         losses.append("GeoTIFF tags (position and scale on the map) are not carried")
+    losses += (f"the {_BESIDE[code]} in the file is not carried" for code in _BESIDE.keys() & tags.keys())
     return tuple(losses)

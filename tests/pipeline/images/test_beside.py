@@ -1,0 +1,47 @@
+"""What stands beside the image in a file is named where it is not carried."""
+
+import struct
+from pathlib import Path
+
+import cv2
+import pytest
+import tifffile
+
+from pipeline.images import read_image
+from pipeline.images.beside import CREDENTIALS
+from tests.pipeline.images.samples import photo, png_chunk
+
+C2PA_BOX = struct.pack(">I", 28) + b"uuid" + bytes.fromhex("d8fec3d61b0e483c92975828877ec481") + b"data"
+
+
+def behind_riff_header(data: bytes, chunk: bytes) -> bytes:
+    return data[:4] + struct.pack("<I", len(data) + len(chunk) - 8) + data[8:] + chunk
+
+
+@pytest.mark.parametrize(
+    ("suffix", "changed", "named"),
+    [
+        (".png", lambda data: data, ()),
+        (".png", lambda data: data[:33] + png_chunk(b"caBX", b"claim") + data[33:], (CREDENTIALS,)),
+        (
+            ".png",
+            lambda data: data + b"a video, or the rest of a cropped screenshot",
+            ("data of 44 bytes after the image",),
+        ),
+        (".webp", lambda data: data, ()),
+        (".webp", lambda data: behind_riff_header(data, b"C2PA\3\0\0\0abc\0"), (CREDENTIALS,)),
+        (".avif", lambda data: data, ()),
+        (".avif", lambda data: data + C2PA_BOX, (CREDENTIALS,)),
+    ],
+)
+def test_what_is_not_carried_is_named(tmp_path: Path, suffix: str, changed: object, named: tuple[str, ...]) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(changed(cv2.imencode(suffix, photo(16, 16, 3))[1].tobytes()))  # type: ignore[operator]
+    assert read_image(path).losses == tuple(f"the {what} in the file is not carried" for what in named)
+
+
+def test_layers_of_photoshop_are_named(tmp_path: Path) -> None:
+    layers = b"Adobe Photoshop Document Data Block\0"
+    tags = [(37724, 7, len(layers), layers, True)]
+    tifffile.imwrite(tmp_path / "a.tif", photo(8, 8, 3), photometric="rgb", extratags=tags)
+    assert read_image(tmp_path / "a.tif").losses == ("the layer data of Photoshop in the file is not carried",)
