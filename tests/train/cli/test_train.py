@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,26 +28,40 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return main()
 
 
-def test_one_command_trains_a_stage(
+Train = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def train(
     monkeypatch: pytest.MonkeyPatch,
     config_file: Path,
     sharp_folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:
-    out = tmp_path / "run"
-    options = ["--data", sharp_folder, "-o", out, "--max-epochs", 1, "--device", "cpu"]
-    assert call(monkeypatch, config_file, *options) == 0
-    card = read_card(out / "dncnn.safetensors")
-    assert card.steps == 4
+) -> Train:
+    """Train on the photos into the folder ``run``; returns the exit code, the output and the errors."""
+
+    def run(*options: object) -> tuple[int, str, str]:
+        data = ["--data", sharp_folder, "-o", tmp_path / "run", "--device", "cpu"]
+        code = call(monkeypatch, config_file, *data, *options)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_one_command_trains_a_stage(train: Train, tmp_path: Path) -> None:
+    code, out, _ = train("--max-epochs", 1)
+    path = tmp_path / "run" / "dncnn.safetensors"
+    card = read_card(path)
+    assert (code, card.steps) == (0, 4)
     assert card.data.startswith("photos: ")
-    taken, network, start, schedule, epoch, weights = capsys.readouterr().out.splitlines()
+    taken, network, start, schedule, epoch, weights = out.splitlines()
     assert taken.endswith(": 6 clean")
     assert network.startswith("dncnn: 1,611 parameters")
     assert re.search(r"photos: \d images, 0 pairs; validating on \d images?, 2\d\.\d\d dB when degraded", start)
     assert re.search(r"epoch 1 of 1: step 4, loss .*, \d\d\.\d\d dB \(the best\), learning rate ", epoch)
     assert "annealed by a cosine to 0 within the budget of 1 epoch" in schedule
-    assert weights == str(out / "dncnn.safetensors")
+    assert weights == str(path)
 
 
 def test_other_folders_can_validate(
@@ -68,66 +83,43 @@ def test_errors_end_in_one_line_and_exit_code_2(
     assert "none.yaml" in capsys.readouterr().err
 
 
-def test_values_of_the_configuration_can_be_set(
-    monkeypatch: pytest.MonkeyPatch,
-    config_file: Path,
-    sharp_folder: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture,
-) -> None:
-    options = ["--data", sharp_folder, "-o", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
-    assert call(monkeypatch, config_file, *options, "--set", "steps_per_epoch=2", "data.batch_size=0") == 2
-    assert "got 0, expected at least 1" in capsys.readouterr().err
-    assert call(monkeypatch, config_file, *options, "--set", "steps_per_epoch=2", "--set", "learning_rate=1e-4") == 0
-    assert read_card(tmp_path / "run" / "dncnn.safetensors").steps == 2
-    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "run" / "dncnn.safetensors")
+def test_values_of_the_configuration_can_be_set(train: Train, tmp_path: Path) -> None:
+    code, _, err = train("--max-epochs", 1, "--set", "steps_per_epoch=2", "data.batch_size=0")
+    assert code == 2
+    assert "got 0, expected at least 1" in err
+    code, out, _ = train("--max-epochs", 1, "--set", "steps_per_epoch=2", "--set", "learning_rate=1e-4")
+    path = tmp_path / "run" / "dncnn.safetensors"
+    assert (code, read_card(path).steps, out.splitlines()[-1]) == (0, 2, str(path))
 
 
-def test_nothing_is_validated_on_that_is_trained_on(
-    monkeypatch: pytest.MonkeyPatch,
-    config_file: Path,
-    sharp_folder: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture,
-) -> None:
-    options = ["--data", sharp_folder, "--val", sharp_folder / "1.png", "-o", tmp_path / "run"]
-    assert call(monkeypatch, config_file, *options, "--max-epochs", 1) == 2
-    assert "val: must hold nothing that data holds" in capsys.readouterr().err
+def test_nothing_is_validated_on_that_is_trained_on(train: Train, sharp_folder: Path) -> None:
+    code, _, err = train("--max-epochs", 1, "--val", sharp_folder / "1.png")
+    assert code == 2
+    assert "val: must hold nothing that data holds" in err
 
 
-def test_a_run_is_neither_overwritten_nor_resumed_from_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-    config_file: Path,
-    sharp_folder: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture,
-) -> None:
-    options = [config_file, "--data", sharp_folder, "-o", tmp_path / "run", "--max-epochs", 1, "--device", "cpu"]
-    assert call(monkeypatch, *options, "--resume") == 2
-    assert "resume: there is no" in capsys.readouterr().err
-    assert call(monkeypatch, *options) == 0
-    before = (tmp_path / "run" / "dncnn.safetensors").stat().st_mtime_ns
-    assert call(monkeypatch, *options) == 2
-    assert "holds a run already; resume it" in capsys.readouterr().err
-    assert call(monkeypatch, *options, "--resume", "--init", tmp_path / "run" / "dncnn.safetensors") == 2
-    assert "leave it out" in capsys.readouterr().err
-    assert (tmp_path / "run" / "dncnn.safetensors").stat().st_mtime_ns == before
+def test_a_run_is_neither_overwritten_nor_resumed_from_nothing(train: Train, tmp_path: Path) -> None:
+    path = tmp_path / "run" / "dncnn.safetensors"
+    code, _, err = train("--max-epochs", 1, "--resume")
+    assert code == 2
+    assert "resume: there is no" in err
+    assert train("--max-epochs", 1)[0] == 0
+    before = path.stat().st_mtime_ns
+    for options, expected in (((), "holds a run already; resume it"), (("--resume", "--init", path), "leave it out")):
+        code, _, err = train("--max-epochs", 1, *options)
+        assert code == 2
+        assert expected in err
+    assert path.stat().st_mtime_ns == before
 
 
-def test_a_run_is_not_resumed_by_another_configuration(
-    monkeypatch: pytest.MonkeyPatch,
-    config_file: Path,
-    sharp_folder: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture,
-) -> None:
-    options = [config_file, "--data", sharp_folder, "-o", tmp_path / "run", "--device", "cpu"]
-    assert call(monkeypatch, *options, "--max-epochs", 1) == 0
+def test_a_run_is_not_resumed_by_another_configuration(train: Train, tmp_path: Path) -> None:
+    assert train("--max-epochs", 1)[0] == 0
     before = (tmp_path / "run" / "config.json").read_text(encoding="utf-8")
-    assert call(monkeypatch, *options, "--max-epochs", 2, "--resume", "--set", "learning_rate=0.5") == 2
-    assert "is 0.5" in capsys.readouterr().err
+    code, _, err = train("--max-epochs", 2, "--resume", "--set", "learning_rate=0.5")
+    assert code == 2
+    assert "is 0.5" in err
     assert (tmp_path / "run" / "config.json").read_text(encoding="utf-8") == before
-    assert call(monkeypatch, *options, "--max-epochs", 2, "--resume") == 0
+    assert train("--max-epochs", 2, "--resume")[0] == 0
 
 
 def test_counts_are_at_least_one(
