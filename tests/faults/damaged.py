@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from tests.faults.command import Ended
+from tests.faults.mutation import mutate
 from tests.faults.outcome import Tally, faults_of, leftovers, records_of, unexpected_in
 
 
@@ -29,6 +33,27 @@ class Damaged:
 
     def __str__(self) -> str:
         return f"{self.path.name}, {', '.join(self.how)}"
+
+
+def damaged_copies(folder: Path, seeds: Sequence[Path], count: int, seed: int, *, accents: bool) -> Iterator[Damaged]:
+    """Make damaged copies of files in turn, and the chain ``chain.yaml`` beside them.
+
+    Args:
+        folder: Where they are made.
+        seeds: The files.
+        count: How many copies.
+        seed: Of the random damage.
+        accents: Give every fourth a name that is not UTF-8, where the system allows that.
+    """
+    (folder / "chain.yaml").write_text("stages:\n  - stage: unsharp_mask\n")
+    random = Random(seed)
+    for number in range(count):
+        source = seeds[number % len(seeds)]
+        data, how = mutate(source.read_bytes(), random)
+        accent = os.fsdecode(b"\xe9") if accents and number % 4 == 0 and sys.platform == "linux" else ""
+        path = folder / f"{number}{accent}_{source.name}"
+        path.write_bytes(data)
+        yield Damaged(path, source, how)
 
 
 Run = Callable[[Sequence[Path]], Ended]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from random import Random
 
 import numpy as np
 import PIL.Image
@@ -16,9 +13,8 @@ import pytest
 from pipeline.images import read_image
 from tests.faults.campaign import Campaign
 from tests.faults.command import Worker, run_here
-from tests.faults.damaged import Damaged, restore_all
+from tests.faults.damaged import Damaged, damaged_copies, restore_all
 from tests.faults.image_seeds import write_seeds
-from tests.faults.mutation import mutate
 
 _RESTORE = ("-o", "out", "-c", "chain.yaml", "--device", "cpu", "--precision", "fp32")
 
@@ -62,16 +58,7 @@ def test_ten_thousand_damaged_images(tmp_path: Path, campaign: Campaign) -> None
 
 
 def _damaged(folder: Path, count: int, seed: int) -> Iterator[Damaged]:
-    """Make damaged images of all formats in turn; the names of some are not UTF-8."""
-    (folder / "chain.yaml").write_text("stages:\n  - stage: unsharp_mask\n")
-    seeds, random = write_seeds(folder / "seeds"), Random(seed)
-    for number in range(count):
-        source = seeds[number % len(seeds)]
-        data, how = mutate(source.read_bytes(), random)
-        accent = os.fsdecode(b"\xe9") if number % 4 == 0 and sys.platform == "linux" else ""
-        path = folder / f"{number}{accent}_{source.name}"
-        path.write_bytes(data)
-        yield Damaged(path, source, how)
+    return damaged_copies(folder, write_seeds(folder / "seeds"), count, seed, accents=True)
 
 
 def _wrong(file: Damaged, target: Path, record: dict[str, list[int]]) -> Iterator[str]:

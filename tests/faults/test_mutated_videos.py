@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from random import Random
 
 import av
 import pytest
 
 from tests.faults.campaign import Campaign
 from tests.faults.command import Worker
-from tests.faults.damaged import Damaged, restore_all
-from tests.faults.mutation import mutate
+from tests.faults.damaged import Damaged, damaged_copies, restore_all
 from tests.pipeline.video import clips
 
 _RESTORE = ("-o", "out", "-c", "chain.yaml", "--device", "cpu", "--precision", "fp32", "--preset", "ultrafast")
@@ -49,14 +47,7 @@ def test_two_thousand_damaged_videos(tmp_path: Path, campaign: Campaign) -> None
 
 
 def _damaged(folder: Path, count: int, seed: int) -> Iterator[Damaged]:
-    (folder / "chain.yaml").write_text("stages:\n  - stage: unsharp_mask\n")
-    seeds, random = write_seeds(folder / "seeds"), Random(seed)
-    for number in range(count):
-        source = seeds[number % len(seeds)]
-        data, how = mutate(source.read_bytes(), random)
-        path = folder / f"{number}_{source.name}"
-        path.write_bytes(data)
-        yield Damaged(path, source, how)
+    return damaged_copies(folder, write_seeds(folder / "seeds"), count, seed, accents=False)
 
 
 def _wrong(file: Damaged, target: Path, record: dict[str, list[int]]) -> Iterator[str]:
