@@ -99,10 +99,11 @@ def png_chunks(path: Path, names: Collection[bytes], longest: int = 2**24) -> It
 def png_end(path: Path) -> int:
     """Return the offset behind the last chunk of a PNG file; that of its end if the chunk is missing."""
     with path.open("rb") as file:
-        file.seek(8)
+        end = file.seek(8)
         for name, length in _png_chunks(file):
+            end += 12 + length
             if name == b"IEND":
-                return file.tell() + length + 4
+                return end
     return path.stat().st_size
 
 
