@@ -1,7 +1,7 @@
 """The command `restorechain`: joins the commands of the three packages."""
 
 from pipeline.cli.app import app
-from pipeline.device.process import keep_freed_memory, let_waiting_threads_sleep
+from pipeline.device.process import collect_garbage_rarely, keep_freed_memory, let_waiting_threads_sleep
 from stages.commands import stages_app
 from stages.weights_commands import weights_app
 from train.cli.commands import register as register_training
@@ -15,6 +15,7 @@ def main() -> None:
     """Run the command line."""
     let_waiting_threads_sleep()
     keep_freed_memory()
+    collect_garbage_rarely()
     app()
 
 

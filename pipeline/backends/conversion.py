@@ -1,11 +1,11 @@
 """Convert stages for other engines: the steps common to ncnn and OpenVINO.
 
-    stage -> model, in the engine's files -> agrees with torch? -> ConvertedStage
-                 |                                | no
-               cache                              '-> the stage itself, and a warning
+    stage -> model, in the engine's files -> agrees with torch? -> cache -> ConvertedStage
+                                                  | no
+                                                  '-> the stage itself, and a warning
 
-Models are kept in the user's cache folder and compared with torch whenever they are loaded, so that a cache that
-was made by other code, or was damaged, cannot change an image.
+Models are kept in the user's cache folder, by a key that names all that they depend on: the network, its code, the
+libraries and the processor. So a model that has agreed with torch once need not be compared at every start.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from torch import Tensor
 from pipeline.backends.model_cache import ModelCache
 from pipeline.backends.photos import comparison_photos
 from pipeline.backends.wrapper import NamedStage, StageWrapper
+from pipeline.device.computing import processor_name
 from pipeline.errors import ConversionError
 from pipeline.tiling import round_up
 from stages.layers import with_planes
@@ -131,16 +134,14 @@ def differences(stage: Stage, run: Callable[[Tensor], Tensor], engine: str, phot
     return [ours - theirs for ours, theirs in zip(made, expected, strict=True)]
 
 
-def agreeing(converted: ConvertedStage, engine: str) -> ConvertedStage:
-    """Return a stage converted in fp32, once it has been compared with torch.
+def compare(converted: ConvertedStage, engine: str) -> None:
+    """Compare a stage converted in fp32 with torch.
 
     Raises:
         ConversionError: if its result does not agree with torch's.
     """
     stage = converted.original
-    photos = comparison_photos(stage.multiple_of, 1)  # one is enough, and every start waits for it
-    require_agreement(differences(stage, converted, engine, photos), engine)
-    return converted
+    require_agreement(differences(stage, converted, engine, comparison_photos(stage.multiple_of, 1)), engine)
 
 
 def require_agreement(found: Sequence[Tensor], engine: str) -> None:
@@ -159,13 +160,29 @@ def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
-def model_key(named: NamedStage, packages: Sequence[str]) -> str:
-    """Hash everything that a converted model depends on: the network, its weights, the versions of packages."""
-    stage = named.stage
-    digest = hashlib.sha256(f"{type(stage)} {named.options} {stage}".encode())
-    for package in (*packages, "torch", "restorechain"):
-        digest.update(version(package).encode())
-    for name, tensor in stage.state_dict().items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()[:32]
+def model_key(named: NamedStage, packages: Iterable[str]) -> str:
+    """Hash all that a converted model depends on: the network, packages by their versions, the processor."""
+    versions = {package: _version(package) for package in {*packages, "torch", *_packages_of(named.stage)}}
+    content = f"{named.sha256} {_code_sha256()} {processor_name()} {sorted(versions.items())}"
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+def _packages_of(stage: Stage) -> set[str]:
+    """Return the packages that a network's modules come from."""
+    return {type(module).__module__.partition(".")[0] for module in stage.modules()}
+
+
+@cache
+def _version(package: str) -> str:
+    """Return a package's version; empty for this project's own ones."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+@cache
+def _code_sha256() -> str:
+    """Hash the code of all stages: that of a network lies in several files."""
+    sources = sorted(Path(str(files("stages"))).rglob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pipeline.errors import ConversionError
 
-Checked = TypeVar("Checked")
+Model = TypeVar("Model")
 
 _REFUSED, _DIGEST = "refused.txt", "sha256.txt"
 
@@ -26,40 +26,46 @@ class ModelCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def load(self, key: str, make: Callable[[Path], None], check: Callable[[Path], Checked]) -> Checked:
-        """Return a kept model, or else a new one, as ``check`` returns it.
+    def load(
+        self, key: str, make: Callable[[Path], None], read: Callable[[Path], Model], check: Callable[[Model], None]
+    ) -> Model:
+        """Return a kept model, or else a new one that has been checked.
 
         Args:
-            key: Names everything that the model depends on.
+            key: Names everything that the model and the check depend on.
             make: Writes a model's files into an empty folder.
-            check: Reads them.
+            read: Makes a model of them.
+            check: Refuses a new model by a ConversionError.
 
         Raises:
-            ConversionError: if it cannot be made or fails the check, now or in an earlier run.
+            ConversionError: if it cannot be made, read, or fails the check, now or in an earlier run.
         """
         kept = self.folder / key
         if (kept / _REFUSED).is_file():
             raise ConversionError((kept / _REFUSED).read_text(encoding="utf-8"))
         if _is_whole(kept):
             try:
-                return check(kept)
-            except (ConversionError, RuntimeError):  # what the key does not name has changed, such as the processor
+                return read(kept)
+            except RuntimeError:  # what the key does not name has changed
                 pass
         shutil.rmtree(kept, ignore_errors=True)
-        return self._load_new(key, make, check)
+        return self._load_new(key, make, read, check)
 
-    def _load_new(self, key: str, make: Callable[[Path], None], check: Callable[[Path], Checked]) -> Checked:
+    def _load_new(
+        self, key: str, make: Callable[[Path], None], read: Callable[[Path], Model], check: Callable[[Model], None]
+    ) -> Model:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
             folder = Path(name)
             try:
                 make(folder)
-                result = check(folder)
+                model = read(folder)
+                check(model)
             except ConversionError as refused:
                 text = str(refused)
                 self._keep(key, lambda place: (place / _REFUSED).write_text(text, encoding="utf-8"))
                 raise
             self._keep(key, lambda place: _copy(folder, place))
-        return result
+        return model
 
     def _keep(self, key: str, write: Callable[[Path], object]) -> None:
         """Write a key's folder elsewhere and move it into place; the first of several writers wins."""

@@ -21,7 +21,7 @@ from pipeline.backends import ncnn_network
 from pipeline.backends.conversion import (
     ConvertedStage,
     Run,
-    agreeing,
+    compare,
     convert_stages,
     differences,
     model_key,
@@ -59,8 +59,12 @@ def converted(named: NamedStage, *, folder: Path | None = None) -> Stage:
     Raises:
         ConversionError: if ncnn cannot convert or run it, or if its results do not agree with torch's.
     """
-    key = model_key(named, ("ncnn", "pnnx"))
-    return open_cache("ncnn", folder).load(key, partial(_make, named.stage), partial(_load, named.stage))
+    return open_cache("ncnn", folder).load(
+        model_key(named, ("ncnn", "pnnx")),
+        partial(_make, named.stage),
+        partial(_read, named.stage),
+        partial(compare, engine="ncnn"),
+    )
 
 
 def _make(stage: Stage, place: Path) -> None:
@@ -120,8 +124,8 @@ def _call(command: list[str], folder: Path, what: str) -> None:
         raise ConversionError(f"{what} (exit code {done.returncode}, {said[:200] or 'no message'})")
 
 
-def _load(stage: Stage, place: Path) -> ConvertedStage:
-    return agreeing(ConvertedStage(stage, _network(stage, place), "ncnn"), "ncnn")
+def _read(stage: Stage, place: Path) -> ConvertedStage:
+    return ConvertedStage(stage, _network(stage, place), "ncnn")
 
 
 def _network(stage: Stage, place: Path) -> Run:

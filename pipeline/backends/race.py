@@ -6,7 +6,6 @@ is best for wide layers need not be for narrow ones.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -22,7 +21,6 @@ from platformdirs import user_cache_path
 from pipeline.backends.conversion import model_key, with_measures
 from pipeline.backends.photos import race_photo
 from pipeline.backends.wrapper import NamedStage
-from pipeline.device.computing import processor_name
 from pipeline.errors import ConversionError
 from stages.stage import Stage
 
@@ -64,8 +62,7 @@ def race(named: NamedStage, engines: Engines, folder: Path, *, again: bool = Fal
 
 def _key(named: NamedStage, engines: Engines) -> str:
     packages = [engine for engine in engines if engine != "torch"]
-    digest = hashlib.sha256(f"{processor_name()} {model_key(named, packages)}".encode())
-    return digest.hexdigest()[:32]
+    return model_key(named, packages)
 
 
 @torch.inference_mode()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
 from stages.stage import Stage
 
 
-class NamedStage(NamedTuple):
+@dataclass(frozen=True)
+class NamedStage:
     """A stage of a chain, with what a back end needs to know of it.
 
     Attributes:
@@ -28,6 +31,15 @@ class NamedStage(NamedTuple):
     def is_network(self) -> bool:
         """Whether it has weights and runs on single images, so that another engine may be worth while."""
         return self.runs and not self.stage.radius and next(self.stage.parameters(), None) is not None
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the network's structure, options and weights."""
+        digest = hashlib.sha256(f"{type(self.stage)} {self.options} {self.stage}".encode())
+        for name, tensor in self.stage.state_dict().items():
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().numpy().data)
+        return digest.hexdigest()
 
 
 class StageWrapper(Stage):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
 
@@ -30,6 +31,15 @@ def keep_freed_memory() -> None:
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
         libc.mallopt(_M_ARENA_MAX, 1)
+
+
+def collect_garbage_rarely() -> None:
+    """Have Python search for cycles after 100,000 new objects instead of 700.
+
+    Nearly all of them belong to modules that are being imported, and are never freed: the searches take a tenth of the
+    time to the first result.
+    """
+    gc.set_threshold(100_000)
 
 
 def give_back_freed_memory() -> None:
