@@ -17,6 +17,7 @@ from pipeline.tiling import TILE_STEP, Footprint, Region, Span, equal_part, need
 from stages.stage import Stage
 
 SMALLEST_TILE = 64
+_MEASURED_SIDE = 32  # a quarter of the time of 64, for the same figures
 _MOST_TIMES_COMPUTED = 2.0
 
 
@@ -75,7 +76,7 @@ def bytes_per_pixel(stage: Stage, device: torch.device) -> float:
     internally is not seen. For a stage that another engine runs, torch's memory is measured instead.
     """
     stage = stage.original if isinstance(stage, StageWrapper) else stage
-    side = round_up(SMALLEST_TILE, stage.multiple_of)
+    side = round_up(_MEASURED_SIDE, stage.multiple_of)
     try:
         with torch.inference_mode(), _LiveBytes() as live:
             stage(torch.zeros(stage.input_shape(side, side), device=device))
