@@ -1,7 +1,12 @@
 """The command `restorechain`: joins the commands of the three packages."""
 
 from pipeline.cli.app import app
-from pipeline.device.process import collect_garbage_rarely, keep_freed_memory, let_waiting_threads_sleep
+from pipeline.device.process import (
+    collect_garbage_rarely,
+    ended_without_freeing,
+    keep_freed_memory,
+    let_waiting_threads_sleep,
+)
 from stages.commands import stages_app
 from stages.weights_commands import weights_app
 from train.cli.commands import register as register_training
@@ -19,5 +24,11 @@ def main() -> None:
     app()
 
 
+def run_process() -> None:
+    """Run the command line as all that this process is for."""
+    with ended_without_freeing():
+        main()
+
+
 if __name__ == "__main__":
-    main()
+    run_process()

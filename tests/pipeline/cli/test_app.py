@@ -330,6 +330,35 @@ def test_help_needs_no_heavy_import() -> None:
     assert ran.stdout.split("\n")[0] == "0 []"
 
 
+def test_an_image_is_restored_with_few_imports(tmp_path: Path) -> None:
+    """Half of the time to the first image is torch's import; little else may be added to it."""
+    cv2.imwrite(str(tmp_path / "photo.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "chain.yaml").write_text("stages:\n  - stage: unsharp_mask\n")
+    code = (
+        "import sys; import torch; before = set(sys.modules)\n"
+        "import run_pipeline; from typer.testing import CliRunner\n"
+        "given = ['photo.png', '-o', 'restored', '-c', 'chain.yaml']\n"
+        "result = CliRunner().invoke(run_pipeline.app, given)\n"
+        "print(result.exit_code, *sys.modules.keys() - before)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    exit_code, *imported = ran.stdout.splitlines()[-1].split()
+    packages = {name.partition(".")[0] for name in imported}
+    assert exit_code == "0"
+    assert "pyvips" in packages
+    engines, optional = {"ncnn", "nncf", "openvino", "pnnx"}, {"gradio", "lightning", "ray", "spandrel", "torchvision"}
+    assert not packages & (engines | optional | {"av", "jinja2", "matplotlib", "requests", "skimage"})
+    assert not {"torch._dynamo", "torch._inductor", "pipeline.video.reader"} & set(imported)
+    assert sum(name.startswith(("pipeline", "stages", "train")) for name in imported) < 175
+
+
 def start(folder: Path, output: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(ROOT / "run_pipeline.py"), "many", "-o", output, "-c", "chain.yaml"]
     return subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

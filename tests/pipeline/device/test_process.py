@@ -51,3 +51,20 @@ print((kept - pages()) * 4096 / 2**20)
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert float(result.stdout) > 60
+
+
+@pytest.mark.parametrize(("ending", "code"), [("sys.exit(3)", 3), ("sys.exit()", 0), ("1 / 0", 1), ("pass", 0)])
+def test_a_process_ends_without_freeing_but_with_all_else(ending: str, code: int) -> None:
+    script = f"""
+import atexit, sys, threading, time
+from pipeline.device.process import ended_without_freeing
+class Held:
+    def __del__(self): print("freed", flush=True)
+held = Held()
+with ended_without_freeing():
+    atexit.register(print, "handled")
+    threading.Thread(target=lambda: (time.sleep(0.05), print("waited"))).start()
+    {ending}
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout.split()) == (code, ["waited", "handled"])
