@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import options
+from pipeline.cli import option_values, options
 from pipeline.cli import video_options as video
 from pipeline.cli.terminal import OUT, say_error
 from pipeline.text import printable
@@ -20,7 +20,7 @@ def check(chains: options.Chains = None, strength: options.Strength = None) -> N
     """
     from pipeline.chain.description import check_chains
 
-    for line in check_chains(chains or [options.DEFAULT_CHAIN], options.parse_strengths(strength)):
+    for line in check_chains(chains or [options.DEFAULT_CHAIN], option_values.parse_strengths(strength)):
         OUT.print(line)
 
 
@@ -39,7 +39,9 @@ def profile(
     """
     from pipeline.chain.costs import profile_chains
 
-    for table in profile_chains(chains or [options.DEFAULT_CHAIN], options.parse_strengths(strength), size, output):
+    for table in profile_chains(
+        chains or [options.DEFAULT_CHAIN], option_values.parse_strengths(strength), size, output
+    ):
         OUT.print(table, soft_wrap=False)
 
 

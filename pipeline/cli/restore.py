@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from pipeline.cli import options
+from pipeline.cli import option_values, options
 from pipeline.cli import video_options as video
 from pipeline.cli.chain_choice import AnyChainFile, default_chains, named_chain
 from pipeline.cli.interruption import ended_at_once_by_a_second
@@ -83,12 +83,12 @@ def restore(
     engine_options = {
         "device": device,
         "precision": precision,
-        "tile": options.parse_tile(tile),
+        "tile": option_values.parse_tile(tile),
         "backend": backend,
         "compile": compile,
     }
-    options.refuse_detail_without_workers(progress, workers, cluster)
-    blends = options.parse_strengths(strength), options.parse_noise_levels(noise_level)
+    option_values.refuse_detail_without_workers(progress, workers, cluster)
+    blends = option_values.parse_strengths(strength), option_values.parse_noise_levels(noise_level)
     named = None if chain is None else named_chain(chain, *blends)  # its errors need no list of the inputs
     share = None if shard is None else Shard.parse(shard)
     places = find_places(inputs, output, report or [], share)
@@ -118,7 +118,7 @@ def restore(
         ended_at_once_by_a_second(),
         places.opened(share) as run_log,
         _make_report(places, chains) as html_report,
-        _make_batch(settings, run_log, html_report, options.parse_workers(workers), cluster) as batch_of_jobs,
+        _make_batch(settings, run_log, html_report, option_values.parse_workers(workers), cluster) as batch_of_jobs,
     ):
         detail = progress == "detail"
         raise typer.Exit(
