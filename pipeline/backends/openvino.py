@@ -1,6 +1,7 @@
 """Run stages by OpenVINO: slightly faster than torch on a CPU in fp32, several times faster in int8.
 
-int8 near fp32? -- no, and the processor has bf16 --> bf16 near fp32? -- no --> fp32
+int8 near fp32? -- no --> bf16 where the processor is fast in it, else int8 in the middle of the network: near fp32?
+                                                                                   -- no --> fp32
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import openvino
 import torch
@@ -26,12 +27,12 @@ from pipeline.backends.conversion import (
 )
 from pipeline.backends.photos import calibration_photos, comparison_photos
 from pipeline.backends.wrapper import NamedStage
+from pipeline.device.computing import cpu_is_faster_in_bf16
 from pipeline.errors import ConversionError
 from stages.stage import Stage
 
 NEAR = 50.0
 _FILE = "model.blob"
-_HINTS = {"int8": "f32", "bf16": "bf16"}  # what is not quantised
 _log = logging.getLogger(__name__)
 
 
@@ -40,8 +41,8 @@ def convert(stages: Sequence[NamedStage], *, int8: bool = False, folder: Path | 
 
     Args:
         stages: What to convert; not changed.
-        int8: Use 8-bit integers in every stage where the loss is negligible (``NEAR``), and bf16 in the others
-            where that does, on a processor that has it.
+        int8: Use 8-bit integers in every stage where the loss is negligible (``NEAR``), in the others bf16, on a
+            processor that is fast in it, or 8-bit integers in the middle of the network, if that loses as little.
         folder: Of the converted models; the user's cache by default.
     """
     return convert_stages(stages, partial(converted, int8=int8, folder=folder))
@@ -54,16 +55,16 @@ def converted(named: NamedStage, *, int8: bool = False, folder: Path | None = No
         ConversionError: if OpenVINO cannot convert or run it, or if its results in fp32 do not agree with torch's.
     """
     stage, key, cache = named.stage, model_key(named, ("openvino", "nncf")), open_cache("openvino", folder)
-    for precision, make in (_faster_ways(stage) if int8 else {}).items():
+    for way in _faster_ways() if int8 else ():
         try:
             return cache.load(
-                f"{key}-{precision}",
-                partial(_make, make, _HINTS[precision]),
-                partial(_read, stage, f"openvino {precision}", _HINTS[precision]),
-                partial(_require_near, precision=precision),
+                f"{key}-{way.name}",
+                partial(_make, partial(way.make, stage), way.hint),
+                partial(_read, stage, f"openvino {way.precision}", way.hint),
+                partial(_require_near, precision=way.precision),
             )
         except ConversionError as refused:
-            _log.warning("stage %s does not run in %s: %s", named.name, precision, refused)
+            _log.warning("stage %s does not run in %s: %s", named.name, way.name, refused)
     return cache.load(
         key,
         partial(_make, partial(_export, stage), "f32"),
@@ -72,18 +73,27 @@ def converted(named: NamedStage, *, int8: bool = False, folder: Path | None = No
     )
 
 
-def _faster_ways(stage: Stage) -> dict[str, Callable[[], openvino.Model]]:
-    """Return what makes a stage's model in each precision that this processor runs faster than fp32."""
-    ways = {"int8": lambda: _quantised(stage)}
-    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        ways["bf16"] = lambda: _export(stage)
-    return ways
+class _Way(NamedTuple):
+    """How a network may run faster than in fp32: its precision, what makes its model, and the rest's precision."""
+
+    name: str
+    precision: str
+    make: Callable[[Stage], openvino.Model]
+    hint: str = "f32"
 
 
-def _quantised(stage: Stage) -> openvino.Model:
+def _faster_ways() -> tuple[_Way, ...]:
+    """Return what to try on this processor, the fastest first."""
+    if cpu_is_faster_in_bf16():
+        return _Way("int8", "int8", partial(_quantised, ends=0)), _Way("bf16", "bf16", _export, hint="bf16")
+    inside = _Way("int8 in its middle", "int8", partial(_quantised, ends=1 / 3))
+    return _Way("int8", "int8", partial(_quantised, ends=0)), inside
+
+
+def _quantised(stage: Stage, ends: float) -> openvino.Model:
     from pipeline.backends.int8 import quantise  # takes seconds
 
-    return quantise(_export(stage), [with_measures(stage, photo) for photo in calibration_photos()])
+    return quantise(_export(stage), [with_measures(stage, photo) for photo in calibration_photos()], ends)
 
 
 def _export(stage: Stage) -> openvino.Model:

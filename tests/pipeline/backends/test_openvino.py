@@ -40,12 +40,27 @@ def test_int8_is_near_fp32_or_refused(
     assert 0 < difference.square().mean().sqrt() < 10 ** (-openvino.NEAR / 20)
     assert caplog.messages == []
 
-    wrong = openvino._export(chain_of(DNCNN, gain=0.5).stages[0])
-    monkeypatch.setattr("pipeline.backends.int8.quantise", lambda model, photos: wrong)
-    (stage,) = openvino.convert(named_stages(chain), int8=True, folder=tmp_path / "other")
-    half = "BF16" in openvino.openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    assert stage.label == ("openvino bf16" if half else "openvino")
-    assert "stage dncnn does not run in int8: int8 reaches" in caplog.text
+
+@pytest.mark.parametrize(("fast_in_bf16", "label"), [(True, "openvino bf16"), (False, "openvino int8")])
+def test_where_int8_loses_too_much_another_way_is_found(
+    openvino: Any,
+    fast_in_bf16: bool,
+    label: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    chain = chain_of(DNCNN, gain=0.5)
+    wrong, right = (openvino._export(each.stages[0]) for each in (chain_of(DNCNN, gain=0.4), chain))
+    monkeypatch.setattr("pipeline.backends.int8.quantise", lambda model, photos, ends: right if ends else wrong)
+    monkeypatch.setattr(openvino, "cpu_is_faster_in_bf16", lambda: fast_in_bf16)
+    for _ in range(2):
+        caplog.clear()
+        (stage,) = openvino.convert(named_stages(chain), int8=True, folder=tmp_path)
+        assert stage.label == label
+        (warning,) = caplog.messages
+        assert warning.startswith("stage dncnn does not run in int8: int8 reaches ")
+    image = torch.rand(1, 3, 40, 24)
     difference = stage(image) - chain.stages[0](image)
     assert difference.square().mean().sqrt() < 10 ** (-openvino.NEAR / 20)
 
