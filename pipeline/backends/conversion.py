@@ -15,9 +15,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -162,27 +160,5 @@ def first_line(error: Exception) -> str:
 
 def model_key(named: NamedStage, packages: Iterable[str]) -> str:
     """Hash all that a converted model depends on: the network, packages by their versions, the processor."""
-    versions = {package: _version(package) for package in {*packages, "torch", *_packages_of(named.stage)}}
-    content = f"{named.sha256} {_code_sha256()} {processor_name()} {sorted(versions.items())}"
-    return hashlib.sha256(content.encode()).hexdigest()[:32]
-
-
-def _packages_of(stage: Stage) -> set[str]:
-    """Return the packages that a network's modules come from."""
-    return {type(module).__module__.partition(".")[0] for module in stage.modules()}
-
-
-@cache
-def _version(package: str) -> str:
-    """Return a package's version; empty for this project's own ones."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
-
-
-@cache
-def _code_sha256() -> str:
-    """Hash the code of all stages: that of a network lies in several files."""
-    sources = sorted(Path(str(files("stages"))).rglob("*.py"))
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    versions = [f"{package} {version(package)}" for package in (*packages, "torch", "restorechain")]
+    return hashlib.sha256(f"{named.sha256} {versions} {processor_name()}".encode()).hexdigest()[:32]

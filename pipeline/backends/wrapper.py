@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from torch import Tensor
 
+from stages import layers
 from stages.stage import Stage
 
 
@@ -34,12 +37,21 @@ class NamedStage:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the network's structure, options and weights."""
+        """Hash of the network's structure, code, options and weights."""
         digest = hashlib.sha256(f"{type(self.stage)} {self.options} {self.stage}".encode())
+        for source in _sources(self.stage):
+            digest.update(source)
         for name, tensor in self.stage.state_dict().items():
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.contiguous().numpy().data)
         return digest.hexdigest()
+
+
+def _sources(stage: Stage) -> list[bytes]:
+    """Return the code of a network: of the modules that define its layers."""
+    names = sorted({layers.__name__, *(type(module).__module__ for module in stage.modules())})
+    files = [sys.modules[name].__file__ for name in names]
+    return [Path(file).read_bytes() for file in files if file is not None]
 
 
 class StageWrapper(Stage):

@@ -13,6 +13,7 @@ import torch
 from skimage import data
 from torch import Tensor, nn
 
+from pipeline.backends.conversion import model_key
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
 from pipeline.engine.engine import Engine, named_stages
@@ -151,3 +152,17 @@ def test_shipped_networks_in_fp32_at_several_sizes(engine: Any, label: str, name
                 image = torch.from_numpy(photo(*(round_up(side, ours.multiple_of) for side in size)))
                 image = image.permute(2, 0, 1).unsqueeze(0)
                 assert (ours(image) - theirs(image)).abs().max() <= 1e-3
+
+
+def test_a_model_belongs_to_its_code_and_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def key() -> str:
+        return model_key(named_stages(chain)[0], ("torch",))
+
+    chain = alone(SizedStage())
+    first = key()
+    assert key() == first
+    monkeypatch.setattr("pipeline.backends.conversion.processor_name", lambda: "another")
+    assert key() != first
+    monkeypatch.undo()
+    monkeypatch.setattr("pipeline.backends.wrapper.layers", torch.nn)
+    assert key() != first
