@@ -74,18 +74,16 @@ class Places:
                 log.close()
 
 
-def find_places(inputs: Sequence[str], output: str, reports: Sequence[Path], shard: Shard | None) -> Places:
+def find_places(output: str, reports: Sequence[Path], shard: Shard | None) -> Places:
     """Return where everything goes.
 
     Raises:
-        ConfigError: for two reports of a kind, or a page about objects, which it could not show.
+        ConfigError: for two reports of a kind.
     """
     log, page = split_paths(reports, Path(output), shard)
-    if page is not None and any(map(is_url, (*inputs, output))):
-        raise ConfigError(f"report: got {page}, but a page shows files of this machine, expected no URLs beside it")
     if not is_url(output):
         return Places(Path(output), page, log)
-    return Places(output, None, log if log in reports else None)
+    return Places(output, page, log if log in reports else None)
 
 
 def plan_inputs(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import typer
@@ -91,7 +90,7 @@ def restore(
     blends = option_values.parse_strengths(strength), option_values.parse_noise_levels(noise_level)
     named = None if chain is None else named_chain(chain, *blends)  # its errors need no list of the inputs
     share = None if shard is None else Shard.parse(shard)
-    places = find_places(inputs, output, report or [], share)
+    places = find_places(output, report or [], share)
     planned = plan_inputs(inputs, output, ext, suffix, chosen, context.params, share)
     for note in planned.notes:
         if not quiet:
@@ -152,6 +151,4 @@ def _make_report(places: Places, chains: ChosenChains) -> AbstractContextManager
 
     from pipeline.html_report import HtmlReport
 
-    assert isinstance(places.output, Path)
-    assert places.log is not None
     return closing(HtmlReport(places.report, chains.config, places.output, places.log, chains.videos))

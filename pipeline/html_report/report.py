@@ -25,6 +25,7 @@ from pipeline.evaluation.metrics import measured
 from pipeline.html_report import previews
 from pipeline.html_report.summary import ChainSummary, WorkCounter, after_lines, chain_lines, summarise, without_lines
 from pipeline.images import ImageFile, read_image
+from pipeline.storage.objects import fetch, is_url, joined
 from pipeline.video.options import READABLE as VIDEOS
 from stages.atomic import partial_folder, written_whole
 
@@ -51,8 +52,8 @@ class HtmlReport:
     Args:
         path: The HTML file; replaced if it exists.
         config: The chain.
-        output: The folder of the results.
-        run_log: The run log of the batch, a file of JSON lines.
+        output: The folder of the results, or the URL of their prefix in a storage.
+        run_log: The run log of the batch, a file of JSON lines; None for one in a storage, which is not read.
         video_config: The chain of videos, where they have another one.
 
     Raises:
@@ -61,7 +62,12 @@ class HtmlReport:
     """
 
     def __init__(
-        self, path: Path, config: ChainConfig, output: Path, run_log: Path, video_config: ChainConfig | None = None
+        self,
+        path: Path,
+        config: ChainConfig,
+        output: Path | str,
+        run_log: Path | None,
+        video_config: ChainConfig | None = None,
     ) -> None:
         if path.is_dir():
             raise ConfigError(f"report: {path} is a folder, expected a file")
@@ -109,7 +115,7 @@ class HtmlReport:
         Raises:
             OSError: if it cannot be written; an earlier report stays as it was.
         """
-        records = recall(self._run_log, self._records)
+        records = self._records if self._run_log is None else recall(self._run_log, self._records)
         stream = (
             _environment()
             .get_template("report.html.jinja")
@@ -148,11 +154,11 @@ class HtmlReport:
         folder = self._folder / str(index)
         try:
             folder.mkdir(parents=True)
-            before = image or _read_again(source)
+            before = image or _read_again(record.input, folder)
             if restoration is not None:
                 after = {name: restored_like(before, pixels) for name, pixels in restoration.stages.items()}
             else:
-                after = {self._config.names[-1]: _read_again(self._output / str(record.output))}
+                after = {self._config.names[-1]: _read_again(joined(str(self._output), str(record.output)), folder)}
             return InputPreviews(previews.draw(folder, before, after, _reference_of(record)))
         except Exception as error:
             return InputPreviews([], one_line(error))
@@ -183,12 +189,19 @@ def _reference_of(record: Record) -> ImageFile | None:
     """Read the reference that the input was compared with; None if there was none."""
     if record.quality is None or record.quality.reference is None or not record.quality.scores:
         return None
-    return _read_again(Path(record.quality.reference))
+    return _read_again(record.quality.reference)
 
 
-def _read_again(path: Path) -> ImageFile:
-    """Read an image that the run has read or written before, however large it is."""
-    return read_image(path, max_pixels=sys.maxsize)
+def _read_again(place: str, folder: Path = Path()) -> ImageFile:
+    """Read an image that the run has read or written before, however large it is; fetch an object into a folder."""
+    path = Path(place)
+    if is_url(place):
+        path = folder / path.name
+        fetch(place, path)
+    image = read_image(path, max_pixels=sys.maxsize)
+    if is_url(place):
+        path.unlink()
+    return image
 
 
 def _environment() -> Environment:

@@ -52,9 +52,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     Path("chain.yaml").write_text("stages:\n  - stage: unsharp_mask\n")
     arguments = ["restore", "faulty://in", "-o", "faulty://out", "-c", "chain.yaml", "--device", "cpu"]
 
-    def call(fault: Fault = lambda method, path: None) -> tuple[int, str]:
+    def call(fault: Fault = lambda method, path: None, *more: str) -> tuple[int, str]:
         monkeypatch.setattr(FaultyFileSystem, "fault", staticmethod(fault))
-        monkeypatch.setattr(sys, "argv", ["run_pipeline.py", *arguments])
+        monkeypatch.setattr(sys, "argv", ["run_pipeline.py", *arguments, *more])
         with pytest.raises(SystemExit) as ended:
             main()
         printed = "".join(capfd.readouterr())
@@ -175,6 +175,19 @@ def test_a_token_that_expires_is_read_again_once(
     code, printed = run()
     assert (code, refused) == (0, ["/in/b.png"])
     assert "3 inputs: 3 done in" in printed
+
+
+def test_a_page_shows_what_lies_in_the_storage(storage: FaultyFileSystem, run: Run) -> None:
+    refuse = raising(PermissionError("Access Denied"), "get_file", "/out/c.png")
+    for finished in ("3 done", "3 skipped"):
+        code, printed = run(refuse, "--report", "page.html")
+        assert code == 0
+        assert f"3 inputs: {finished} in" in printed
+        page = Path("page.html").read_text()
+        assert page.count("<h2><bdi>faulty://in/") == 3
+        assert page.count("data:image/webp;base64,") >= 4  # before and after of two inputs
+        assert "faulty://out/c.png: the storage refuses access (Access Denied)" in page
+        assert not Path(".page.html.partial").exists()
 
 
 @pytest.fixture(scope="module")
