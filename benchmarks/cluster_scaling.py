@@ -100,9 +100,9 @@ def main() -> None:
         title = f"{options.images} images of 320x240, {FAST_CHAIN.stem}"
         tables[title] = [_COLUMNS, *fast_rows(Path(folder, "fast"), options.images)]
     parts = [f"## {title}\n\n{markdown_table(rows)}" for title, rows in tables.items()]
-    print("\n\n".join([f"{machine()}.", *parts, _READING]))
+    print("\n\n".join([machine(), *parts, _READING]))
     if options.output:
-        head = f"# Many workers\n\nWritten by `python benchmarks/cluster_scaling.py`. {machine()}."
+        head = f"# Many workers\n\nWritten by `python benchmarks/cluster_scaling.py`. {machine()}"
         options.output.write_text("\n\n".join([head, *parts, _READING]) + "\n", encoding="utf-8")
 
 
