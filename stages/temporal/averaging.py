@@ -27,7 +27,8 @@ _SMOOTHING = 1.0  # sigma in pixels
 _SMOOTHED_NOISE = 1 / (3 * 4 * math.pi * _SMOOTHING**2)  # share of white noise's variance that is left in gray
 _USUAL = 0.4  # quantile of the differences that noise alone explains
 _TOLERANCE, _SMOOTHED_TOLERANCE = 1.1, 1.3  # by which the local means of noise scatter
-_LEAST = 0.3 / 255  # standard deviation that rounding explains
+_UNNOTICED = 1 / 255  # standard deviation of what rounding and compression do to videos without noise
+_LEAST = 0.05 / 255
 _BRIGHTNESSES, _EVERY = 8, 7
 
 
@@ -71,11 +72,12 @@ def _estimated(frame: Array, nearest: Sequence[Neighbour], differences: Sequence
     """Return what the nearest neighbours differ by, as noise makes them."""
     brightness = cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (0, 0), _SIGMA)
     trusted = np.maximum.reduce([neighbour.trust for neighbour in nearest]) > 0.5
+    unnoticed = _of_white_noise(np.full((1, 1), _UNNOTICED, np.float32))
     least = _of_white_noise(np.zeros((1, 1), np.float32))
     return _Difference(
         *(
-            np.maximum(_usual(np.minimum.reduce(maps), brightness, trusted), floor)
-            for maps, floor in zip(zip(*differences, strict=True), least, strict=True)
+            np.maximum(_usual(np.minimum.reduce(maps), brightness, trusted) - without, floor)
+            for maps, without, floor in zip(zip(*differences, strict=True), unnoticed, least, strict=True)
         )
     )
 
