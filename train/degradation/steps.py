@@ -74,13 +74,17 @@ class PoissonGaussianNoise(Step):
 
 
 class CameraNoise(Step):
-    """A sensor's noise as a camera's processing leaves it: spread over neighbours and colours; JPEG not included."""
+    """A sensor's noise as a camera's processing leaves it: spread over neighbours and colours, and saved as a JPEG."""
 
     kind: Literal["camera_noise"] = "camera_noise"
     shot: Range = Field(
-        [1e-4, 0.012], description="variance of the shot noise at white, drawn evenly in its logarithm; read noise fits"
+        [3e-5, 0.012], description="variance of the shot noise at white, drawn evenly in its logarithm; read noise fits"
     )
-    smoothing: float = Field(0.5, ge=0, le=1, description="share of the images whose noise the camera has smoothed")
+    smoothing: float = Field(0.75, ge=0, le=1, description="share of the images whose noise the camera has smoothed")
+    luma: Range = Field([0.0, 0.9], description="standard deviation in pixels that smooths the noise's luma")
+    chroma: Range = Field([0.3, 2.5], description="the same for its colours")
+    jpeg: float = Field(0.75, ge=0, le=1, description="share of the images that the camera saves as JPEG")
+    quality: Range = Field([60.0, 98.0], description="of those JPEGs, as of libjpeg")
 
     @model_validator(mode="after")
     def _some_noise(self) -> CameraNoise:
@@ -90,18 +94,24 @@ class CameraNoise(Step):
 
     @property
     def margin(self) -> int:
-        """Reach of demosaicing and smoothing."""
-        return functions.CAMERA_MARGIN
+        """Reach of demosaicing, smoothing and a block of the JPEG."""
+        return functions.CAMERA_MARGIN + self._saving.margin
+
+    @property
+    def _saving(self) -> Jpeg:
+        return Jpeg(quality=self.quality)
 
     def apply(self, image: Tensor, generator: Generator) -> Tensor:
         """Take every image with a camera of its own."""
         count = len(image)
         shot = draw([math.log(bound) for bound in self.shot], count, generator).exp()
         smoothed = draw_share(count, generator) < self.smoothing
-        smoothing = draw([0.0, 0.25], count, generator) * smoothed
+        luma, chroma = (draw(bounds, count, generator) * smoothed for bounds in (self.luma, self.chroma))
         read = functions.read_noise_of(shot, generator)
         cameras = functions.random_cameras(count, image.device, generator)
-        return functions.add_camera_noise(image, shot, read, cameras, smoothing, generator)
+        noisy = functions.add_camera_noise(image, shot, read, cameras, luma, chroma, generator)
+        saved = draw_share(count, generator) < self.jpeg
+        return torch.where(saved.view(-1, 1, 1, 1), self._saving.apply(noisy, generator), noisy)
 
 
 class Jpeg(Step):

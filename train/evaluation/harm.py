@@ -78,8 +78,8 @@ def harm_steps(scale: int) -> dict[str, sequence.Degradation]:
         **{f"JPEG quality {quality}": [*small(scale, "bicubic"), jpeg(quality)] for quality in (90, 70, 50, 30)},
         **{f"noise sigma {sigma}": noisy(sequence.GaussianNoise(sigma=[sigma, sigma])) for sigma in (5, 15, 25, 50)},
         "gray noise sigma 11": noisy(GRAY_NOISE),
-        "camera noise, low": noisy(sequence.CameraNoise(shot=[5e-4, 5e-4]), jpeg(92)),
-        "camera noise, high": noisy(sequence.CameraNoise(shot=[5e-3, 5e-3]), jpeg(92)),
+        "camera noise, low": noisy(sequence.CameraNoise(shot=[5e-4, 5e-4], jpeg=0), jpeg(92)),
+        "camera noise, high": noisy(sequence.CameraNoise(shot=[5e-3, 5e-3], jpeg=0), jpeg(92)),
         "mild blur": blurred(1.0, 1.0, 0.0),
         "shake": blurred(0.0, 0.0, 1.0),
     }

@@ -30,13 +30,14 @@ def test_photons_vary_by_their_number_and_the_reading_adds() -> None:
     torch.testing.assert_close(noisy.std(dim=(1, 2, 3)), expected, rtol=0.02, atol=0)
 
 
-def camera_noise(level: float, shot: float = 3e-3, smoothing: float = 0.0, side: int = 96) -> Tensor:
+def camera_noise(level: float, shot: float = 3e-3, luma: float = 0.0, chroma: float = 0.0, side: int = 96) -> Tensor:
     """What four cameras make of an even gray, less that gray."""
     cameras = functions.random_cameras(4, torch.device("cpu"), seeded())
     shots = torch.full((4,), shot)
     read = functions.read_noise_of(shots, seeded())
     image = torch.full((4, 3, side, side), level)
-    return functions.add_camera_noise(image, shots, read, cameras, torch.full((4,), smoothing), seeded()) - image
+    smoothing = torch.full((4,), luma), torch.full((4,), chroma)
+    return functions.add_camera_noise(image, shots, read, cameras, *smoothing, seeded()) - image
 
 
 def neighbours(noise: Tensor) -> float:
@@ -48,10 +49,25 @@ def neighbours(noise: Tensor) -> float:
 def test_camera_noise_is_correlated_and_stronger_in_the_dark() -> None:
     bright, dark = camera_noise(0.8), camera_noise(0.3)
     assert neighbours(bright) > 0.15
-    assert neighbours(camera_noise(0.8, smoothing=0.2)) > neighbours(bright) + 0.15
     assert dark.std() > 1.2 * bright.std()
     white = torch.randn(4, 3, 96, 96, generator=seeded())
     assert coarse_colour(bright) > 1.3 * coarse_colour(white)
+
+
+def test_camera_noise_smoothed_in_colour_is_gray_and_as_coarse_as_its_luma() -> None:
+    raw, smooth, blurred = camera_noise(0.6), camera_noise(0.6, chroma=2.5), camera_noise(0.6, luma=0.9, chroma=2.5)
+    assert colours_alike(raw) < 0.3 < 0.6 < colours_alike(smooth)
+    assert (luma_of(smooth) - luma_of(raw)).std() < 0.1 * luma_of(raw).std()  # the tone curve moves it a little
+    assert neighbours(luma_of(blurred)) > 0.6 > neighbours(luma_of(smooth))
+
+
+def colours_alike(noise: Tensor) -> float:
+    """Correlation of red and green."""
+    return torch.corrcoef(torch.stack([noise[:, 0].flatten(), noise[:, 1].flatten()]))[0, 1].item()
+
+
+def luma_of(noise: Tensor) -> Tensor:
+    return torch.einsum("c,bchw->bhw", torch.tensor([0.299, 0.587, 0.114]), noise).unsqueeze(1)
 
 
 def coarse_colour(noise: Tensor) -> float:

@@ -1,7 +1,7 @@
 """Noise as it leaves a camera: made on the sensor, then spread over pixels and colours by the camera's processing.
 
     photo -> linear light -> sensor's colours -> one colour a pixel (Bayer) -> shot and read noise
-    noise -> demosaiced -> white balance and colour matrix -> smoothed a little -> added in linear light -> photo
+    noise -> demosaiced -> white balance, colour matrix -> smoothed, its colours most -> added in linear light -> photo
 
 After Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019, https://arxiv.org/abs/1811.11127.
 Every step behind the sensor is linear, so the noise goes through it alone and the photo keeps its detail.
@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from stages.light import from_linear_light, to_linear_light
+from train.degradation.functions.blur import blur
+from train.degradation.functions.kernels import gaussian_kernels
 
 # From CIE XYZ to four cameras' colours, and from linear sRGB to XYZ; as in that paper.
 _XYZ_TO_CAMERAS = (
@@ -47,7 +49,10 @@ _MALVAR = (
 _COLOURS = (0, 1, 1, 2)
 _SOURCES = ((0, 2, 3, 4), (1, 0, 0, 1), (4, 3, 2, 0))
 
-CAMERA_MARGIN = 3
+_LUMA = (0.299, 0.587, 0.114)
+_SMOOTHING_RADIUS = 7
+
+CAMERA_MARGIN = 2 + _SMOOTHING_RADIUS
 
 
 class Cameras(NamedTuple):
@@ -88,7 +93,8 @@ def add_camera_noise(
     shot: Tensor,
     read: Tensor,
     cameras: Cameras,
-    smoothing: Tensor,
+    luma: Tensor,
+    chroma: Tensor,
     generator: Generator | None = None,
 ) -> Tensor:
     """Add the noise that a camera's sensor and processing make.
@@ -98,7 +104,8 @@ def add_camera_noise(
         shot: Variance of the shot noise at the sensor's white; it grows with the light.
         read: Variance of the read noise.
         cameras: One an image.
-        smoothing: Share of its neighbours, 0 to 0.25 on either side, that the camera mixes into a pixel's noise.
+        luma: Standard deviation in pixels, 0 to 3, of the Gaussian by which the camera smooths the noise's luma.
+        chroma: The same for what is left without luma. Cameras smooth it far more, as eyes see colours coarsely.
         generator: Source of randomness; the global one if absent.
 
     Returns:
@@ -110,7 +117,7 @@ def add_camera_noise(
     variance = shot.view(-1, 1, 1, 1) * sensed.clamp_min(0) + read.view(-1, 1, 1, 1)
     noise = torch.randn(sensed.shape, device=image.device, dtype=image.dtype, generator=generator) * variance.sqrt()
     colours = _mix(torch.linalg.inv_ex(cameras.to_sensor).inverse, _demosaic(noise, cells, cameras.malvar))
-    return from_linear_light(light + _smooth(colours, smoothing))
+    return from_linear_light(light + _smooth(colours, luma, chroma))
 
 
 def _within(bounds: tuple[float, float], share: Tensor) -> Tensor:
@@ -148,8 +155,11 @@ def _demosaic(mosaic: Tensor, cells: Tensor, malvar: Tensor) -> Tensor:
     return torch.cat([mosaic, found], dim=1).gather(1, _tiled(sources, mosaic))
 
 
-def _smooth(noise: Tensor, share: Tensor) -> Tensor:
-    line = torch.stack([share, 1 - 2 * share, share], dim=1)
-    kernels = (line.unsqueeze(2) * line.unsqueeze(1)).repeat_interleave(3, dim=0).unsqueeze(1)
-    flat = F.pad(noise.flatten(0, 1).unsqueeze(0), (1, 1, 1, 1), mode="reflect")
-    return F.conv2d(flat, kernels, groups=len(kernels)).view_as(noise)
+def _smooth(noise: Tensor, luma: Tensor, chroma: Tensor) -> Tensor:
+    size = 2 * _SMOOTHING_RADIUS + 1
+    gray = torch.einsum("c,bchw->bhw", noise.new_tensor(_LUMA), noise).unsqueeze(1)
+    smooth_gray, smooth_chroma = (
+        blur(part, gaussian_kernels(sigma.clamp_min(0.1), size))  # of 0.1 px: the pixel itself
+        for part, sigma in ((gray, luma), (noise - gray, chroma))
+    )
+    return smooth_gray + smooth_chroma
