@@ -24,10 +24,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stages.layers import ResidualBlock, conv3x3, finer_halo, zero_init
+from stages.noise_estimator import NoiseEstimator
 from stages.stage import LearnedStageConfig, Stage
-
-# Scale of the estimates, in gray levels.
-_TYPICAL_LEVEL = 12.0
 
 
 class DnCNN(Stage):
@@ -47,7 +45,7 @@ class DnCNN(Stage):
         noise_level_input: The network is given the noise level.
         noise_level: Standard deviation in 8-bit gray levels; ``auto`` to take it from the plane behind the image's
             three, or where there is none, to estimate it from that image.
-        estimator: Channels of the network that estimates the level; 0 for none.
+        estimator: Neurons in a layer of the network that estimates the level; 0 for none.
     """
 
     def __init__(
@@ -119,26 +117,6 @@ class DnCNN(Stage):
         return self
 
 
-class NoiseEstimator(nn.Module):
-    """Estimates the root mean square of the noise in an image from local estimates, on a grid 8 times coarser.
-
-    Args:
-        width: Channels.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = [conv3x3(3, width), nn.ReLU(inplace=True)]
-        for _ in range(3):
-            layers += [nn.Conv2d(width, width, kernel_size=3, stride=2, padding=1), nn.ReLU(inplace=True)]
-        self.layers = nn.Sequential(*layers, zero_init(nn.Conv2d(width, 1, kernel_size=1)))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the noise level / 255, ``(B, 1, 1, 1)``."""
-        local = F.softplus(self.layers(image).float()) * (_TYPICAL_LEVEL / 255)
-        return local.square().mean(dim=(2, 3), keepdim=True).sqrt()
-
-
 def _plain_layers(depth: int, width: int, batch_norm: bool) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for _ in range(depth - 2):
@@ -178,7 +156,7 @@ class DnCNNConfig(LearnedStageConfig):
     noise_level: Literal["auto"] | Annotated[float, Field(ge=0, le=75)] = Field(
         "auto", description="standard deviation of the noise in gray levels; auto: estimated, once for every image"
     )
-    estimator: int = Field(0, ge=0, description="channels of the network that estimates the noise level; 0: none")
+    estimator: int = Field(0, ge=0, description="width of the network that estimates the noise level; 0: none")
 
     @model_validator(mode="after")
     def _skips_fit(self) -> DnCNNConfig:

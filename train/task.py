@@ -55,33 +55,38 @@ class RestorationTask(L.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Return the loss of one batch of (degraded, clean)."""
-        degraded, clean = batch
-        degraded = degraded.contiguous(memory_format=torch.channels_last)
-        given, level_loss = self._with_noise_level(degraded, clean)
-        restored = self.inside.after(self.stage(given))
-        loss, terms = self.objective(restored, clean)
-        if self.teacher:
-            terms["teacher"] = self._distance_to_teacher(self.teacher, degraded, restored)
-            loss = (1 - self.teacher.share) * loss + self.teacher.share * terms["teacher"]
-        if level_loss is not None:
-            loss, terms = loss + level_loss, {**terms, "noise_level": level_loss}
+        loss, terms = self._losses(*batch)
         self.log("train/loss", loss, prog_bar=True, sync_dist=True)
         self.log("train/epoch_loss", loss, on_step=False, on_epoch=True, sync_dist=True)
         self.log_dict({f"train/{kind}": value.detach() for kind, value in terms.items()}, sync_dist=True)
         return loss
 
+    def _losses(self, degraded: Tensor, clean: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what is minimized, and the parts that it is made of by name."""
+        degraded = degraded.contiguous(memory_format=torch.channels_last)
+        level = self.config.noise_level
+        if level is None:
+            return self._restoration_losses(degraded, degraded, clean)
+        true, estimated = noise_level_of(degraded, clean), self.stage.measure(degraded)
+        level_loss = level.loss(estimated, true)
+        if level.alone:
+            return level_loss, {"noise_level": level_loss}
+        given = with_planes(degraded, level.given(estimated, true)).contiguous(memory_format=torch.channels_last)
+        loss, terms = self._restoration_losses(given, degraded, clean)
+        return loss + level_loss, {**terms, "noise_level": level_loss}
+
+    def _restoration_losses(self, given: Tensor, degraded: Tensor, clean: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        restored = self.inside.after(self.stage(given))
+        loss, terms = self.objective(restored, clean)
+        if self.teacher:
+            terms["teacher"] = self._distance_to_teacher(self.teacher, degraded, restored)
+            loss = (1 - self.teacher.share) * loss + self.teacher.share * terms["teacher"]
+        return loss, terms
+
     def _distance_to_teacher(self, teacher: Teacher, degraded: Tensor, restored: Tensor) -> Tensor:
         with torch.no_grad():
             target = self.inside.after(teacher(degraded))
         return self.objective(restored, target)[0]
-
-    def _with_noise_level(self, degraded: Tensor, clean: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Append the noise level as a plane, and return what its estimate costs; nothing without an estimator."""
-        if self.config.noise_level is None:
-            return degraded, None
-        true, estimated = noise_level_of(degraded, clean), self.stage.measure(degraded)
-        given = with_planes(degraded, self.config.noise_level.given(estimated, true))
-        return given.contiguous(memory_format=torch.channels_last), self.config.noise_level.loss(estimated, true)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Log the PSNR (RGB) of one held-out image and return it restored; the trainer averages over images.
