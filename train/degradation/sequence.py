@@ -88,9 +88,14 @@ def margin(degradation: Sequence[Step]) -> int:
 def degrade(clean: Tensor, degradation: Sequence[Step], generator: Generator) -> Tensor:
     """Apply a degradation to ``(B, 3, H, W)`` clean images in ``[0, 1]``."""
     for step in degradation:
-        degraded = step.apply(clean, generator)
-        if step.probability < 1:
-            spared = draw_share(len(clean), generator) >= step.probability
-            degraded = torch.where(spared.view(-1, 1, 1, 1), clean, degraded)
-        clean = degraded
+        clean = step.apply(clean, generator) if step.probability == 1 else _degrade_some(clean, step, generator)
     return clean
+
+
+def _degrade_some(clean: Tensor, step: Step, generator: Generator) -> Tensor:
+    chosen = draw_share(len(clean), generator) < step.probability
+    if not chosen.any():
+        return clean
+    degraded = clean.clone()
+    degraded[chosen] = step.apply(clean[chosen], generator)
+    return degraded
