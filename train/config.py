@@ -106,6 +106,10 @@ class TrainingConfig(Section):
     stage: AnyStageConfig
     trained_for: str = Field(description="one line for the weights' card")
     degradation: Degradation = Field(description="what makes a degraded image of a clean one, in order")
+    clean_degradation: Degradation = Field(
+        default_factory=list,
+        description="what is done to clean images before that, and not to be undone: photos differ in sharpness",
+    )
     pair_degradation: Degradation = Field(
         default_factory=list, description="what is done to the degraded side of real pairs"
     )
@@ -152,6 +156,8 @@ class TrainingConfig(Section):
             raise ValueError(f"noise_level: {self.stage.stage} has no estimator of it; leave it out")
         if math.prod(step.scale for step in self.pair_degradation) != 1:
             raise ValueError("pair_degradation: must not downscale; the degraded side of pairs already is small")
+        if math.prod(step.scale for step in self.clean_degradation) != 1:
+            raise ValueError("clean_degradation: must not downscale; reduce the images beforehand")
         return self
 
 

@@ -80,6 +80,7 @@ def config_file(tmp_path: Path) -> Path:
         (f"stage={{stage: spandrel, weights: {COMPACT}}}", "stage: spandrel has nothing to train"),
         ("stage.scale=3", "degradation: downscales by 2, but the stage upscales by 3"),
         ("pair_degradation=[{kind: downscale, factor: 2}]", "pair_degradation: must not downscale"),
+        ("clean_degradation=[{kind: downscale, factor: 2}]", "clean_degradation: must not downscale"),
         ("data.crop_size=17", "data.crop_size: got 17, expected a multiple of 2"),
     ],
 )

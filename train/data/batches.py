@@ -169,7 +169,9 @@ class ValidationImages(Dataset[Pair]):
 
 def degradation_margin(config: TrainingConfig) -> int:
     """Return the clean pixels around a crop that its degraded version depends on; whole images have none."""
-    return 0 if config.data.resize else sequence.margin(config.degradation)
+    if config.data.resize:
+        return 0
+    return sequence.margin([*config.clean_degradation, *config.degradation])
 
 
 def validation_repeats(config: TrainingConfig, files: Files) -> int:
@@ -204,6 +206,7 @@ def pair_middles(config: TrainingConfig, files: Files, multiple_of: int) -> Iter
 
 def _degrade_inside(clean: Tensor, config: TrainingConfig, margin: int, generator: Generator) -> Pair:
     """Degrade, then cut the margin off both sides, so that no border of the crop shows in the result."""
+    clean = sequence.degrade(clean, config.clean_degradation, generator)
     degraded = sequence.degrade(clean, config.degradation, generator)
     scale = clean.shape[-1] // degraded.shape[-1]
     return cut_margin(degraded, margin // scale), cut_margin(clean, margin)

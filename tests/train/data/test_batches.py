@@ -34,6 +34,16 @@ def test_processes_share_one_large_batch(config: TrainingConfig, sharp_folder: P
         assert torch.equal(torch.stack([share[side] for share in shares], dim=1).flatten(0, 1), whole[side])
 
 
+def test_what_is_done_to_clean_images_is_not_to_be_undone(config: TrainingConfig, sharp_folder: Path) -> None:
+    blur = {"kind": "blur", "gaussian": [1.5, 1.5], "weights": [1, 0, 0, 0, 0]}
+    soft = TrainingConfig.model_validate(config.model_dump() | {"clean_degradation": [blur], "degradation": []})
+    degraded, clean = TrainingBatches(soft, find_files([sharp_folder]), CPU)[0]
+    _, sharp = TrainingBatches(config, find_files([sharp_folder]), CPU)[0]
+    assert torch.equal(degraded, clean)
+    assert clean.shape == sharp.shape
+    assert clean.diff().abs().mean() < 0.9 * sharp.diff().abs().mean()
+
+
 def upscaling(config: TrainingConfig) -> TrainingConfig:
     stage = {"stage": "edsr", "scale": 2, "width": 8, "depth": 1}
     degradation = [{"kind": "blur"}, {"kind": "downscale", "factor": 2}]
