@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -19,12 +20,15 @@ def conv3x3(in_channels: int, out_channels: int, *, bias: bool = True) -> nn.Con
     return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=bias)
 
 
-def zero_init(conv: nn.Conv2d) -> nn.Conv2d:
-    """Zero a residual branch's last convolution, so that training starts from the identity."""
-    nn.init.zeros_(conv.weight)
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
-    return conv
+_Layer = TypeVar("_Layer", nn.Conv2d, nn.Linear)
+
+
+def zero_init(layer: _Layer) -> _Layer:
+    """Zero a residual branch's last layer, so that training starts from the identity."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
 
 
 class ResidualBlock(nn.Module):

@@ -1,7 +1,8 @@
 """Estimates the level of an image's noise from how much its parts vary, at four sizes.
 
     image -> luma, two colour differences -> at 1, 1/2, 1/4 and 1/8 of the size:
-        [second differences -> root mean square of each block -> quantiles over blocks] -> three dense layers -> level
+        [second differences -> root mean square of each block -> quantiles over blocks]
+    level = a low quantile of the whole luma, corrected by three dense layers that see them all
 
 Texture fills some blocks of an image, noise fills all of them, and differs from texture in how it spreads over sizes
 and colours. Second differences leave even slopes out: Immerkaer, "Fast noise variance estimation", CVIU 1996.
@@ -15,12 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stages.layers import zero_init
+
 _LUMA = (0.299, 0.587, 0.114)
 # Side of the blocks at each size, in pixels of that size.
 _BLOCKS = (8, 8, 4, 4)
 _QUANTILES = (0.05, 0.15, 0.3, 0.5, 0.8)
+_QUIET = 1
 _SMALLEST = 64
-_TYPICAL_LEVEL = 12.0
 # Gray levels below which differences of noise are unseen.
 _UNSEEN = 0.5
 
@@ -41,10 +44,8 @@ class NoiseEstimator(nn.Module):
             nn.SiLU(),
             nn.Linear(width, width),
             nn.SiLU(),
-            nn.Linear(width, 1),
+            zero_init(nn.Linear(width, 1)),
         )
-        nn.init.zeros_(self.layers[-1].weight)
-        nn.init.constant_(self.layers[-1].bias, math.log(_TYPICAL_LEVEL))
         self.register_buffer("quantiles", torch.tensor(_QUANTILES), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -52,17 +53,19 @@ class NoiseEstimator(nn.Module):
 
         Images smaller than 64 pixels are repeated to that size.
         """
-        logarithm = self.layers(self._variations(_large_enough(image.float()))).float()
+        variations = self._variations(_large_enough(image.float()))
+        corrections = self.layers(variations.flatten(1)).float()
+        logarithm = variations[:, 0, _QUIET] + corrections[:, 0]
         return (logarithm.exp() - _UNSEEN).clamp_min(0).div(255).view(-1, 1, 1, 1)
 
     def _variations(self, image: Tensor) -> Tensor:
-        """Return quantiles over blocks, as logarithms about 0, ``(B, features)``."""
+        """Return logarithms of gray levels, ``(B, sizes * planes, quantiles)``, the whole image's luma first."""
         planes, found = _luma_and_colours(image), []
         for block in _BLOCKS:
             energy = F.avg_pool2d(_second_differences(planes).square(), block)
             found.append(torch.quantile(energy.flatten(2).sqrt() * 255, self.quantiles.float(), dim=2))
             planes = F.avg_pool2d(planes, 2)
-        return (torch.cat(found, dim=2) + 0.1).log().transpose(0, 1).flatten(1)
+        return (torch.cat(found, dim=2) + 0.1).log().permute(1, 2, 0)
 
 
 def _large_enough(image: Tensor) -> Tensor:
