@@ -78,11 +78,11 @@ class CameraNoise(Step):
 
     kind: Literal["camera_noise"] = "camera_noise"
     shot: Range = Field(
-        [3e-5, 0.012], description="variance of the shot noise at white, drawn evenly in its logarithm; read noise fits"
+        [3e-5, 0.03], description="variance of the shot noise at white, drawn evenly in its logarithm; read noise fits"
     )
     smoothing: float = Field(0.75, ge=0, le=1, description="share of the images whose noise the camera has smoothed")
-    luma: Range = Field([0.0, 0.9], description="standard deviation in pixels that smooths the noise's luma")
-    chroma: Range = Field([0.3, 2.5], description="the same for its colours")
+    luma: Range = Field([0.0, 1.3], description="standard deviation in pixels that smooths the noise's luma")
+    chroma: Range = Field([0.3, 4.0], description="the same for its colours")
     jpeg: float = Field(0.75, ge=0, le=1, description="share of the images that the camera saves as JPEG")
     quality: Range = Field([60.0, 98.0], description="of those JPEGs, as of libjpeg")
 
