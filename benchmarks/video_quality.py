@@ -77,9 +77,9 @@ def camera(compress: Degrade) -> Degrade:
     def degrade(frames: Tensor) -> Tensor:
         generator = Generator().manual_seed(1)
         taken, shot = functions.random_cameras(1, torch.device("cpu"), generator), torch.tensor([0.004])
-        read = functions.read_noise_of(shot, generator)
+        read, smoothing = functions.read_noise_of(shot, generator), torch.tensor([0.55])
         noisy = [
-            functions.add_camera_noise(frame[None], shot, read, taken, torch.tensor([0.15]), generator)
+            functions.add_camera_noise(frame[None], shot, read, taken, smoothing, smoothing, generator)
             for frame in frames
         ]
         return compress(functions.quantise(torch.cat(noisy)))
