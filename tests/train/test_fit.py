@@ -196,7 +196,9 @@ def test_an_interrupted_run_leaves_its_best_weights_and_says_how_to_go_on(
 
     monkeypatch.setattr(TrainingBatches, "__getitem__", interrupted)
     monkeypatch.setattr("sys.argv", command(config_file, sharp_folder, tmp_path / "run", "--max-epochs", 100)[2:])
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     assert main() == 130
+    signal.signal(signal.SIGINT, handler)
     message = capsys.readouterr().err
     assert re.search(r"interrupted in epoch \d; resume it to continue; the best weights so far are in .*dncnn", message)
     assert read_card(tmp_path / "run" / "dncnn.safetensors").steps >= 8
