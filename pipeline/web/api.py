@@ -70,7 +70,7 @@ def mount_api(page: WebPage) -> None:
         session = session_of(request.request)
         sent = session.uploads.get(str(cast(Any, file)["path"]).partition("/")[0])
         if sent is None:
-            raise _refusal("file: is not among the uploads of this session; send it by handle_file()")
+            raise _refusal("file: is not among your uploads; send it by handle_file()")
         settings = {"chain": chain, "strengths": strengths, "noise_levels": noise_levels, "upscale": upscale}
         try:
             job = page.start(session, sent, "restore", settings | {"format": format or None})

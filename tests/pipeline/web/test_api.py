@@ -112,7 +112,7 @@ def test_nothing_is_fetched_or_read_for_a_visitor(address: str, page: WebPage) -
             assert visitor.post("/queue/join", json=body).status_code == 200
             with visitor.stream("GET", "/queue/data", params={"session_hash": "s"}) as answer:
                 text = "".join(answer.iter_text())
-            assert "is not among the uploads of this session" in text
+            assert "is not among your uploads" in text
             assert "root:" not in text
     listening.shutdown()
     assert listening.asked == []
