@@ -22,6 +22,7 @@ from stages.deconvolution.fourier import (
     Placement,
     adjoint_differences,
     differences,
+    divide_by_power,
     fast_length,
     pad_periodic,
     spectra_of,
@@ -31,7 +32,7 @@ from stages.deconvolution.kernels import clean_kernel, reach, resized_kernel
 _SCALE_STEP, _SMALLEST_SIZE = 0.5**0.5, 5
 # Once the kernel is seen at a coarse scale, its square need not reach farther than this times the kernel.
 _FINE_ENOUGH, _ROOM = 0.35, 2.0
-_ROUNDS, _LAST_COUPLING = 5, 1e3
+_ROUNDS, _COUPLING_GROWTH, _LAST_COUPLING = 5, 2.0, 1e3
 # From one round to the next the smoothness falls by this; over a scale by as much as the growth says.
 _SMOOTHNESS_STEP = 1.1
 _SMOOTHNESS_GROWTH = _ROUNDS * math.log(_SMOOTHNESS_STEP) / math.log(_SCALE_STEP)
@@ -101,7 +102,7 @@ def _refine(image: Tensor, kernel: Tensor, smoothness: float) -> Tensor:
 def sharp_edges(blurred: Tensor, kernel: Tensor, smoothness: float) -> Tensor:
     """Return the latent image: flat between as few and strong edges as explain the blurred one.
 
-    By half-quadratic splitting, whose coupling doubles.
+    By half-quadratic splitting, whose coupling grows.
 
     Args:
         blurred: Gray, ``(H, W)``, padded to be periodic.
@@ -114,10 +115,11 @@ def sharp_edges(blurred: Tensor, kernel: Tensor, smoothness: float) -> Tensor:
     latent, coupling = blurred, 2 * smoothness
     while coupling < _LAST_COUPLING:
         across, down = differences(latent)
-        edge = across.square() + down.square() >= smoothness / coupling
-        prior = torch.fft.rfft2(adjoint_differences(across * edge, down * edge))
-        latent = torch.fft.irfft2((data + coupling * prior) / (power + coupling * difference_power), s=shape)
-        coupling *= 2
+        edge = across.square().addcmul_(down, down).ge_(smoothness / coupling)
+        prior = torch.fft.rfft2(adjoint_differences(across.mul_(edge), down.mul_(edge)))
+        explained = divide_by_power(prior.mul_(coupling).add_(data), power + coupling * difference_power)
+        latent = torch.fft.irfft2(explained, s=shape)
+        coupling *= _COUPLING_GROWTH
     return latent
 
 

@@ -60,12 +60,23 @@ def phase_of(rows: float, columns: float, like: Tensor) -> Tensor:
 
 def differences(image: Tensor) -> tuple[Tensor, Tensor]:
     """Return the forward differences along rows and columns of ``(..., H, W)``, circular."""
-    return torch.roll(image, -1, -1) - image, torch.roll(image, -1, -2) - image
+    return _difference(image, -1), _difference(image, -2)
 
 
 def adjoint_differences(across: Tensor, down: Tensor) -> Tensor:
     """Return the adjoint of ``differences``: minus the divergence."""
-    return torch.roll(across, 1, -1) - across + torch.roll(down, 1, -2) - down
+    result = (across + down).neg_()
+    for axis, difference in ((-1, across), (-2, down)):
+        last = difference.shape[axis] - 1
+        result.narrow(axis, 1, last).add_(difference.narrow(axis, 0, last))
+        result.narrow(axis, 0, 1).add_(difference.narrow(axis, last, 1))
+    return result
+
+
+def divide_by_power(spectrum: Tensor, power: Tensor) -> Tensor:
+    """Divide a spectrum by real numbers, in place and without making those complex."""
+    torch.view_as_real(spectrum).div_(power.unsqueeze(-1))
+    return spectrum
 
 
 def pad_periodic(image: Tensor, margin: int) -> tuple[Tensor, Placement]:
@@ -98,6 +109,13 @@ def _is_smooth(number: int) -> bool:
         while number % factor == 0:
             number //= factor
     return number == 1
+
+
+def _difference(image: Tensor, axis: int) -> Tensor:
+    result, last = torch.empty_like(image), image.shape[axis] - 1
+    torch.sub(image.narrow(axis, 1, last), image.narrow(axis, 0, last), out=result.narrow(axis, 0, last))
+    torch.sub(image.narrow(axis, 0, 1), image.narrow(axis, last, 1), out=result.narrow(axis, last, 1))
+    return result
 
 
 def _difference_power(shape: tuple[int, int], device: torch.device) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 from stages.deconvolution.fourier import (
     adjoint_differences,
     differences,
+    divide_by_power,
     fast_length,
     filtered,
     pad_periodic,
@@ -29,7 +30,7 @@ from stages.deconvolution.kernels import centre_of_mass
 _EXPONENT = 2 / 3
 _COUPLINGS = tuple(8 ** (step / 2) for step in range(6))
 # The table of ``soft_thresholded`` ends where no difference of two pixels gets.
-_LARGEST, _STEPS_PER_UNIT = 2.0, 2000
+_LARGEST, _STEPS_PER_UNIT = 2.0, 10000
 
 
 def deconvolve(image: Tensor, kernel: Tensor, weight: float) -> Tensor:
@@ -53,7 +54,8 @@ def deconvolve(image: Tensor, kernel: Tensor, weight: float) -> Tensor:
         across, down = (soft_thresholded(difference, coupling) for difference in differences(estimate))
         ratio = coupling / weight
         prior = torch.fft.rfft2(adjoint_differences(across, down))
-        estimate = torch.fft.irfft2((data + ratio * prior) / (power + ratio * difference_power), s=shape)
+        explained = divide_by_power(prior.mul_(ratio).add_(data), power + ratio * difference_power)
+        estimate = torch.fft.irfft2(explained, s=shape)
     return placement.crop(filtered(estimate, phase_of(*centre_of_mass(kernel), like=estimate)))
 
 
@@ -75,17 +77,16 @@ def sparsity(image: Tensor) -> float:
 
 
 def soft_thresholded(values: Tensor, coupling: float) -> Tensor:
-    """Return the w that minimises ``|w|^(2/3) + coupling / 2 (w - value)^2``, for every value."""
+    """Return the w that minimises ``|w|^(2/3) + coupling / 2 (w - value)^2``, for every value, to 1e-4."""
     table = _thresholds(coupling).to(values)
-    place = values.abs().mul(_STEPS_PER_UNIT).clamp_max(len(table) - 1.001)
-    index = place.long()
-    return torch.lerp(table[index], table[index + 1], place - index).copysign(values)
+    place = (values * _STEPS_PER_UNIT).add_(len(table) // 2 + 0.5).clamp_(0, len(table) - 1).int()
+    return table.index_select(0, place.flatten()).view_as(values)
 
 
 @lru_cache(maxsize=len(_COUPLINGS))
 @torch.inference_mode(mode=False)
 def _thresholds(coupling: float) -> Tensor:
-    """Tabulate ``soft_thresholded`` for values from 0: Newton's method from above, or zero where that costs less."""
+    """Tabulate ``soft_thresholded``: Newton's method from above, or zero where that costs less."""
     values = torch.linspace(0, _LARGEST, int(_LARGEST * _STEPS_PER_UNIT) + 1, dtype=torch.float64, device="cpu")
     found = values.clone()
     for _ in range(30):
@@ -93,4 +94,5 @@ def _thresholds(coupling: float) -> Tensor:
         curvature = _EXPONENT * (_EXPONENT - 1) * found.pow(_EXPONENT - 2) + coupling
         found = torch.where(curvature > 0, found - slope / curvature, 0.0).clamp_min(1e-9)
     cost = found.pow(_EXPONENT) + coupling / 2 * (found - values).square()
-    return torch.where(cost < coupling / 2 * values.square(), found, 0.0)
+    found = torch.where(cost < coupling / 2 * values.square(), found, 0.0)
+    return torch.cat([-found[1:].flip(0), found])
