@@ -44,9 +44,16 @@ def centre_of_mass(kernel: Tensor) -> tuple[float, float]:
     return (kernel.sum(dim=1) * rows).sum().item(), (kernel.sum(dim=0) * columns).sum().item()
 
 
-def reach(kernel: Tensor) -> int:
-    """Return how far from the middle, in rows or columns, a kernel has weights."""
-    return int((kernel.nonzero() - len(kernel) // 2).abs().max())
+def reach(kernels: Tensor) -> int:
+    """Return how far from the middle, in rows or columns, ``(..., K, K)`` kernels have weights."""
+    return int((kernels.nonzero()[:, -2:] - kernels.shape[-1] // 2).abs().max())
+
+
+def trimmed(kernels: Tensor) -> Tensor:
+    """Cut off the zeros around ``(..., K, K)`` kernels, as many on each side."""
+    middle, radius = kernels.shape[-1] // 2, reach(kernels)
+    inner = slice(middle - radius, middle + radius + 1)
+    return kernels[..., inner, inner]
 
 
 def connected_share(kernel: Tensor) -> float:

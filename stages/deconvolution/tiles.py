@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from stages.deconvolution.hyper_laplacian import blur, deconvolve
+from stages.deconvolution.kernels import trimmed
 from stages.deconvolution.measures import data_weight, local_mean
 from stages.deconvolution.ringing import without_ringing
 from stages.light import from_linear_light, to_linear_light
@@ -28,6 +29,7 @@ def undo_blur(image: Tensor, kernels: Tensor, *, linear: bool) -> Tensor:
         kernels: ``(rows, columns, K, K)``, K odd, each with sum one; for equal parts of the image.
         linear: The blur happened to linear light, not to the file's values.
     """
+    kernels = trimmed(kernels)
     height, width = image.shape[-2:]
     overlap = max(kernels.shape[-1], _SMALLEST_OVERLAP)
     weight = data_weight(to_linear_light(image) if linear else image)
