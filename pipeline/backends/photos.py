@@ -15,7 +15,6 @@ from pipeline.tiling import round_up
 _NOISE_SIGMAS = 0.0, 10.0, 40.0, 0.0
 _BLUR_SIGMAS = 0.0, 0.0, 0.0, 1.5
 _TRIAL_SIZES = (80, 136), (17, 31), (203, 58)
-_RACE_SIZE = 192, 320
 
 
 def calibration_photos() -> list[Tensor]:
@@ -35,9 +34,9 @@ def trial_photos(multiple_of: int) -> list[Tensor]:
     return [crop for height, width in sizes for crop in _crops("chelsea", 1, height, width)]
 
 
-def race_photo(multiple_of: int) -> Tensor:
-    """Return a crop that is large enough to time engines on."""
-    height, width = (round_up(side, multiple_of) for side in _RACE_SIZE)
+def race_photo(multiple_of: int, size: tuple[int, int]) -> Tensor:
+    """Return a crop of a height and width, rounded up, to time engines on."""
+    height, width = (round_up(side, multiple_of) for side in size)
     return next(_crops("coffee", 1, height, width))
 
 

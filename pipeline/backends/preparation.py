@@ -29,7 +29,7 @@ def prepare(
 
     Args:
         stages: On the device; not changed.
-        backend: From ``choose_backend``; ``auto`` for the fastest one of each network, by a race.
+        backend: From ``choose_backend``; ``auto`` for the fastest ones, by a race.
         precision: For other back ends than torch, ``int8`` for 8-bit integers in the stages that they serve well;
             anything else is fp32.
         compile: ``on`` or ``auto`` to compile for shapes that come often (``on``: at once), on GPUs; or ``off``.
@@ -43,7 +43,7 @@ def prepare(
     if compile == "on" and device.type != "cuda":
         raise ConfigError(f"compile: on gains nothing on {device}, expected a CUDA device")
     if backend == "auto":
-        return [fastest(named, racers(device, precision)) if named.is_network else named.stage for named in stages]
+        return _by_race(stages, racers(device, precision))
     if backend == "ncnn":
         from pipeline.backends import ncnn
 
@@ -55,16 +55,28 @@ def prepare(
     return _in_torch([named.stage for named in stages], half_dtype(precision, device), compile, device)
 
 
-def fastest(named: NamedStage, backends: Sequence[str]) -> Stage:
-    """Return what runs a network in fp32 on this CPU in the least time."""
-    for engine in race_engines(named, backends):
+def _by_race(stages: Sequence[NamedStage], backends: Sequence[str]) -> list[Stage]:
+    """Return what runs each stage in fp32 on this CPU in the least time."""
+    from pipeline.backends.race import assign
+
+    networks = [named for named in stages if named.is_network]
+    races = {named.name: race_engines(named, backends) for named in networks}
+    engines = dict(zip(races, assign(list(races.values())), strict=True))
+    return [
+        _first_ready(named, (engines[named.name], *races[named.name])) if named.name in races else named.stage
+        for named in stages
+    ]
+
+
+def _first_ready(named: NamedStage, backends: Iterable[str]) -> Stage:
+    for engine in backends:
         with suppress(ConversionError):  # its cached model may have been damaged since
             return _ENGINES[engine](named)
     return named.stage
 
 
 def race_engines(named: NamedStage, backends: Sequence[str], *, again: bool = False) -> dict[str, float]:
-    """Return how many milliseconds each back end that can run a network takes, as of `race.race`."""
+    """Return how many milliseconds a megapixel each back end that can run a network takes, as of `race.race`."""
     from pipeline.backends.race import race, user_results
 
     return race(named, {backend: _ENGINES[backend] for backend in backends}, user_results(), again=again)

@@ -77,7 +77,8 @@ def _backend(racing: tuple[str, ...]) -> str:
     if len(racing) == 1:
         return f"{racing[0]}, the only one there"
     return (
-        f"{', '.join(racing[:-1])} or {racing[-1]}: the fastest for each network; `restorechain tune` lists their times"
+        f"{', '.join(racing[:-1])} or {racing[-1]}: the fastest one for a chain, another for a network that it runs "
+        "a tenth faster; `restorechain tune` lists the times"
     )
 
 
