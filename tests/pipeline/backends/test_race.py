@@ -75,11 +75,11 @@ def test_frames_are_run_by_the_faster_engines_of_quick_networks(
     engines = {"torch": takes(0.001), "ncnn": takes(0.02)}
     Slowed.calls = 0
     race(named, engines, tmp_path)
-    assert Slowed.calls == 2 * 3 + 3
+    assert Slowed.calls == 2 * 2 + 2
     monkeypatch.setattr("pipeline.backends.race._QUICK", 0)
     Slowed.calls = 0
     race(named, engines, tmp_path, again=True)
-    assert Slowed.calls == 2 * 3
+    assert Slowed.calls == 2 * 2
 
 
 def test_a_race_is_run_once_and_its_first_result_holds(named: NamedStage, tmp_path: Path) -> None:
