@@ -1,12 +1,13 @@
 """Average a video's frame with its neighbours where they differ by no more than noise does.
 
-    result = (frame + sum_i w_i neighbour_i) / (1 + sum_i w_i)
-    w_i = trust_i exp(-max(0, d_i / (1.1 v) - 1) - max(0, s_i / (1.3 u) - 1) / 2)
+    mean = (frame + sum_i w_i neighbour_i) / (1 + sum_i w_i),   result = mean - lift(mean, sigma)
+    w_i = inside_i exp(-max(0, d_i / (1.1 v) - 1) - max(0, s_i / (1.3 u) - 1) / 2)
 
 d_i is the local mean of the squared difference; s_i is that of the smoothed difference in gray, in which a small shift
 or a change of light shows below the noise. v and u are what noise makes of them: given, or what neighbours differ by in
 most places of the same brightness, so that a camera's correlated noise counts as what it is. A video without noise
-comes back nearly as it was.
+comes back nearly as it was. Near black and white, where noise is clipped, the mean is put right; a network could not
+see any more that it is wrong.
 """
 
 from __future__ import annotations
@@ -20,20 +21,23 @@ import cv2
 import numpy as np
 
 from stages.opencv import Array
+from stages.temporal.clipping import before_clipping, lift
 from stages.temporal.registration import Neighbour, registered
 
-_SIGMA, _SMOOTHED_SIGMA = 2.0, 3.0  # of local means, in pixels
+_SIGMA, _SMOOTHED_SIGMA = 1.0, 1.5  # of local means, in pixels of half the size
 _SMOOTHING = 1.0  # sigma in pixels
 _SMOOTHED_NOISE = 1 / (3 * 4 * math.pi * _SMOOTHING**2)  # share of white noise's variance that is left in gray
 _USUAL = 0.4  # quantile of the differences that noise alone explains
+_SEEN = 0.9  # share of a deviation that is estimated: usual is less than the mean, and interpolation smooths
 _TOLERANCE, _SMOOTHED_TOLERANCE = 1.1, 1.3  # by which the local means of noise scatter
 _UNNOTICED = 1 / 255  # standard deviation of what rounding and compression do to videos without noise
 _LEAST = 0.05 / 255
-_BRIGHTNESSES, _EVERY = 8, 7
+_BRIGHTNESSES, _EVERY = 8, 3
+_GRAY = np.full((1, 3), 1 / 3, np.float32)
 
 
 class _Difference(NamedTuple):
-    """Of a neighbour, ``(H, W)`` each: local mean squares of the difference and of the smoothed gray difference."""
+    """Of a neighbour, at half size: local mean squares of the difference and of the smoothed gray difference."""
 
     plain: Array
     smoothed: Array
@@ -47,20 +51,43 @@ def averaged(window: Sequence[Array], noise_level: float | None) -> Array:
         noise_level: Standard deviation of white noise in 8-bit gray levels; None to estimate any noise by brightness.
     """
     frame = window[len(window) // 2]
-    neighbours = list(registered(window, cv2.INTER_CUBIC))
+    neighbours = list(registered(window, cv2.INTER_CUBIC, both_ways=False))
     if not neighbours:
         return frame
     differences = [_difference(frame, neighbour.image) for neighbour in neighbours]
+    brightness = _halved(cv2.transform(frame, _GRAY), _SIGMA)
     if noise_level is None:
-        noise = _estimated(frame, neighbours[:2], differences[:2])
+        noise = _estimated(brightness, neighbours[:2], differences[:2])
+        sigma = before_clipping(np.sqrt(noise.plain / 2) / _SEEN, brightness)
     else:
-        noise = _of_white_noise(np.full(frame.shape[:2], noise_level / 255, np.float32))
+        sigma = np.full_like(brightness, noise_level / 255)
+        noise = _of_white_noise(sigma)
     total, weights = frame.copy(), np.ones(frame.shape[:2], np.float32)
     for neighbour, difference in zip(neighbours, differences, strict=True):
-        weight = neighbour.trust * _likeness(difference, noise)
-        total += weight[..., None] * neighbour.image
+        weight = neighbour.trust * _resized(_likeness(difference, noise), frame)
+        cv2.accumulateProduct(neighbour.image, _in_colours(weight), total)
         weights += weight
-    return total / weights[..., None]
+    return _put_right(total / weights[..., None], sigma, np.minimum(1, weights - 1))
+
+
+def _put_right(mean: Array, sigma: Array, share: Array) -> Array:
+    """Undo what clipping has done to the mean, where noise was averaged away; elsewhere a network still sees it."""
+    return mean - share[..., None] * _resized(lift(_halved(mean, _SIGMA), _in_colours(sigma)), mean)
+
+
+def _halved(image: Array, sigma: float) -> Array:
+    """Return local means at half size."""
+    size = max(1, image.shape[1] // 2), max(1, image.shape[0] // 2)
+    return cv2.GaussianBlur(cv2.resize(image, size, interpolation=cv2.INTER_AREA), (0, 0), sigma)
+
+
+def _resized(values: Array, frame: Array) -> Array:
+    """Return values at a frame's size."""
+    return cv2.resize(values, frame.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _in_colours(values: Array) -> Array:
+    return cv2.merge([values, values, values])
 
 
 def _of_white_noise(sigma: Array) -> _Difference:
@@ -68,10 +95,9 @@ def _of_white_noise(sigma: Array) -> _Difference:
     return _Difference(variance, variance * _SMOOTHED_NOISE)
 
 
-def _estimated(frame: Array, nearest: Sequence[Neighbour], differences: Sequence[_Difference]) -> _Difference:
+def _estimated(brightness: Array, nearest: Sequence[Neighbour], differences: Sequence[_Difference]) -> _Difference:
     """Return what the nearest neighbours differ by, as noise makes them."""
-    brightness = cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (0, 0), _SIGMA)
-    trusted = np.maximum.reduce([neighbour.trust for neighbour in nearest]) > 0.5
+    trusted = _halved(np.maximum.reduce([neighbour.trust for neighbour in nearest]), _SIGMA) > 0.5
     unnoticed = _of_white_noise(np.full((1, 1), _UNNOTICED, np.float32))
     least = _of_white_noise(np.zeros((1, 1), np.float32))
     return _Difference(
@@ -84,12 +110,9 @@ def _estimated(frame: Array, nearest: Sequence[Neighbour], differences: Sequence
 
 def _difference(frame: Array, neighbour: Array) -> _Difference:
     difference = neighbour - frame
-    squares = np.einsum("ijk,ijk->ij", difference, difference) / 3
-    gray = cv2.transform(difference, np.full((1, 3), 1 / 3, np.float32))
-    smoothed = cv2.GaussianBlur(gray, (0, 0), _SMOOTHING)
-    return _Difference(
-        cv2.GaussianBlur(squares, (0, 0), _SIGMA), cv2.GaussianBlur(smoothed * smoothed, (0, 0), _SMOOTHED_SIGMA)
-    )
+    squares = cv2.transform(cv2.multiply(difference, difference), _GRAY)
+    smoothed = cv2.GaussianBlur(cv2.transform(difference, _GRAY), (0, 0), _SMOOTHING)
+    return _Difference(_halved(squares, _SIGMA), _halved(cv2.multiply(smoothed, smoothed), _SMOOTHED_SIGMA))
 
 
 def _usual(squares: Array, brightness: Array, trusted: Array) -> Array:

@@ -23,8 +23,8 @@ from stages.temporal.registration import registered
 _LEVELS = 4
 _SIGMA = 4.0  # of local energies, in pixels of their level
 _SHARPER = 1.15  # times the energy from which a neighbour counts
-_POWER = 4
 _FAINT = 2e-6  # energy that noise and rounding have
+_SUM = np.ones((1, 3), np.float32)  # of colours
 _DIFFERENT = (4 / 255) ** 2  # difference of coarsest levels that always passes
 
 
@@ -35,7 +35,7 @@ def fused(window: Sequence[Array]) -> Array:
         window: An odd number of frames in order, RGB ``(H, W, 3)``, float32 in ``[0, 1]``.
     """
     frame = window[len(window) // 2]
-    neighbours = list(registered(window, cv2.INTER_LINEAR))
+    neighbours = list(registered(window, cv2.INTER_LINEAR, both_ways=True))
     if not neighbours:
         return frame
     bands = _pyramid(frame)
@@ -71,12 +71,13 @@ def _image(bands: Sequence[Array]) -> Array:
 
 def _energy(band: Array, sigma: float = _SIGMA) -> Array:
     """Return the sum of squares over colours, averaged around each pixel, ``(H, W)``."""
-    return cv2.GaussianBlur(np.einsum("ijk,ijk->ij", band, band), (0, 0), sigma)
+    return cv2.GaussianBlur(cv2.transform(cv2.multiply(band, band), _SUM), (0, 0), sigma)
 
 
 def _sharpness(energy: Array, own: Array) -> Array:
     """Return the weight of a band with an energy beside the frame's own."""
-    return np.maximum(0, ((energy + _FAINT) / (_SHARPER * (own + _FAINT))) ** _POWER - 1)
+    ratio = (energy + _FAINT) / (_SHARPER * (own + _FAINT))
+    return np.maximum(0, (ratio * ratio) ** 2 - 1)
 
 
 def _likeness(bands: Sequence[Array], others: Sequence[Array]) -> Array:

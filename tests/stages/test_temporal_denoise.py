@@ -73,6 +73,21 @@ def test_noise_that_grows_with_the_light_is_averaged_everywhere() -> None:
         assert psnr(result[..., side], clean[2][..., side]) - psnr(frames[2][..., side], clean[2][..., side]) > 4
 
 
+@pytest.mark.parametrize("options", [{}, {"noise_level": 25.0}])
+def test_black_and_white_come_back_from_clipped_noise(options: dict[str, float]) -> None:
+    clean = texture().repeat(7, 1, 1, 1)
+    clean[..., :40], clean[..., 88:] = 0.0, 1.0
+    result = restored(noisy(clean, 25).clamp(0, 1), **options)
+    assert result[..., 5:35].mean() < 2.5 / 255
+    assert result[..., 93:].mean() > 252.5 / 255
+
+
+def test_even_areas_are_averaged_although_flow_wanders_in_them() -> None:
+    clean = torch.full((7, 3, 96, 128), 0.4)
+    frames = noisy(clean, 25)
+    assert psnr(restored(frames), clean[3]) - psnr(frames[3], clean[3]) > 0.8 * 10 * math.log10(7)
+
+
 def test_options_are_checked() -> None:
     with pytest.raises(ValueError, match="radius"):
         TemporalDenoiseConfig(radius=0)

@@ -13,7 +13,7 @@ def arrays(frames: Tensor) -> list[np.ndarray]:
 
 
 def neighbours_of(window: list[np.ndarray]) -> list[Neighbour]:
-    return list(registered(window, cv2.INTER_CUBIC))
+    return list(registered(window, cv2.INTER_CUBIC, both_ways=True))
 
 
 @pytest.mark.parametrize(("height", "width"), [(96, 128), (97, 129), (64, 131)])
