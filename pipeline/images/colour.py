@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import pyvips
-
 from pipeline.errors import RefusedImage
-from pipeline.images.icc import SRGB_PRIMARIES, display_profile
+from pipeline.images.gif_parts import gif_parts
+from pipeline.images.icc import SRGB_PRIMARIES, Curve, display_profile
 from pipeline.images.kinds import png_chunks
-from pipeline.images.tiff_metadata import tiff_rationals
+from pipeline.images.tiff_metadata import exif_names_adobe_rgb, names_adobe_rgb, tiff_values
 
 _D65 = (0.3127, 0.3290)
 
@@ -29,7 +28,8 @@ _PRIMARIES: Mapping[int, tuple[float, ...]] = {
     22: (0.63, 0.34, 0.295, 0.605, 0.155, 0.077, *_D65),
 }
 # Exponents; None for the curve of sRGB, with which viewers show stills in the curves of BT.709 and its kin, too.
-_GAMMAS: Mapping[int, float | None] = {1: None, 2: None, 4: 2.2, 5: 2.8, 6: None, 8: 1.0, 13: None, 14: None, 15: None}
+_LIKE_SRGB = (1, 2, 6, 7, 13, 14, 15)
+_GAMMAS: Mapping[int, float | None] = {**dict.fromkeys(_LIKE_SRGB), 4: 2.2, 5: 2.8, 8: 1.0}
 _HDR = {16: "PQ", 18: "HLG"}
 _ADOBE_RGB, _ADOBE_GAMMA = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06, *_D65), 563 / 256
 
@@ -57,7 +57,8 @@ def find_colour(path: Path, name: str, *, gray: bool) -> FileColour | None:
     """Return what a file of the format ``name`` says of its colours outside ICC profiles that libvips finds.
 
     Raises:
-        RefusedImage: for HDR, whose values mean light beyond white, which a chain would take for something else.
+        RefusedImage: for HDR, whose values mean light beyond white, and limited range, whose black is not 0: a chain
+            would take both for something else.
     """
     finders = {
         "PNG": _png_colour,
@@ -65,25 +66,29 @@ def find_colour(path: Path, name: str, *, gray: bool) -> FileColour | None:
         "BMP": _bmp_colour,
         "JPEG 2000": _jp2_colour,
         "TIFF": _tiff_colour,
+        "GIF": _gif_colour,
     }
     finder = finders.get(name)
     return finder(path, gray) if finder else None
 
 
-def exif_colour(image: pyvips.Image, *, gray: bool) -> FileColour | None:
-    """Return Adobe RGB where EXIF says so (DCF 2.0, R03): many cameras embed no profile with it."""
-    index = "exif-ifd4-InteroperabilityIndex"
-    if not image.get_typeof(index) or not image.get(index).startswith("R03"):
-        return None
+def exif_colour(exif: bytes | None, *, gray: bool) -> FileColour | None:
+    """Return Adobe RGB where a block of EXIF names it."""
+    return _adobe_rgb(gray) if exif and exif_names_adobe_rgb(exif) else None
+
+
+def _adobe_rgb(gray: bool) -> FileColour:
     return _measured("EXIF, Adobe RGB", _ADOBE_RGB, _ADOBE_GAMMA, gray)
 
 
 def _png_colour(path: Path, gray: bool) -> FileColour | None:
     chunks = dict(png_chunks(path, {b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"}))
     if len(cicp := chunks.get(b"cICP", b"")) == 4:
+        if not cicp[3]:
+            raise RefusedImage("is of limited range (cICP), expected black at 0 and white at 255; convert it first")
         return _coded("cICP", cicp[0], cicp[1], gray=gray, overrides=True)
     if b"iCCP" in chunks:
-        return FileColour("iCCP", problem="the ICC profile is broken")  # if libvips finds none in it
+        return FileColour("iCCP", problem="its ICC profile is broken, or for other channels")  # libvips finds none
     if b"sRGB" in chunks:
         return None
     gamma = int.from_bytes(chunks.get(b"gAMA", b"")[:4], "big") / 100_000
@@ -125,9 +130,9 @@ def _bmp_colour(path: Path, gray: bool) -> FileColour | None:
         if size >= 124 and space == b"DEBM":
             offset, length = struct.unpack_from("<II", head, 126)
             file.seek(14 + offset)
-            return FileColour("BMP v5", file.read(min(length, 2**24)))
+            return FileColour("BMP", file.read(min(length, 2**24)))
     if size >= 124 and space == b"KNIL":
-        return FileColour("BMP v5", problem="the profile is a link to another file")
+        return FileColour("BMP", problem="the profile is a link to another file")
     if size < 108 or space != b"\0\0\0\0":
         return None
     triples = struct.unpack_from("<9i3I", head, 74)
@@ -136,7 +141,7 @@ def _bmp_colour(path: Path, gray: bool) -> FileColour | None:
         return None  # most writers leave this empty
     white = [sum(axis) for axis in zip(*xyz, strict=True)]
     primaries = tuple(colour[axis] / sum(colour) for colour in (*xyz, white) for axis in (0, 1))
-    return _measured("BMP v4", primaries, triples[10] / 65536, gray)
+    return _measured("BMP", primaries, triples[10] / 65536, gray)
 
 
 def _jp2_colour(path: Path, gray: bool) -> FileColour | None:
@@ -150,10 +155,18 @@ def _jp2_colour(path: Path, gray: bool) -> FileColour | None:
 
 
 def _tiff_colour(path: Path, gray: bool) -> FileColour | None:
-    white, primaries = tiff_rationals(path, 318), tiff_rationals(path, 319)
-    if len(white) != 2 or len(primaries) != 6:
-        return None
-    return _measured("TIFF chromaticities", (*primaries, *white), None, gray)
+    white, primaries, samples = (tiff_values(path, tag) for tag in (318, 319, 301))
+    curve = tuple(int(sample) for sample in samples[: 2**8])
+    measured = (*primaries, *white) if len(white) == 2 and len(primaries) == 6 else ()
+    if measured or len(curve) == 2**8:
+        return _measured("TIFF chromaticities", measured, curve if len(curve) == 2**8 else None, gray)
+    with path.open("rb") as file:
+        return _adobe_rgb(gray) if names_adobe_rgb(file) else None
+
+
+def _gif_colour(path: Path, gray: bool) -> FileColour | None:
+    icc = gif_parts(path).icc
+    return FileColour("GIF", icc) if icc else None
 
 
 def _coded(source: str, primaries: int, transfer: int, *, gray: bool, overrides: bool = False) -> FileColour | None:
@@ -167,9 +180,9 @@ def _coded(source: str, primaries: int, transfer: int, *, gray: bool, overrides:
     return found._replace(overrides=overrides and (primaries, transfer) != (2, 2))
 
 
-def _measured(source: str, primaries: tuple[float, ...], gamma: float | None, gray: bool) -> FileColour:
+def _measured(source: str, primaries: tuple[float, ...], gamma: Curve, gray: bool) -> FileColour:
     """Return a profile of measured primaries and gamma; none for sRGB, which is what viewers take by default."""
-    if gamma is not None and abs(gamma - _SRGB_GAMMA) < 0.02:
+    if isinstance(gamma, float) and abs(gamma - _SRGB_GAMMA) < 0.02:
         gamma = None
     primaries = primaries or SRGB_PRIMARIES
     standard = all(abs(came - srgb) < 0.002 for came, srgb in zip(primaries, SRGB_PRIMARIES, strict=True))

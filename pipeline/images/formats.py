@@ -131,6 +131,12 @@ FORMATS = (
         refusal="is HEIC, for which no decoder is included; convert it to JPEG, PNG or AVIF first",
     ),
     Format("AVIF", rb"....ftyp(avif|mif[12]|msf1|miaf)", (".avif",), loader="heifload", encoder=_AVIF),
+    Format(
+        "JPEG XL",
+        rb"\xff\x0a|\0\0\0\x0cJXL ",
+        (".jxl",),
+        refusal="is JPEG XL, for which no decoder is included; convert it to PNG or AVIF first",
+    ),
     Format("BMP", rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", (".bmp", ".dib")),
     Format("PNM", rb"P[1-6]\s", (".pbm", ".pgm", ".pnm", ".ppm")),
     Format("PFM", rb"P[Ff]\s", (".pfm",)),

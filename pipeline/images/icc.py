@@ -15,18 +15,22 @@ _NEEDED = {b"GRAY": (b"kTRC",), b"RGB ": (b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"
 _COLOUR_TYPES = (b"XYZ ", b"curv", b"para", b"mft1", b"mft2", b"mAB ")
 
 
-def display_profile(primaries: Sequence[float], gamma: float | None, *, gray: bool) -> bytes:
+Curve = float | tuple[int, ...] | None
+"""From values to light: an exponent, or samples of 0 to 65,535; None for the curve of sRGB."""
+
+
+def display_profile(primaries: Sequence[float], gamma: Curve, *, gray: bool) -> bytes:
     """Return an ICC profile, version 4.
 
     Args:
         primaries: CIE x and y of red, green, blue and white.
-        gamma: Exponent from values to light; None for the curve of sRGB.
+        gamma: From values to light.
         gray: Whether the image is gray, for which the primaries do not matter.
 
     Raises:
         ValueError: for primaries that span no colours.
     """
-    curve = _parametric(0, (gamma,)) if gamma is not None else _parametric(3, _SRGB_CURVE)
+    curve = _curve(gamma)
     tags = {b"desc": _text("RGB of the original" if not gray else "Gray of the original"), b"cprt": _text("CC0")}
     tags[b"wtpt"] = _xyz(_D50)
     if gray:
@@ -97,6 +101,12 @@ def _fixed(values: Sequence[float] | np.ndarray) -> bytes:
 
 def _xyz(values: Sequence[float] | np.ndarray) -> bytes:
     return b"XYZ \0\0\0\0" + _fixed(values)
+
+
+def _curve(gamma: Curve) -> bytes:
+    if isinstance(gamma, tuple):
+        return struct.pack(f">4s4xI{len(gamma)}H", b"curv", len(gamma), *gamma)
+    return _parametric(3, _SRGB_CURVE) if gamma is None else _parametric(0, (gamma,))
 
 
 def _parametric(kind: int, values: Sequence[float]) -> bytes:

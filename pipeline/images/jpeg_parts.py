@@ -11,6 +11,13 @@ from pipeline.images.beside import CREDENTIALS
 _COMMENT, _TABLES, _SCAN, _END = 0xFE, 0xDB, 0xDA, 0xD9
 _FILLING = re.compile(rb"\xff+")
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+# What is read elsewhere, and what describes the coding: JFIF with its thumbnail, a quality of Photoshop.
+_KNOWN = (
+    *(b"JFIF", b"JFXX", b"Exif\0", b"http://ns.adobe.com/x", b"ICC_PROFILE\0", b"Photoshop 3.0\0", b"Adobe"),
+    *(b"Ducky", b"MPF\0", b"urn:iso:std:iso:ts:21496"),
+)
+# Resources 2000 to 2998.
+_CLIPPING_PATH = re.compile(rb"8BIM(?:\x07[\xd0-\xff]|[\x08-\x0a].|\x0b[\0-\xb6])", re.DOTALL)
 _MARKED = (
     (b"JP", 0xEB, CREDENTIALS),
     (b"FLIR\0", 0xE1, "thermal data (FLIR)"),
@@ -38,15 +45,32 @@ def jpeg_parts(path: Path) -> JpegParts:
         segments = [(code, data[start:end]) for code, start, end in _segments(data)]
         after = data[_end_of_image(data) :]
     comments = tuple(body for code, body in segments if code == _COMMENT)
-    names = [_second_image(segments, after), _motion(after)]
-    names += [name for mark, code, name in _MARKED if any(c == code and b.startswith(mark) for c, b in segments)]
-    if any(body.startswith(_EXTENDED_XMP) for _, body in segments):
-        names.append("extended XMP")
-    if b"SEFT" in after[-8:]:
-        names.append("Samsung trailer")
+    names = [*_behind(segments, after), *_in_segments(segments)]
+    return JpegParts(comments, tuple(dict.fromkeys(names)), _luma_table(segments))
+
+
+def _behind(segments: list[tuple[int, bytes]], after: bytes) -> Iterator[str]:
+    """Yield names of what stands behind the image."""
+    names = [_second_image(segments, after), _motion(after), "Samsung trailer" if b"SEFT" in after[-8:] else ""]
     if after.strip(b"\0\r\n \xff") and not any(names):
         names.append(f"data of {len(after)} bytes after the image")
-    return JpegParts(comments, tuple(name for name in names if name), _luma_table(segments))
+    return filter(None, names)
+
+
+def _in_segments(segments: list[tuple[int, bytes]]) -> Iterator[str]:
+    """Yield names of application segments that are not carried, as phones, drones and thermal imagers write them."""
+    for code, body in segments:
+        if code < 0xE0 or code > 0xEF:
+            continue
+        known = next((name for mark, marker, name in _MARKED if code == marker and body.startswith(mark)), None)
+        if known or body.startswith(_EXTENDED_XMP):
+            yield known or "extended XMP"
+        elif code == 0xED and _CLIPPING_PATH.search(body):
+            yield "clipping path of Photoshop"
+        elif not body.startswith(_KNOWN):
+            label = re.match(rb"[\w .:/-]{0,20}", body)
+            name = label[0].decode("ascii").strip() if label else ""
+            yield f"data of APP{code - 0xE0}{f' ({name})' if name else ''}"
 
 
 def _segments(data: mmap.mmap) -> Iterator[tuple[int, int, int]]:

@@ -15,11 +15,19 @@ _BLANK = rb"(?:\s|#[^\n]*\n)+"
 
 
 class Header(NamedTuple):
-    """Size of an image in pixels; ``maximum`` is the value of white where the file chooses it (PNM)."""
+    """What the header of an image file says.
+
+    Args:
+        width: In pixels.
+        height: Likewise.
+        maximum: The value of white where the file chooses it (PNM, JPEG 2000).
+        unusual: Valid, but rare, so that a decoder may lack it; empty if nothing is.
+    """
 
     width: int
     height: int
     maximum: int | None = None
+    unusual: str = ""
 
 
 def format_of(head: bytes) -> Format | None:
@@ -38,13 +46,17 @@ def raw_header(name: str, head: bytes) -> Header | None:
 
 
 def _bmp_header(head: bytes) -> Header | None:
-    if len(head) < 26:
+    if len(head) < 34:
         return None
     width, height = struct.unpack_from("<HH" if head[14] == 12 else "<ii", head, 18)
-    return Header(width, abs(height))  # negative: rows from top to bottom
+    (coding,) = struct.unpack_from("<I", head, 30) if head[14] > 12 else (0,)
+    unusual = f"BMP compression {coding}" if coding > 3 else ""
+    return Header(width, abs(height), unusual=unusual)  # negative: rows from top to bottom
 
 
 def _pnm_header(head: bytes) -> Header | None:
+    if head[1:2] in b"Ff":
+        return _pfm_header(head)
     found = re.match(rb"P(.)" + _BLANK + rb"(\d{1,9})" + _BLANK + rb"(\d{1,9})\s", head)
     if found is None:
         return None
@@ -55,12 +67,25 @@ def _pnm_header(head: bytes) -> Header | None:
     return Header(width, height, int(white[1])) if white and int(white[1]) else None
 
 
+def _pfm_header(head: bytes) -> Header | None:
+    """Read size and scale, whose sign is the order of bytes; OpenCV divides by another scale than 1, others do not."""
+    found = re.match(rb"P." + _BLANK + rb"(\d{1,9})" + _BLANK + rb"(\d{1,9})" + _BLANK + rb"[-+]?([\d.]+)\s", head)
+    if found is None:
+        return None
+    unusual = "" if re.fullmatch(rb"0*1\.?0*", found[3]) else f"a scale of {found[3].decode()} (expected 1)"
+    return Header(int(found[1]), int(found[2]), unusual=unusual)
+
+
 def _jp2_header(head: bytes) -> Header | None:
-    if found := re.search(rb"ihdr(.{4})(.{4})", head, re.DOTALL):
-        return Header(int.from_bytes(found[2], "big"), int.from_bytes(found[1], "big"))
-    if found := re.search(rb"\xff\x51.{4}(.{4})(.{4})", head, re.DOTALL):
-        return Header(int.from_bytes(found[1], "big"), int.from_bytes(found[2], "big"))
-    return None
+    """Read the marker of the codestream: the box before it states another depth in files of libav."""
+    found = re.search(rb"\xff\x51.{4}(.{4})(.{4}).{24}(.{2})(.)", head, re.DOTALL)
+    if found is None:
+        return None
+    width, height, channels, depth = (int.from_bytes(value, "big") for value in found.groups())
+    # The number of bits less one, and 128 for signed values.
+    bits, signed = (depth & 127) + 1, "signed " if depth & 128 else ""
+    unusual = "" if depth in range(7, 16) and channels in (1, 3, 4) else f"{channels} channels of {signed}{bits} bits"
+    return Header(width, height, 2**bits - 1 if bits <= 16 else None, unusual)
 
 
 def is_animated_png(path: Path) -> bool:
@@ -85,15 +110,20 @@ def is_lossless_webp(path: Path) -> bool:
     return False
 
 
-def png_chunks(path: Path, names: Collection[bytes], longest: int = 2**24) -> Iterator[tuple[bytes, bytes]]:
-    """Yield name and data of the chunks of a PNG file that have one of the names; data is cut after ``longest``."""
+def png_chunks(path: Path, names: Collection[bytes] | None, longest: int = 2**24) -> Iterator[tuple[bytes, bytes]]:
+    """Yield name and data of the chunks of a PNG file that have one of the names; data is cut after ``longest``.
+
+    Without names, of all chunks up to the end of the image.
+    """
     with path.open("rb") as file:
         file.seek(8)
         for name, length in _png_chunks(file):
-            if name in names:
+            if names is None or name in names:
                 data = file.read(min(length, longest))
                 file.seek(-len(data), 1)
                 yield name, data
+            if name == b"IEND":
+                return
 
 
 def png_end(path: Path) -> int:

@@ -12,7 +12,7 @@ import pyvips
 from pipeline.errors import ImageError, RefusedImage
 
 # How libvips and its decoders say that a valid file is of a kind they lack.
-_UNSUPPORTED = re.compile("unsupported|not supported|not configured|unimplemented", re.IGNORECASE)
+_UNSUPPORTED = re.compile("unsupported|not supported|not configured|unimplemented|not implemented", re.IGNORECASE)
 
 
 def _text_of(pointer: Any) -> str:

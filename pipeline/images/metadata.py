@@ -6,6 +6,7 @@ now), the thumbnail of the original and sizes in pixels.
 
 import re
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from typing import Any
 import pyvips
 
 from pipeline.images.kinds import png_chunks
-from pipeline.images.tiff_metadata import scaled_areas
+from pipeline.images.tiff_metadata import exif_orientation, exif_tags, scaled_areas
 from pipeline.images.xmp import resized
 
 _LONGEST_TEXT = 2**22
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _XMP_CHUNK = b"XML:com.adobe.xmp\0"
+_EXIF_PREFIX, _IMAGE_WIDTH = b"Exif\0\0", 0x0100
 
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)([1-8])")
 
@@ -67,19 +69,44 @@ def orientation_of(image: pyvips.Image) -> int:
 
 
 def collect(image: pyvips.Image) -> Metadata:
-    """Return the metadata of an image, apart from the texts of PNG files."""
-    xmp = _get(image, "xmp-data")
-    comment = _get(image, "gif-comment")
+    """Return the metadata of an image, apart from texts of PNG files and all that libvips does not read."""
+    xmp, exif = _get(image, "xmp-data"), _get(image, "exif-data")
     return Metadata(
         icc=_get(image, "icc-profile-data"),
-        exif=_get(image, "exif-data"),
-        exif_has_size=bool(image.get_typeof("exif-ifd0-ImageWidth")),
+        exif=exif,
+        exif_has_size=exif is not None and ("EXIF", _IMAGE_WIDTH) in exif_tags(exif),
         xmp=None if xmp is None else _XMP_ORIENTATION.sub(rb"\g<1>1", xmp),
         iptc=_bare_iptc(_get(image, "iptc-data")),
-        comments=() if comment is None else (comment.encode("latin-1", "replace"),),
         resolution=(image.xres, image.yres),
         resolution_unit=_get(image, "resolution-unit") or "in",
     )
+
+
+def with_late_chunks(path: Path, image: pyvips.Image) -> pyvips.Image:
+    """Return a PNG image with EXIF and XMP that stand behind the pixels, where ExifTool writes them, too."""
+    found = {"exif-data": _get(image, "exif-data"), "xmp-data": _get(image, "xmp-data")}
+    if all(found.values()):
+        return image
+    image = image.copy()
+    for name, data in png_chunks(path, (b"eXIf", b"iTXt"), _LONGEST_TEXT):
+        if name == b"eXIf" and not found["exif-data"]:
+            image.set_type(_BLOB, "exif-data", _EXIF_PREFIX + data)
+            image.set_type(pyvips.GValue.gint_type, "orientation", exif_orientation(data))
+        elif data.startswith(_XMP_CHUNK) and not found["xmp-data"] and (xmp := _text_of(data)):
+            image.set_type(_BLOB, "xmp-data", xmp)
+    return image
+
+
+def _text_of(data: bytes) -> bytes:
+    """Return the text of an iTXt chunk: name, whether it is compressed and how, language, translated name, text."""
+    _, _, rest = data.partition(b"\0")
+    text = rest[2:].split(b"\0", 2)[-1]
+    if rest[:1] != b"\1":
+        return text
+    try:
+        return zlib.decompressobj().decompress(text, _LONGEST_TEXT)
+    except zlib.error:
+        return b""
 
 
 def read_png_texts(path: Path) -> tuple[tuple[tuple[bytes, bytes], ...], tuple[str, ...]]:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pyvips
 
@@ -15,28 +14,29 @@ from pipeline.images.beside import beside_the_image
 from pipeline.images.colour import FileColour, exif_colour, find_colour
 from pipeline.images.damage import broken_image
 from pipeline.images.formats import Format
+from pipeline.images.gif_parts import gif_parts
 from pipeline.images.icc import usable_profile
 from pipeline.images.image_file import ImageFile
 from pipeline.images.jpeg_parts import JpegParts, jpeg_parts
-from pipeline.images.kinds import Header, format_of, is_animated_png, is_lossless_webp, raw_header
+from pipeline.images.kinds import format_of, is_animated_png, is_lossless_webp
 from pipeline.images.libvips import vips_errors_as
-from pipeline.images.metadata import Metadata, collect, orientation_of, read_png_texts
+from pipeline.images.metadata import Metadata, collect, orientation_of, read_png_texts, with_late_chunks
+from pipeline.images.opencv_decoder import decode, header_of
 from pipeline.images.second_decoder import confirm_uniform
 from pipeline.images.tiff_lab import open_tiff_lab
 from pipeline.images.tiff_metadata import read_tiff_metadata
 from pipeline.images.tiff_pages import find_tiff_image
 from pipeline.images.xmp import without_beside
-from pipeline.pixels import Pixels, white
+from pipeline.pixels import Pixels
 
 # Above the largest photos of phones and medium format (200 megapixels): 2 GiB with alpha and 16 bits.
 # The header of a file of a few bytes can claim any size.
 PIXEL_LIMIT = 2**28
 
-_HEAD_BYTES = 4096
+_HEAD_BYTES = 2**16
+_BROKEN_PROFILE = "the ICC profile is broken and not carried"
 
 _CONVERTED = {"cmyk": "CMYK", "lab": "Lab", "labs": "Lab", "labq": "Lab"}
-
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def read_image(path: Path, max_pixels: int = PIXEL_LIMIT) -> ImageFile:
@@ -92,7 +92,7 @@ def read_size(path: Path) -> tuple[int, int]:
     try:
         source, head = _identify(path)
         if source.loader is None:
-            header = _header_of(source.name, head)
+            header = header_of(source.name, head)
             return header.width, header.height
         with vips_errors_as(partial(broken_image, path, source.name)):
             image = _open(path, source.loader, "error", {})
@@ -118,28 +118,14 @@ def _identify(path: Path) -> tuple[Format, bytes]:
     return source, head
 
 
-def _header_of(name: str, head: bytes) -> Header:
-    header = raw_header(name, head)
-    if header is None:
-        raise BrokenImage(f"has a damaged {name} header")
-    return header
-
-
 def _read_by_opencv(path: Path, name: str, head: bytes, max_pixels: int) -> ImageFile:
-    header = _header_of(name, head)
+    header = header_of(name, head)
     _check_size(header.width, header.height, max_pixels)
-    try:
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        pixels = None
-    if pixels is None:
-        raise broken_image(path, name, "")
-    if pixels.ndim == 3:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+    pixels = decode(path, name, header)
     losses = ("the metadata of a JPEG 2000 file is not carried",) if name == "JPEG 2000" else ()
     gray = pixels.ndim == 2
     metadata, notes, lost_colours = _with_colour(Metadata(), find_colour(path, name, gray=gray))
-    return _image_file(np.atleast_3d(_stretched(pixels, header)), metadata, notes, losses + lost_colours)
+    return _image_file(np.atleast_3d(pixels), metadata, notes, losses + lost_colours)
 
 
 def _with_colour(metadata: Metadata, colour: FileColour | None) -> tuple[Metadata, tuple[str, ...], tuple[str, ...]]:
@@ -156,16 +142,8 @@ def _with_colour(metadata: Metadata, colour: FileColour | None) -> tuple[Metadat
             notes.append(f"the colour space ({colour.source}) is carried as an ICC profile")
     usable = None if icc is None else usable_profile(icc)
     if icc is not None and usable is None:
-        losses.append("the ICC profile is broken and not carried")
+        notes, losses = [], [*losses, _BROKEN_PROFILE]
     return replace(metadata, icc=usable), tuple(notes), tuple(losses)
-
-
-def _stretched(pixels: Pixels, header: Header) -> Pixels:
-    """Scale the odd maxima of PNM (100, 1023) to the full range, which OpenCV leaves to its caller."""
-    full = white(pixels.dtype)
-    if header.maximum in (None, full):
-        return pixels
-    return np.minimum(np.rint(pixels * (full / header.maximum)), full).astype(pixels.dtype)
 
 
 def _read_jpeg(path: Path, max_pixels: int) -> ImageFile:
@@ -187,10 +165,10 @@ def _read_by_libvips(path: Path, name: str, loader: str, max_pixels: int, fail_o
             _check_still(path, name, image)
         elif tiff.extra and image.bands > 1:
             image = image.extract_band(0, n=image.bands - tiff.extra)
-        image, converted = _to_srgb(image)
+        image, converted, lost_profile = _to_srgb(image)
         metadata = _collected(path, name, image)
         gray = image.bands < 3
-        colour = find_colour(path, name, gray=gray) or exif_colour(image, gray=gray)
+        colour = find_colour(path, name, gray=gray) or exif_colour(metadata.exif, gray=gray)
         metadata, colour_notes, lost_colours = _with_colour(metadata, colour)
         orientation = orientation_of(image)
         pixels = image.numpy().reshape(image.height, image.width, image.bands)
@@ -199,7 +177,7 @@ def _read_by_libvips(path: Path, name: str, loader: str, max_pixels: int, fail_o
     notes = converted + colour_notes
     if name != "PNG":  # whose checksums confirm it, and whose data behind the pixels a second decoder would unpack
         notes += confirm_uniform(path, pixels)
-    losses = left_behind + lost_colours + (() if tiff is None else tiff.losses)
+    losses = left_behind + lost_profile + lost_colours + (() if tiff is None else tiff.losses)
     pixels = _upright(pixels, orientation)
     metadata = replace(metadata, size=(pixels.shape[1], pixels.shape[0]))
     read = _image_file(pixels, metadata, notes, losses)
@@ -215,6 +193,9 @@ def _with_parts(path: Path, name: str, metadata: Metadata, parts: JpegParts | No
         metadata = replace(metadata, png_texts=texts)
     if parts is not None:
         metadata = replace(metadata, comments=parts.comments)
+    if name == "GIF":
+        gif = gif_parts(path)
+        metadata = replace(metadata, comments=gif.comments, xmp=gif.xmp)
     beside = beside_the_image(path, name) if parts is None else parts.beside
     losses += tuple(f"the {what} in the file is not carried" for what in beside)
     if metadata.xmp is not None and (cleaned := without_beside(metadata.xmp)) != metadata.xmp:
@@ -226,24 +207,30 @@ def _with_parts(path: Path, name: str, metadata: Metadata, parts: JpegParts | No
 def _open(path: Path, loader: str, fail_on: str, page: Mapping[str, int]) -> pyvips.Image:
     """Open a file and read its header; with these options a damaged file fails when it is decoded."""
     try:
-        return getattr(pyvips.Image, loader)(os.fsencode(path), access="sequential", fail_on=fail_on, **page)
+        image = getattr(pyvips.Image, loader)(os.fsencode(path), access="sequential", fail_on=fail_on, **page)
+        return with_late_chunks(path, image) if loader == "pngload" else image
     except pyvips.Error as error:
         if "bad labq format" not in error.detail:
             raise
         return open_tiff_lab(path, fail_on=fail_on)
 
 
-def _to_srgb(image: pyvips.Image) -> tuple[pyvips.Image, tuple[str, ...]]:
-    """Convert CMYK, by its profile or a usual one, and Lab; all others stay in their own encoding."""
+def _to_srgb(image: pyvips.Image) -> tuple[pyvips.Image, tuple[str, ...], tuple[str, ...]]:
+    """Convert CMYK, by its profile or a usual one, and Lab; all others stay in their own encoding.
+
+    Also returns notes and losses.
+    """
     space = _CONVERTED.get(image.interpretation)
     if space is None:
-        return image, ()
+        return image, (), ()
     depth = 16 if image.format in ("ushort", "short") else 8
     if space == "CMYK":
         converted = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth, intent="relative")
     else:
         converted = image.icc_export(output_profile="srgb", depth=depth, intent="relative")
-    return converted, (f"{space} converted to sRGB",)
+    own = image.get("icc-profile-data") if image.get_typeof("icc-profile-data") else None
+    broken = space == "CMYK" and own is not None and (usable_profile(own) is None or own[16:20] != b"CMYK")
+    return converted, (f"{space} converted to sRGB",), (_BROKEN_PROFILE,) if broken else ()
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:

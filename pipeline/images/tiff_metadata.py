@@ -14,18 +14,44 @@ import numpy as np
 
 _IPTC, _EXIF, _GPS, _INTEROPERABILITY = 0x83BB, 0x8769, 0x8825, 0xA005
 _WIDTH, _HEIGHT = 0xA002, 0xA003
-_SHORT, _LONG, _RATIONAL, _UNDEFINED = 3, 4, 5, 7
+_SHORT, _LONG, _RATIONAL, _UNDEFINED, _FLOAT = 3, 4, 5, 7, 11
 _AREAS = (0x9214, 0xA214)  # SubjectArea: a point, a circle or a rectangle; SubjectLocation
+_FOCAL_PLANE = (0xA20E, 0xA20F)  # pixels per inch or centimetre of the sensor, horizontal and vertical
 
-# Description, make, model, software, date, artist, copyright: the others describe the pixels of the file.
-_ABOUT_PHOTO = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
+# Names of document and page, description, make, model, software, date, artist, host, rating, copyright, and the texts
+# of Windows: the others describe the pixels of the file.
+ABOUT_PHOTO = (
+    *(0x010D, 0x010E, 0x010F, 0x0110, 0x011D, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298),
+    *(0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),
+)
+_ORIENTATION, _COLOUR_SPACE, _INDEX = 0x0112, 0xA001, 0x0001
 
 # By type: bytes of one value, and of the words in it that have a byte order.
 _TYPES = {1: (1, 1), 2: (1, 1), 3: (2, 2), 4: (4, 4), 5: (8, 4), 6: (1, 1), 7: (1, 1)}
-_TYPES |= {8: (2, 2), 9: (4, 4), 10: (8, 4), 11: (4, 4), 12: (8, 8)}
+_TYPES |= {8: (2, 2), 9: (4, 4), 10: (8, 4), 11: (4, 4), 12: (8, 8), 13: (4, 4), 16: (8, 8), 18: (8, 8)}
 
 _PREFIX = b"Exif\0\0"
 _LONGEST = 65_500  # no JPEG holds a larger block
+_MOST_ENTRIES = 2**16
+
+
+class _Layout(NamedTuple):
+    """How a file stores its directories.
+
+    Args:
+        order: Of bytes, as in ``struct``.
+        number: Type of the number of entries.
+        offset: Type of offsets and of what an entry holds in itself.
+    """
+
+    order: str
+    number: str
+    offset: str
+
+    @property
+    def inline(self) -> int:
+        """Bytes that an entry holds in itself."""
+        return struct.calcsize(self.offset)
 
 
 class TiffEntry(NamedTuple):
@@ -44,7 +70,7 @@ def read_tiff_metadata(path: Path) -> tuple[bytes | None, bytes | None]:
     with path.open("rb") as file:
         first, exif, gps = _read(file)
     iptc = first[_IPTC].value if _IPTC in first else None
-    photo = {tag: first[tag] for tag in _ABOUT_PHOTO if tag in first}
+    photo = {tag: first[tag] for tag in ABOUT_PHOTO if tag in first}
     if not (photo or exif or gps):
         return None, iptc
     packed, start = _pack(photo, exif, gps, at=8)
@@ -53,7 +79,7 @@ def read_tiff_metadata(path: Path) -> tuple[bytes | None, bytes | None]:
 
 
 def scaled_areas(block: bytes, across: float, down: float) -> bytes:
-    """Return a block of EXIF with the position and size of its subject, which are in pixels, scaled with the image."""
+    """Return a block of EXIF with what it states in pixels scaled with the image: subject, pixels of the sensor."""
     data = bytearray(block)
     start = len(_PREFIX) if block.startswith(_PREFIX) else 0
     order = "<" if block[start : start + 2] == b"II" else ">"
@@ -66,18 +92,22 @@ def scaled_areas(block: bytes, across: float, down: float) -> bytes:
                 factors = (across, down, across, down)
                 scaled = (min(0xFFFF, round(value * by)) for value, by in zip(values, factors, strict=False))
                 struct.pack_into(f"{order}{length}H", data, place, *scaled)
+            for tag, by in zip(_FOCAL_PLANE, (across, down), strict=True):
+                for _, place in _places(data, order, start, at, {tag}):
+                    (pixels,) = struct.unpack_from(order + "I", data, place)
+                    struct.pack_into(order + "I", data, place, min(2**32 - 1, round(pixels * by)))
     except struct.error:
         return block
     return bytes(data)
 
 
 def _places(data: bytearray, order: str, start: int, at: int, tags: Collection[int]) -> Iterator[tuple[int, int]]:
-    """Yield the number of values, and where they lie, of entries of a directory with 2 or 4 bytes a value."""
+    """Yield the number of values, and where they lie, of entries of a directory with whole numbers or fractions."""
     (count,) = struct.unpack_from(order + "H", data, start + at)
     for position in range(start + at + 2, start + at + 2 + 12 * count, 12):
         tag, kind, length = struct.unpack_from(order + "HHI", data, position)
-        if tag in tags and length <= 4 and kind in (_SHORT, _LONG):
-            inline = length * (2 if kind == _SHORT else 4) <= 4
+        if tag in tags and length <= 4 and kind in (_SHORT, _LONG, _RATIONAL):
+            inline = length * _TYPES[kind][0] <= 4
             offset = position + 8 if inline else start + struct.unpack_from(order + "I", data, position + 8)[0]
             yield length, offset
 
@@ -88,15 +118,51 @@ def exif_tags(block: bytes) -> set[tuple[str, int]]:
         first, exif, gps = _read(io.BytesIO(block.removeprefix(_PREFIX)))
     except (struct.error, ValueError):
         return set()
-    return {("EXIF", tag) for tag in (*first, *exif)} | {("GPS", tag) for tag in gps}
+    named = {("EXIF", tag) for tag in (*first, *exif)} | {("GPS", tag) for tag in gps}
+    return named - {("EXIF", _INTEROPERABILITY)}
 
 
-def tiff_rationals(path: Path, tag: int) -> tuple[float, ...]:
-    """Return the fractions under a tag of the first directory; none if it is absent, or has a zero below."""
+def exif_orientation(block: bytes) -> int:
+    """Return the orientation, 1 to 8, in a block of EXIF; 1 if it has none."""
+    try:
+        entry = _read(io.BytesIO(block.removeprefix(_PREFIX)))[0].get(_ORIENTATION)
+    except (struct.error, ValueError):
+        return 1
+    value = 1 if entry is None else int.from_bytes(entry.value[:2], "little")
+    return value if 1 <= value <= 8 else 1
+
+
+def names_adobe_rgb(file: BinaryIO) -> bool:
+    """Return whether the EXIF of a TIFF file, or of a block, means Adobe RGB: by R03 (DCF 2.0), or by colour space 2.
+
+    Many cameras embed no profile with it.
+    """
+    layout = _layout_of(file)
+    _, exif, _ = _read(file)
+    if _COLOUR_SPACE in exif and exif[_COLOUR_SPACE].value[:2] == b"\2\0":
+        return True
+    if layout is None or _INTEROPERABILITY not in exif:
+        return False
+    index = _read_directory(file, layout, _offset(exif[_INTEROPERABILITY])).get(_INDEX)
+    return index is not None and index.value.startswith(b"R03")
+
+
+def exif_names_adobe_rgb(block: bytes) -> bool:
+    """Return the same of a block of EXIF; False for a damaged one."""
+    try:
+        return names_adobe_rgb(io.BytesIO(block.removeprefix(_PREFIX)))
+    except (struct.error, ValueError):
+        return False
+
+
+def tiff_values(path: Path, tag: int) -> tuple[float, ...]:
+    """Return the fractions, floats or whole numbers under a tag of the first directory; none if it is damaged."""
     with path.open("rb") as file:
         entry = _read(file)[0].get(tag)
-    if entry is None or entry.kind != _RATIONAL:
+    if entry is None or entry.kind not in (_SHORT, _RATIONAL, _FLOAT):
         return ()
+    if entry.kind != _RATIONAL:
+        return tuple(np.frombuffer(entry.value, "<u2" if entry.kind == _SHORT else "<f4").tolist())
     above, below = np.frombuffer(entry.value, "<u4").astype(float).reshape(-1, 2).T
     return tuple((above / below).tolist()) if below.all() else ()
 
@@ -107,7 +173,7 @@ def append_tiff_metadata(path: Path, block: bytes | None, iptc: bytes | None, wi
     The directory of the image is copied to the end of the file, where it has room to grow.
     """
     first, exif, gps = _read(io.BytesIO((block or b"").removeprefix(_PREFIX)))
-    added = {tag: first[tag] for tag in _ABOUT_PHOTO if tag in first}
+    added = {tag: first[tag] for tag in ABOUT_PHOTO if tag in first}
     if iptc:
         added[_IPTC] = TiffEntry(_UNDEFINED, len(iptc), iptc)
     for tag, side in ((_WIDTH, width), (_HEIGHT, height)):
@@ -124,37 +190,51 @@ def append_tiff_metadata(path: Path, block: bytes | None, iptc: bytes | None, wi
 
 
 def _read(file: BinaryIO) -> tuple[Directory, Directory, Directory]:
-    """Return the first directory, and those of EXIF and GPS that it points to; all empty for a BigTIFF."""
-    head = file.read(8)
-    order = "<" if head[:2] == b"II" else ">"
-    if len(head) < 8 or struct.unpack_from(order + "H", head, 2) != (42,):
+    """Return the first directory, and those of EXIF and GPS that it points to."""
+    layout = _layout_of(file)
+    if layout is None:
         return {}, {}, {}
-    first = _read_directory(file, order, struct.unpack_from(order + "I", head, 4)[0])
-    exif, gps = (
-        _read_directory(file, order, int.from_bytes(first[tag].value[:4], "little")) if tag in first else {}
-        for tag in (_EXIF, _GPS)
-    )
-    exif.pop(_INTEROPERABILITY, None)  # the offset of one more directory, which is not followed
+    file.seek(layout.inline)  # 4, in BigTIFF 8
+    (start,) = struct.unpack(layout.order + layout.offset, file.read(layout.inline).ljust(layout.inline, b"\0"))
+    first = _read_directory(file, layout, start)
+    exif, gps = (_read_directory(file, layout, _offset(first[tag])) if tag in first else {} for tag in (_EXIF, _GPS))
     return first, exif, gps
 
 
-def _read_directory(file: BinaryIO, order: str, start: int) -> Directory:
+def _layout_of(file: BinaryIO) -> _Layout | None:
+    file.seek(0)
+    head = file.read(4)
+    order = "<" if head[:2] == b"II" else ">"
+    version = struct.unpack_from(order + "H", head, 2)[0] if len(head) == 4 else 0
+    return {42: _Layout(order, "H", "I"), 43: _Layout(order, "Q", "Q")}.get(version)
+
+
+def _offset(entry: TiffEntry) -> int:
+    return int.from_bytes(entry.value[:8], "little")
+
+
+def _read_directory(file: BinaryIO, layout: _Layout, start: int) -> Directory:
     """Read the directory at ``start``; entries that are cut off or of unknown types are left out."""
+    order, inline, first = layout.order, layout.inline, struct.calcsize("<HH" + layout.offset)
     end = file.seek(0, io.SEEK_END)
+    if start >= end:
+        return {}
     file.seek(start)
-    (count,) = struct.unpack(order + "H", file.read(2).ljust(2, b"\0"))
-    table = file.read(12 * count)
+    size = struct.calcsize(layout.number)
+    (count,) = struct.unpack(order + layout.number, file.read(size).ljust(size, b"\0"))
+    table = file.read(min(count, _MOST_ENTRIES) * (first + inline))
     directory: Directory = {}
-    for position in range(0, len(table) - 11, 12):
-        tag, kind, length = struct.unpack_from(order + "HHI", table, position)
+    for position in range(0, len(table) - first - inline + 1, first + inline):
+        tag, kind, length = struct.unpack_from(order + "HH" + layout.offset, table, position)
         size, word = _TYPES.get(kind, (0, 1))
         if tag == _IPTC:
             word = 1  # bytes, though Adobe declares them as LONG
-        value = table[position + 8 : position + 8 + size * length]
-        if size * length > 4:
-            (offset,) = struct.unpack_from(order + "I", table, position + 8)
-            file.seek(offset)
-            value = file.read(size * length) if offset + size * length <= end else b""
+        value = table[position + first : position + first + size * length]
+        if size * length > inline:
+            (offset,) = struct.unpack_from(order + layout.offset, table, position + first)
+            there = offset + size * length <= end
+            file.seek(offset if there else 0)
+            value = file.read(size * length) if there else b""
         if value:
             words = np.frombuffer(value, f"{order}u{word}").astype(f"<u{word}")
             directory[tag] = TiffEntry(kind, length, words.tobytes())
@@ -164,6 +244,7 @@ def _read_directory(file: BinaryIO, order: str, start: int) -> Directory:
 def _pack(first: Directory, exif: Directory, gps: Directory, at: int) -> tuple[bytes, int]:
     """Lay out three directories from offset ``at`` on; also returns the offset of the first one."""
     packed = b""
+    exif.pop(_INTEROPERABILITY, None)  # the offset of one more directory
     for tag, directory in ((_EXIF, exif), (_GPS, gps)):
         if directory:
             first = first | {tag: TiffEntry(_LONG, 1, struct.pack("<I", at + len(packed)))}

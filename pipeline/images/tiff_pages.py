@@ -10,11 +10,23 @@ from typing import Any, NamedTuple
 from pipeline.errors import RefusedImage
 from pipeline.images.beside import CREDENTIALS
 
+# None, CCITT (three kinds), LZW, JPEG, deflate (two numbers), PackBits, WebP.
+_COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 50001)
 _OLD_JPEG = 6
 _REDUCED, _MASK = 1, 4
-_DEPTHS = (1, 2, 4, 8, 16, 32, 64)
+_JPEG = 7
+_DEPTHS = (1, 2, 4, 8, 16, 32)
 _COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "PALETTE": 1, "SEPARATED": 4}
 _BESIDE = {37724: "layer data of Photoshop", 52545: CREDENTIALS}
+# libvips takes the numbers of these for gray or RGB.
+_REFUSED_COLOURS = {
+    "CFA": "raw data of a sensor; develop it to a TIFF of RGB first",
+    "LINEAR_RAW": "raw data of a sensor; develop it to a TIFF of RGB first",
+    "ICCLAB": "colours in ICC Lab; save it again as RGB",
+    "ITULAB": "colours in ITU Lab; save it again as RGB",
+    "LOGL": "HDR values (LogL); tone-map it to SDR first",
+    "LOGLUV": "HDR values (LogLuv); tone-map it to SDR first",
+}
 _GEO_TAGS = frozenset({33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113})
 _MOST_PAGES = 1000
 
@@ -39,7 +51,7 @@ def find_tiff_image(path: Path) -> TiffImage | None:
     """Return the full-resolution image among the pages of a TIFF file; None for a file with damaged directories.
 
     Raises:
-        RefusedImage: for several full images, compression that libvips decodes to zeros, and odd depths.
+        RefusedImage: for several full images, and for compression, colours and depths that libvips decodes wrongly.
     """
     from tifffile import TiffFile
 
@@ -99,6 +111,14 @@ def _refuse_undecodable(tags: dict[int, Any]) -> None:
             "is compressed by old-style JPEG in TIFF, which no decoder here reads reliably; "
             "save it again with another compression"
         )
+    if tags.get(259, 1) not in _COMPRESSIONS:
+        raise RefusedImage(
+            f"is compressed by scheme {tags[259]} of TIFF, for which no decoder is included; save it again with another"
+        )
+    if tags[262] in _REFUSED_COLOURS:
+        raise RefusedImage(f"holds {_REFUSED_COLOURS[tags[262]]}")
+    if tags[262] == "YCBCR" and tags.get(259) != _JPEG:
+        raise RefusedImage("holds colours in YCbCr without JPEG, which libvips takes for RGB; save it again as RGB")
     bits = tags.get(258, 1)
     for depth in bits if isinstance(bits, tuple) else (bits,):
         if depth not in _DEPTHS:

@@ -10,12 +10,19 @@ _UPRIGHT_SIZES = {
     b"http://ns.adobe.com/exif/1.0/": (b"PixelXDimension", b"PixelYDimension"),
 }
 _PANORAMA = b"http://ns.google.com/photos/1.0/panorama/"
-_ACROSS, _DOWN = rb"\w*(?:Width|Left)Pixels", rb"\w*(?:Height|Top)Pixels"
-_AREAS = b"http://ns.adobe.com/xap/1.0/sType/Dimensions#"
+_ACROSS, _DOWN = rb"\w*(?:Width|Left)(?:Pixels)?", rb"\w*(?:Height|Top)(?:Pixels)?"
+# Sizes and regions, where they are in pixels: the unit, then names of lengths across and down.
+_AREAS = {
+    b"http://ns.adobe.com/xap/1.0/sType/Dimensions#": (rb"unit", rb"w", rb"h"),
+    b"http://ns.adobe.com/xmp/sType/Area#": (rb"unit", rb"[xwd]", rb"[yh]"),
+    b"http://iptc.org/std/Iptc4xmpExt/2008-02-29/": (rb"rbUnit", rb"rb(?:X|W|Rx)", rb"rb[YH]"),
+}
 
 # Motion photo, gain map and the directory of both: they describe data outside of the image itself.
 _BESIDE = {
     b"http://ns.google.com/photos/1.0/camera/": rb"Motion\w*|MicroVideo\w*",
+    b"http://ns.oplus.com/photos/1.0/camera/": rb"Motion\w*|OLivePhoto\w*|VideoLength",
+    b"http://ns.xiaomi.com/photos/1.0/camera/": rb"Motion\w*|MicroVideo\w*",
     b"http://ns.google.com/photos/1.0/container/": rb"\w+",
     b"http://ns.google.com/photos/dd/1.0/device/": rb"\w+",
     b"http://ns.adobe.com/hdr-gain-map/1.0/": rb"\w+",
@@ -41,8 +48,9 @@ def resized(xmp: bytes, old: tuple[int, int], new: tuple[int, int]) -> bytes:
     across, down = new[0] / old[0], new[1] / old[1]
     xmp = _scaled(xmp, _PANORAMA, _ACROSS, across)
     xmp = _scaled(xmp, _PANORAMA, _DOWN, down)
-    if re.search(rb"""unit\s*(=\s*["']|>)\s*pixel""", xmp):
-        xmp = _scaled(_scaled(xmp, _AREAS, b"w", across), _AREAS, b"h", down)
+    for uri, (unit, width, height) in _AREAS.items():
+        if re.search(rb":" + unit + rb"""\s*(=\s*["']|>)\s*[Pp]ixel""", xmp):
+            xmp = _scaled(_scaled(xmp, uri, width, across), uri, height, down)
     return xmp
 
 
@@ -67,7 +75,9 @@ def _scaled(xmp: bytes, uri: bytes, name: bytes, factor: float = 1, exactly: int
         return found[1] + str(value).encode()
 
     for prefix in _prefixes(xmp, uri):
-        pattern = rb"([\s<]" + prefix + rb":(?:" + name + rb""")(?:\s*=\s*["']\s*|\s*>\s*))(\d{1,9})(?![\d.])"""
+        pattern = (
+            rb"([\s<]" + prefix + rb":(?:" + name + rb""")(?:\s*=\s*["']\s*|\s*>\s*))(\d{1,9})(?:\.0+)?(?![\d.])"""
+        )
         xmp = re.sub(pattern, replaced, xmp)
     return xmp
 

@@ -210,3 +210,37 @@ def test_colours_that_only_the_av1_data_state_are_carried(tmp_path: Path) -> Non
     image = read_image(path)
     assert image.metadata.icc is not None
     assert image.notes == ("the colour space (AV1) is carried as an ICC profile",)
+
+
+@pytest.mark.parametrize(
+    ("tags", "floats"), [({}, False), ({"byteorder": ">"}, False), ({"bigtiff": True}, False), ({}, True)]
+)
+def test_chromaticities_are_read_from_every_kind_of_tiff(tmp_path: Path, tags: dict[str, object], floats: bool) -> None:
+    stored = []
+    for tag, values in ((318, P3[6:]), (319, P3[:6])):
+        fractions = [part for value in values for part in (round(value * 10_000), 10_000)]
+        stored.append((tag, 11 if floats else 5, len(values), values if floats else tuple(fractions), True))
+    tifffile.imwrite(tmp_path / "a.tif", photo(6, 8, 3), photometric="rgb", extratags=stored, **tags)
+    image = read_image(tmp_path / "a.tif")
+    assert image.notes == ("the colour space (TIFF chromaticities) is carried as an ICC profile",)
+    published = ImageFile(photo(4, 4), metadata=Metadata(icc=ICC))
+    np.testing.assert_allclose(shown(image, (200, 100, 50)), shown(published, (200, 100, 50)), atol=1)
+
+
+def test_a_sampled_curve_of_a_tiff_becomes_a_profile(tmp_path: Path) -> None:
+    linear = tuple(range(0, 65_536, 257)) * 3
+    tifffile.imwrite(tmp_path / "a.tif", photo(6, 8, 3), photometric="rgb", extratags=[(301, 3, 768, linear, True)])
+    np.testing.assert_allclose(shown(read_image(tmp_path / "a.tif"), (55, 55, 55)), 128, atol=2)
+
+
+def test_limited_range_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RefusedImage, match="limited range"):
+        read_image(png(tmp_path / "a.png", {b"cICP": bytes([1, 13, 0, 0])}))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+def test_a_profile_of_other_colours_in_cmyk_is_named(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(photo(12, 16, 4), "CMYK").save(tmp_path / f"a{suffix}", icc_profile=b"no profile" * 50)
+    image = read_image(tmp_path / f"a{suffix}")
+    assert image.notes == ("CMYK converted to sRGB",)
+    assert image.losses == ("the ICC profile is broken and not carried",)

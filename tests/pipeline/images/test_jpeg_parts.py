@@ -45,6 +45,9 @@ def test_a_motion_photo_becomes_a_photo(tmp_path: Path) -> None:
         (segment(0xE2, b"urn:iso:std:iso:ts:21496:-1\0"), b"", "HDR gain map"),
         (segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + bytes(40)), b"", "extended XMP"),
         (segment(0xEB, b"JP" + bytes(20)), b"", "C2PA or JUMBF data (content credentials)"),
+        (segment(0xE6, b"GoPro\0" + bytes(30)), b"", "data of APP6 (GoPro)"),
+        (segment(0xE4, bytes(30)), b"", "data of APP4"),
+        (segment(0xED, b"Photoshop 3.0\x008BIM\x07\xd0\0\0" + bytes(30)), b"", "clipping path of Photoshop"),
         (b"", b"\xff\xd8\xff\xe0" + bytes(9), "second image"),
         (b"", b"abc" + bytes(20) + b"SEFT", "Samsung trailer"),
         (b"", b"unknown", "data of 7 bytes after the image"),
@@ -54,6 +57,13 @@ def test_what_is_not_carried_is_named(tmp_path: Path, inside: bytes, after: byte
     data = saved(tmp_path / "a.jpg", photo(16, 16, 3)).read_bytes()
     (tmp_path / "a.jpg").write_bytes(data[:2] + inside + data[2:] + after)
     assert read_image(tmp_path / "a.jpg").losses == (f"the {named} in the file is not carried",)
+
+
+@pytest.mark.parametrize("maker", [b"oplus", b"xiaomi"])
+def test_motion_photos_of_other_makers_claim_nothing_either(maker: bytes) -> None:
+    packet = MOTION.replace(b"ns.google.com/photos/1.0/camera", b"ns." + maker + b".com/photos/1.0/camera")
+    assert b"MotionPhoto" not in without_beside(packet)
+    assert b"SpecialTypeID" in without_beside(packet)
 
 
 @pytest.mark.parametrize("options", [{}, {"interlace": True}, {"restart_interval": 1}])

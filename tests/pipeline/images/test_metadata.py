@@ -10,6 +10,7 @@ import pytest
 import pyvips
 
 from pipeline.images import ImageFile, read_image, write_image
+from pipeline.images.reader import read_size
 from pipeline.images.xmp import resized
 from tests.pipeline.images.samples import BLOB, INT, IPTC, TEXT, photo, png_chunk, saved
 
@@ -157,10 +158,50 @@ def test_sizes_in_xmp_grow_with_the_image(tmp_path: Path) -> None:
     assert read_image(tmp_path / "c.jpg").metadata.xmp == RESIZED
 
 
-def test_regions_in_pixels_grow_with_the_image() -> None:
-    area = b'<r xmlns:s="http://ns.adobe.com/xap/1.0/sType/Dimensions#" s:w="10" s:h="8" s:unit="pixel"/>'
-    larger = area.replace(b'"10"', b'"20"').replace(b'"8"', b'"16"')
+@pytest.mark.parametrize(
+    ("area", "larger"),
+    [
+        (
+            b'<r xmlns:s="http://ns.adobe.com/xap/1.0/sType/Dimensions#" s:w="10" s:h="8.0" s:unit="Pixels"/>',
+            b'<r xmlns:s="http://ns.adobe.com/xap/1.0/sType/Dimensions#" s:w="20" s:h="16" s:unit="Pixels"/>',
+        ),
+        (
+            b'<r xmlns:a="http://ns.adobe.com/xmp/sType/Area#" a:x="3" a:y="4" a:w="1" a:h="2" a:unit="pixel"/>',
+            b'<r xmlns:a="http://ns.adobe.com/xmp/sType/Area#" a:x="6" a:y="8" a:w="2" a:h="4" a:unit="pixel"/>',
+        ),
+        (
+            b'<r xmlns:I="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" I:rbUnit="pixel"><I:rbX>5</I:rbX></r>',
+            b'<r xmlns:I="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" I:rbUnit="pixel"><I:rbX>10</I:rbX></r>',
+        ),
+        (
+            b'<r xmlns:G="http://ns.google.com/photos/1.0/panorama/" G:LargestValidInteriorRectTop="7"/>',
+            b'<r xmlns:G="http://ns.google.com/photos/1.0/panorama/" G:LargestValidInteriorRectTop="14"/>',
+        ),
+    ],
+)
+def test_regions_in_pixels_grow_with_the_image(area: bytes, larger: bytes) -> None:
     assert resized(area, (10, 8), (20, 16)) == larger
+
+
+def test_regions_in_fractions_stay_as_they_are() -> None:
+    area = b'<r xmlns:a="http://ns.adobe.com/xmp/sType/Area#" a:x="0" a:y="1" a:unit="normalized"/>'
+    assert resized(area, (10, 8), (20, 16)) == area
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_exif_and_xmp_behind_the_pixels_of_a_png_are_kept(tmp_path: Path, compressed: bool) -> None:
+    turned = b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHII", 0x112, 3, 1, 6) + bytes(4)
+    text = b"\1\0\0\0" + zlib.compress(XMP) if compressed else b"\0\0\0\0" + XMP
+    late = png_chunk(b"eXIf", turned) + png_chunk(b"iTXt", b"XML:com.adobe.xmp\0" + text)
+    data = saved(tmp_path / "a.png", photo(4, 9, 3), keep="none").read_bytes()
+    (tmp_path / "a.png").write_bytes(data[:-12] + late + data[-12:])
+    assert read_size(tmp_path / "a.png") == (4, 9)
+    image = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(image.pixels, np.rot90(photo(4, 9, 3), -1))
+    write_image(tmp_path / "b.png", image)
+    written = read_image(tmp_path / "b.png").metadata
+    assert written.xmp == XMP.replace(b'"6"', b'"1"')
+    assert written.exif is not None
 
 
 def test_lossless_webp_stays_lossless(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 import os
 import struct
 import zlib
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -66,6 +68,45 @@ def test_pnm_is_stretched_to_the_full_range(tmp_path: Path, maximum: int) -> Non
     pixels = read_image(tmp_path / "a.pgm").pixels
     full = np.iinfo(pixels.dtype).max
     np.testing.assert_array_equal(pixels, [np.rint(values / maximum * full)])
+
+
+@pytest.mark.parametrize("text", [b"P2\n2 1\n15\n0 15", b"P1\n2 1\n1 0"])
+def test_a_number_that_ends_with_the_file_is_read(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "a.pgm").write_bytes(text)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.pgm").pixels, [[0, 255]])
+
+
+@pytest.mark.parametrize("scale", ["255.0", "-0.5"])
+def test_a_scale_that_readers_differ_on_is_refused(tmp_path: Path, scale: str) -> None:
+    (tmp_path / "a.pfm").write_bytes(f"Pf\n2 1\n{scale}\n".encode() + bytes(8))
+    with pytest.raises(RefusedImage, match="holds a scale of"):
+        read_image(tmp_path / "a.pfm")
+
+
+def jpeg_2000(path: Path, pix_fmt: str, values: np.ndarray) -> Path:
+    """Write planes of 32 x 32 equal values by libav, whose encoder knows all depths."""
+    encoder = av.CodecContext.create("jpeg2000", "w")
+    encoder.options = {"format": path.suffix[1:], "pred": "1"}
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 32, 32, pix_fmt, Fraction(1, 25)
+    frame = av.VideoFrame(32, 32, pix_fmt)
+    for plane, value in zip(frame.planes, values, strict=True):
+        plane.update(np.full(plane.buffer_size // value.itemsize, value).tobytes())
+    path.write_bytes(b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None))))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".jp2", ".j2k"])
+@pytest.mark.parametrize("bits", [10, 12])
+def test_jpeg_2000_of_other_depths_reaches_white(tmp_path: Path, bits: int, suffix: str) -> None:
+    values = np.array([2**bits - 1], np.uint16)
+    pixels = read_image(jpeg_2000(tmp_path / f"a{suffix}", f"gray{bits}le", values)).pixels
+    assert pixels.min() == 65535
+
+
+def test_jpeg_2000_with_alpha_beside_gray_is_refused_as_what_it_is(tmp_path: Path) -> None:
+    path = jpeg_2000(tmp_path / "a.jp2", "ya8", np.array([77], np.uint8))
+    with pytest.raises(RefusedImage, match="holds 2 channels of 8 bits"):
+        read_image(path)
 
 
 def test_bmp_is_read_with_its_alpha(tmp_path: Path) -> None:

@@ -1,12 +1,21 @@
 """EXIF and IPTC of TIFF files; their way through other formats is in ``test_metadata.py``."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import pyvips
+import tifffile
+from PIL import Image
 
-from pipeline.images.tiff_metadata import append_tiff_metadata, read_tiff_metadata
+from pipeline.images.tiff_metadata import (
+    append_tiff_metadata,
+    exif_names_adobe_rgb,
+    exif_tags,
+    names_adobe_rgb,
+    read_tiff_metadata,
+)
 from tests.pipeline.images.samples import IPTC, photo, saved
 
 
@@ -22,3 +31,28 @@ def test_appended_blocks_are_read_back_and_the_pixels_stay(tmp_path: Path) -> No
     append_tiff_metadata(path, None, IPTC, width=6, height=4)
     assert read_tiff_metadata(path) == (None, IPTC)
     np.testing.assert_array_equal(pyvips.Image.new_from_file(str(path)).numpy(), photo(4, 6, 3))
+
+
+@pytest.mark.parametrize("layout", [{}, {"byteorder": ">"}, {"bigtiff": True}, {"bigtiff": True, "byteorder": ">"}])
+def test_texts_of_every_kind_of_tiff_are_read(tmp_path: Path, layout: dict[str, object]) -> None:
+    texts = [
+        (285, 2, 0, "page", True),
+        (315, 2, 0, "a longer name of an artist", True),
+        (40091, 1, 4, b"a\0\0\0", True),
+    ]
+    tifffile.imwrite(tmp_path / "a.tif", photo(4, 6, 3), photometric="rgb", metadata=None, extratags=texts, **layout)
+    exif, _ = read_tiff_metadata(tmp_path / "a.tif")
+    assert exif is not None
+    assert {("EXIF", 285), ("EXIF", 315), ("EXIF", 40091)} <= exif_tags(exif)
+    assert b"a longer name of an artist" in exif
+
+
+@pytest.mark.parametrize(("values", "named"), [({0xA001: 2}, True), ({0xA001: 1}, False), ({0xA005: b"R03"}, True)])
+def test_adobe_rgb_is_known_by_exif(values: dict[int, object], named: bool) -> None:
+    exif = Image.Exif()
+    for tag, value in values.items():
+        exif.get_ifd(0x8769)[tag] = {1: value} if tag == 0xA005 else value
+    block = exif.tobytes()
+    assert exif_names_adobe_rgb(block) == named
+    assert exif_names_adobe_rgb(block[: len(block) // 2]) is False
+    assert names_adobe_rgb(io.BytesIO(block[6:])) == named

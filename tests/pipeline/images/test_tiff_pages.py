@@ -74,6 +74,25 @@ def test_old_style_jpeg_is_refused(tmp_path: Path) -> None:
         read_image(path)
 
 
+@pytest.mark.parametrize(
+    ("tag", "value", "words"),
+    [
+        (262, 32803, "raw data of a sensor"),
+        (262, 34892, "raw data of a sensor"),
+        (262, 9, "colours in ICC Lab"),
+        (262, 32845, "HDR values"),
+        (262, 6, "YCbCr without JPEG"),
+        (258, 64, "64 bits a channel"),
+        (259, 34712, "compressed by scheme 34712"),
+    ],
+)
+def test_what_would_be_taken_for_gray_or_rgb_is_refused(tmp_path: Path, tag: int, value: int, words: str) -> None:
+    path = pages(tmp_path / "a.tif", photo(16, 16, 3))
+    relabel(path, tag, value)
+    with pytest.raises(RefusedImage, match=words):
+        read_image(path)
+
+
 def test_tags_of_maps_are_named(tmp_path: Path) -> None:
     scale = [(33550, "d", 3, (1.0, 1.0, 0.0), False)]
     tifffile.imwrite(tmp_path / "a.tif", photo(8, 12, 3), photometric="rgb", metadata=None, extratags=scale)

@@ -1,0 +1,63 @@
+"""BMP files of 16 and 32 bits are read by their masks."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.errors import RefusedImage
+from pipeline.images import read_image
+from tests.pipeline.images.samples import photo
+
+COLOURS = photo(6, 7, 3)
+
+
+def bmp(path: Path, packed: np.ndarray, coding: int, masks: tuple[int, ...] = (), header: int = 40) -> Path:
+    """Write packed pixels, the lowest row first, as BMP does."""
+    height, width = packed.shape
+    rows = b"".join(row.tobytes().ljust(-(-packed.itemsize * width // 4) * 4, b"\0") for row in packed[::-1])
+    fields = struct.pack("<IiiHHIIiiII", header, width, height, 1, 8 * packed.itemsize, coding, len(rows), 0, 0, 0, 0)
+    fields = (fields + struct.pack(f"<{len(masks)}I", *masks)).ljust(header, b"\0")
+    start = 14 + len(fields)
+    path.write_bytes(struct.pack("<2sIII", b"BM", start + len(rows), 0, start) + fields + rows)
+    return path
+
+
+def packed(depths: tuple[int, int, int], shifts: tuple[int, int, int], dtype: type) -> np.ndarray:
+    channels = (np.rint(COLOURS[..., at] / 255 * (2**bits - 1)).astype(dtype) for at, bits in enumerate(depths))
+    return sum((channel << dtype(shift) for channel, shift in zip(channels, shifts, strict=True)), dtype(0))
+
+
+@pytest.mark.parametrize(
+    ("depths", "shifts", "coding", "masks"),
+    [
+        ((5, 5, 5), (10, 5, 0), 0, ()),
+        ((5, 6, 5), (11, 5, 0), 3, (0xF800, 0x7E0, 0x1F)),
+        ((8, 8, 8), (16, 8, 0), 0, ()),
+        ((8, 8, 8), (0, 8, 16), 3, (0xFF, 0xFF00, 0xFF0000)),
+        ((10, 10, 10), (20, 10, 0), 3, (0x3FF00000, 0xFFC00, 0x3FF)),
+    ],
+)
+def test_every_mask_reaches_white(
+    tmp_path: Path, depths: tuple[int, int, int], shifts: tuple[int, int, int], coding: int, masks: tuple[int, ...]
+) -> None:
+    dtype = np.uint16 if sum(depths) <= 16 else np.uint32
+    image = read_image(bmp(tmp_path / "a.bmp", packed(depths, shifts, dtype), coding, masks))
+    assert image.alpha is None
+    full = np.iinfo(image.pixels.dtype).max
+    np.testing.assert_allclose(image.pixels / full, COLOURS / 255, atol=0.6 / (2 ** min(depths) - 1))
+
+
+@pytest.mark.parametrize(("alpha", "kept"), [(0, False), (128, True)])
+def test_alpha_that_was_never_written_is_none(tmp_path: Path, alpha: int, kept: bool) -> None:
+    values = packed((8, 8, 8), (16, 8, 0), np.uint32) | np.uint32(alpha << 24)
+    masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    image = read_image(bmp(tmp_path / "a.bmp", values, 3, masks, header=124))
+    assert (image.alpha is not None) == kept
+    np.testing.assert_array_equal(image.pixels, COLOURS)
+
+
+def test_an_embedded_png_is_refused_as_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(RefusedImage, match="holds BMP compression 5"):
+        read_image(bmp(tmp_path / "a.bmp", packed((8, 8, 8), (16, 8, 0), np.uint32), 5))
