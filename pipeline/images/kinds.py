@@ -80,7 +80,8 @@ def _jp2_header(head: bytes) -> Header | None:
     """Read the marker of the codestream: the box before it states another depth in files of libav."""
     found = re.search(rb"\xff\x51.{4}(.{4})(.{4}).{24}(.{2})(.)", head, re.DOTALL)
     if found is None:
-        return None
+        box = re.search(rb"ihdr(.{4})(.{4})", head, re.DOTALL)
+        return box and Header(int.from_bytes(box[2], "big"), int.from_bytes(box[1], "big"))
     width, height, channels, depth = (int.from_bytes(value, "big") for value in found.groups())
     # The number of bits less one, and 128 for signed values.
     bits, signed = (depth & 127) + 1, "signed " if depth & 128 else ""

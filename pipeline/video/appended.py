@@ -66,6 +66,24 @@ def _has_second_file_type(file: BinaryIO, size: int) -> bool:
     return False
 
 
+def _has_second(begin: bytes) -> Callable[[BinaryIO, int], bool]:
+    """Return a check for a second occurrence of the bytes with which every file of a format begins."""
+
+    def check(file: BinaryIO, size: int) -> bool:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(begin, 1) >= 0
+
+    return check
+
+
 _CHECKS: Mapping[str, Callable[[BinaryIO, int], bool]] = MappingProxyType(
-    {"flv": _has_second_flv_header, "asf": _has_second_asf_header, "mov": _has_second_file_type}
+    {
+        "flv": _has_second_flv_header,
+        "asf": _has_second_asf_header,
+        "mov": _has_second_file_type,
+        "ivf": _has_second(b"DKIF\0\0\x20\0"),
+        "nut": _has_second(b"nut/multimedia container\0"),
+        "yuv4mpegpipe": _has_second(b"YUV4MPEG2 "),
+        "wtv": _has_second(bytes.fromhex("b7d800203749da11a64e0007e95ead8d")),
+    }
 )

@@ -13,6 +13,13 @@ _HAS_NONE = cast(int, Flags.no_timestamps.value)
 _COUNTS_PACKETS = ("avi",)  # its timestamps number the packets, which B-frames reorder
 
 
+def increasing(pts: int | None, previous: int | None) -> int:
+    """Return the timestamp of a frame, or the tick behind the frame before where it has none, or one that goes back."""
+    if previous is None:
+        return pts or 0
+    return previous + 1 if pts is None else max(pts, previous + 1)
+
+
 class FrameTimes:
     """Timestamps of the frames of one stream, decoded from its begin.
 

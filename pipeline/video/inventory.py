@@ -22,7 +22,7 @@ from pipeline.errors import RefusedVideo
 from pipeline.video.container import FILE_ONLY_METADATA, demuxed, open_video, video_stream_of
 from pipeline.video.contents import MAIN_VIDEO, Chapter, ContainerHeader, Contents, Timestamps, Track, VideoProperties
 from pipeline.video.frame_facts import DOLBY_VISION, facts_of_frame, facts_of_stream
-from pipeline.video.frame_times import FrameTimes
+from pipeline.video.frame_times import FrameTimes, increasing
 from pipeline.video.options import VideoOptions
 from pipeline.video.sample_entry import dolby_vision_of
 from pipeline.video.sources import FrameFolder
@@ -116,6 +116,7 @@ class _VideoReader:
         self._times = times
         self._stream, self._time_base, self._window = stream, stream.time_base, window
         self._waiting: list[av.Packet] = []
+        self._previous: int | None = None
         self._ticks: list[int] = []
         self._first: av.VideoFrame | None = None
         self._last: av.VideoFrame | None = None
@@ -146,8 +147,7 @@ class _VideoReader:
             self._times.drop()
             return
         for frame in frames:
-            pts = self._times.of(frame)
-            pts = pts if pts is not None else self._ticks[-1] + 1 if self._ticks else 0
+            pts = self._previous = increasing(self._times.of(frame), self._previous)
             if self._window.contains(pts * self._time_base):
                 self._facts.add(len(self._ticks), frame)
                 self._ticks.append(self._window.shifted(pts, self._time_base))

@@ -13,7 +13,24 @@ from typing import Literal
 from pipeline.errors import ConfigError
 
 READABLE = frozenset(
-    {".264", ".265", ".3g2", ".3gp", ".3gpp", ".amv", ".asf", ".avc", ".avi", ".divx", ".dv", ".dvr-ms", ".f4v", ".flv"}
+    {".266", ".3gp2", ".3gpp2", ".av1", ".cavs", ".dav", ".dif", ".dirac", ".evo", ".h266", ".insv", ".ismv", ".lrv"}
+    | {".mp2v", ".mpegts", ".mpv2", ".mqv", ".obu", ".swf", ".tp", ".vc1", ".vvc", ".wm"}
+    | {
+        ".264",
+        ".265",
+        ".3g2",
+        ".3gp",
+        ".3gpp",
+        ".amv",
+        ".asf",
+        ".avc",
+        ".avi",
+        ".divx",
+        ".dv",
+        ".dvr-ms",
+        ".f4v",
+        ".flv",
+    }
     | {".gxf", ".h264", ".h265", ".hevc", ".ivf", ".m1v"}
     | {".m2p", ".m2t", ".m2ts", ".m2v", ".m4v", ".mj2", ".mjpeg", ".mjpg", ".mk3d", ".mkv", ".mod", ".mov", ".mp4"}
     | {".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nsv", ".nut", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod"}

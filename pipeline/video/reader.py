@@ -17,7 +17,7 @@ from pipeline.errors import RefusedVideo
 from pipeline.video.clock import clock_of, continued
 from pipeline.video.container import open_video, video_stream_of
 from pipeline.video.frame_facts import messages_of
-from pipeline.video.frame_times import FrameTimes
+from pipeline.video.frame_times import FrameTimes, increasing
 from pipeline.video.notes import Warn
 from pipeline.video.planes import pix_fmt_of
 from pipeline.video.probe import Footage
@@ -77,12 +77,11 @@ def _in_order(
     frames: Iterable[av.VideoFrame], footage: Footage, deinterlaced: bool, warn: Warn
 ) -> Iterator[DecodedFrame]:
     """Make timestamps strictly increasing."""
-    previous = -(2**62)
+    previous = None
     for frame in frames:
-        pts = previous + 1 if frame.pts is None else frame.pts
-        if pts <= previous:
-            warn("a frame whose timestamp is not above that before is delayed", f"at {_clock(pts, footage)}")
-            pts = previous + 1
+        pts = increasing(frame.pts, previous)
+        if frame.pts is not None and pts > frame.pts:
+            warn("a frame whose timestamp is not above that before is delayed", f"at {_clock(frame.pts, footage)}")
         previous = pts
         refuse_other_size(frame, pts, footage)
         fitted, messages = _fitted(frame, footage, deinterlaced), messages_of(frame)
