@@ -77,12 +77,14 @@ def _pfm_header(head: bytes) -> Header | None:
 
 
 def _jp2_header(head: bytes) -> Header | None:
-    """Read the marker of the codestream: the box before it states another depth in files of libav."""
+    """Read the box, and of the codestream's marker the depth, which the box of libav's files states wrongly."""
     found = re.search(rb"\xff\x51.{4}(.{4})(.{4}).{24}(.{2})(.)", head, re.DOTALL)
+    box = re.search(rb"ihdr(.{4})(.{4})", head, re.DOTALL)
+    height, width = (int.from_bytes(side, "big") for side in box.groups()) if box else (0, 0)
     if found is None:
-        box = re.search(rb"ihdr(.{4})(.{4})", head, re.DOTALL)
-        return box and Header(int.from_bytes(box[2], "big"), int.from_bytes(box[1], "big"))
-    width, height, channels, depth = (int.from_bytes(value, "big") for value in found.groups())
+        return Header(width, height) if box else None
+    *size, channels, depth = (int.from_bytes(value, "big") for value in found.groups())
+    width, height = width or size[0], height or size[1]
     # The number of bits less one, and 128 for signed values.
     bits, signed = (depth & 127) + 1, "signed " if depth & 128 else ""
     unusual = "" if depth in range(7, 16) and channels in (1, 3, 4) else f"{channels} channels of {signed}{bits} bits"
