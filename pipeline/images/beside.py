@@ -37,12 +37,12 @@ def _beside_webp(path: Path) -> Iterator[str]:
     size = path.stat().st_size
     with path.open("rb") as file:
         end = int.from_bytes(file.read(8)[4:], "little") + 8
-        file.seek(12)
-        while file.tell() < end and len(header := file.read(8)) == 8:
+        at = file.seek(12)
+        while at < end and len(header := file.read(8)) == 8:
             if header[:4] not in _WEBP_CHUNKS:
                 yield CREDENTIALS if header[:4] == b"C2PA" else f"chunk {header[:4].decode('latin-1')}"
             length = int.from_bytes(header[4:], "little")
-            file.seek(length + length % 2, 1)
+            at = file.seek(length + length % 2, 1)
     if size > end + end % 2:
         yield f"data of {size - end} bytes after the image"
 
