@@ -78,6 +78,8 @@ _PNG = Encoder(
     metadata=frozenset({"EXIF", "XMP", "PNG text"}),
 )
 
+# Q is the search's length here: the default of 4 with Q 95 takes 4.5 times as long for files that are 0.6 % smaller.
+LOSSLESS_WEBP: Mapping[str, Any] = {"lossless": True, "effort": 2, "Q": 20}
 # WebP has 4:2:0 only; the sharp conversion keeps coloured edges. exact: colour under alpha 0 is kept.
 _WEBP = Encoder(
     "WebP",

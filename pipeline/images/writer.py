@@ -10,7 +10,7 @@ import numpy as np
 import pyvips
 
 from pipeline.errors import BrokenImage, RefusedImage, needing_space
-from pipeline.images.formats import ENCODERS, Encoder
+from pipeline.images.formats import ENCODERS, LOSSLESS_WEBP, Encoder
 from pipeline.images.image_file import ImageFile
 from pipeline.images.libvips import vips_errors_as
 from pipeline.images.metadata import Metadata, attach, blocks, resized_exif
@@ -52,7 +52,7 @@ def encode_image(path: Path, image: ImageFile) -> tuple[str, ...]:
     # Else libvips would make up EXIF for a file that had none.
     options = target.options if image.metadata.exif else {**target.options, "keep": "xmp:iptc:icc:other"}
     if image.lossless and target.name == "WebP":
-        options = {**options, "lossless": True}
+        options = {**options, **LOSSLESS_WEBP}
     with vips_errors_as(lambda why: BrokenImage(f"cannot be written ({why})", "cannot be written")):
         if target.saver == "tiffsave":
             return losses + _save_tiff(prepared, path, image.metadata, options)
