@@ -41,9 +41,11 @@ class UnsharpMask(Stage):
         rows = self.kernel.view(1, 1, -1, 1).expand(3, -1, -1, -1)
         columns = self.kernel.view(1, 1, 1, -1).expand(3, -1, -1, -1)
         image = image.contiguous(memory_format=torch.channels_last)  # for the convolutions, five times as fast
-        padded = F.pad(image, (self.halo,) * 4, mode="replicate")
-        blurred = F.conv2d(F.conv2d(padded, rows, groups=3), columns, groups=3)
-        return image + self.amount * F.softshrink(image - blurred, self.threshold)
+        blurred = F.pad(image, (self.halo,) * 4, mode="replicate")
+        for kernel in (rows, columns):
+            blurred = F.conv2d(blurred, kernel, groups=3)
+        detail = F.softshrink(blurred.neg_().add_(image), self.threshold)  # in place: it is the largest image of all
+        return detail.mul_(self.amount).add_(image)
 
 
 class UnsharpMaskConfig(StageConfig):

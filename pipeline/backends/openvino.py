@@ -17,6 +17,7 @@ import torch
 
 from pipeline.backends.conversion import (
     ConvertedStage,
+    Images,
     compare,
     convert_stages,
     differences,
@@ -114,7 +115,14 @@ def _make(make: Callable[[], openvino.Model], hint: str, place: Path) -> None:
 
 def _read(stage: Stage, label: str, hint: str, place: Path) -> ConvertedStage:
     compiled = openvino.Core().import_model((place / _FILE).read_bytes(), "CPU", _options(hint))
-    return ConvertedStage(stage, lambda images: compiled(images)[0], label)
+    return ConvertedStage(stage, partial(_run, compiled), label)
+
+
+def _run(compiled: openvino.CompiledModel, images: Images) -> Images:
+    """Run a model; its memory is freed for the next stage, whose own would come on top of it."""
+    made: Images = compiled(images)[0]
+    compiled.release_memory()
+    return made
 
 
 def _options(hint: str) -> dict[str, Any]:

@@ -177,6 +177,7 @@ class Attempt:
                     if found:
                         self.blurs[name] = found[-1]
                     image = _crop(made, needed, region.scaled(footprint.scale))
+                    del made  # or what was cropped would stay until the next stage has run
                     if not passed_on:
                         finite[name] = image.sum().isfinite()
                         image = image.clamp(0, 1)
