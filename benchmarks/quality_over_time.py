@@ -80,7 +80,7 @@ def measure(options: argparse.Namespace) -> dict[str, Point]:
         ways = {
             name: stack.enter_context(process(make, *arguments)) for name, (make, *arguments) in peers(options).items()
         }
-        seconds, _ = time_in_turn(ways, as_frame(data.coffee(), height, width), options.runs)
+        *_, (seconds, _) = time_in_turn(ways, as_frame(data.coffee(), height, width), options.runs)
         points = {
             name: Point(statistics.median(seconds[name]), {key: psnr(way, found) for key, found in samples.items()})
             for name, way in ways.items()
