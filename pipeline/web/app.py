@@ -20,7 +20,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from pipeline.device.process import give_back_freed_memory
 from pipeline.errors import ConfigError, ImageError
 from pipeline.html_report import report
 from pipeline.web.chains import FORMATS, Chains
@@ -56,7 +55,7 @@ class WebPage:
         self.sessions = Sessions(root)
         worker = Worker(chains, max_pixels, device)
         engines = [partial(worker.engine, chain.config) for chain in chains.by_name.values()]
-        self.queue = JobQueue(worker.do, engines, give_back_freed_memory)
+        self.queue = JobQueue(worker.do, engines, worker.rest)
         self._templates = environment()
         self._examples = {path.name: path for path in sorted(EXAMPLES.glob("*.[pj][np]g"))}
         self._looking = anyio.CapacityLimiter(1)  # decoding one upload at a time bounds memory
@@ -94,7 +93,8 @@ class WebPage:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(1)
-            await run_in_threadpool(self.sessions.sweep)
+            if await run_in_threadpool(self.sessions.sweep):
+                self.queue.rest()
 
     async def _page(self, request: Request) -> Response:
         template = self._templates.get_template("web/page.html.jinja")

@@ -102,7 +102,7 @@ class JobQueue:
     Args:
         work: Does a job; may raise ``Cancelled``.
         spare: Done one by one, first to last, while no job waits.
-        rest: Called when the last job is done.
+        rest: Called when all of that, or the last job, is done.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class JobQueue:
         rest: Callable[[], None] = lambda: None,
     ) -> None:
         self._work = work
-        self._spare = deque(spare)
+        self._spare = deque([*spare, rest])
         self._rest = rest
         self._waiting: list[Job] = []
         self._changed = threading.Condition()
@@ -143,6 +143,13 @@ class JobQueue:
             running = self._running is not None
             return order.index(job) + running if job in order else 0
 
+    def rest(self) -> None:
+        """Have ``rest`` called as soon as no job waits."""
+        with self._changed:
+            if self._rest not in self._spare:
+                self._spare.append(self._rest)
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Cancel everything and end the thread."""
         with self._changed:
@@ -163,9 +170,7 @@ class JobQueue:
                 self._do(job)
                 with self._changed:
                     self._running = None
-                    others = bool(self._waiting)
-                if not others:
-                    self._rest()
+                self.rest()
             elif self._spare:
                 with suppress(Exception):  # the job that needs it will report why
                     self._spare.popleft()()

@@ -151,13 +151,14 @@ class Sessions:
         """Return whether a session was not deleted."""
         return session.token in self._by_token
 
-    def sweep(self) -> None:
-        """Delete the sessions that are over."""
+    def sweep(self) -> bool:
+        """Delete the sessions that are over; return whether there were any."""
         now = time.monotonic()
-        for token, session in list(self._by_token.items()):
-            if session.is_over(now):
-                del self._by_token[token]
-                session.delete()
+        over = [session for session in list(self._by_token.values()) if session.is_over(now)]
+        for session in over:
+            del self._by_token[session.token]
+            session.delete()
+        return bool(over)
 
     def delete_all(self) -> None:
         """Delete everything of everyone."""

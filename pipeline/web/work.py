@@ -17,6 +17,8 @@ from pipeline.batch.record import Record
 from pipeline.batch.run_log import RunLog
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
+from pipeline.device.memory import release
+from pipeline.device.process import give_back_freed_memory
 from pipeline.engine.engine import Engine
 from pipeline.html_report.previews import draw
 from pipeline.images import ImageFile, read_image
@@ -77,6 +79,12 @@ class Worker:
             self._engines[key] = Engine(Chain.build(base), device=self.device, backend="auto", compile="auto")
         self._engines.move_to_end(key)
         return self._engines[key].with_strengths(strengths)
+
+    def rest(self) -> None:
+        """Give the system back the memory that is kept for the next image."""
+        for device in {engine.device for engine in self._engines.values()}:
+            release(device)
+        give_back_freed_memory()
 
     def _restore(self, job: Job, config: ChainConfig) -> None:
         found = plan([str(job.source)], job.folder, ext=None if _is_video(job.source) else job.settings.format)

@@ -138,9 +138,36 @@ def test_memory_is_given_back_when_the_last_job_is_done(work: Work, new_job: Any
     for _ in range(3):
         queue.add(new_job())
     work.may_end.set()
-    wait_for(lambda: rested)
+    wait_for(lambda: rested[-1:] == [3])
     queue.close()
-    assert rested == [3]
+    assert set(rested) <= {0, 3}, "not while jobs wait"
+
+
+def test_memory_is_given_back_though_waiting_jobs_were_cancelled(work: Work, new_job: Any) -> None:
+    rested: list[str] = []
+    queue = JobQueue(work, rest=lambda: rested.append(running.state))
+    running, waiting = new_job(), new_job()
+    queue.add(running)
+    wait_for(lambda: running.state == "running")
+    queue.add(waiting)
+    waiting.discard()
+    running.discard()
+    wait_for(lambda: rested[-1:] == ["cancelled"])
+    queue.close()
+
+
+def test_memory_is_given_back_on_request_when_no_job_waits(work: Work, new_job: Any) -> None:
+    rested: list[int] = []
+    queue = JobQueue(work, rest=lambda: rested.append(len(work.done)))
+    wait_for(lambda: rested == [0])
+    queue.rest()
+    wait_for(lambda: rested == [0, 0])
+    queue.add(job := new_job())
+    wait_for(lambda: job.state == "running")
+    queue.rest()
+    work.may_end.set()
+    wait_for(lambda: rested == [0, 0, 1])
+    queue.close()
 
 
 def test_the_time_left_follows_from_what_was_done(new_job: Any, monkeypatch: pytest.MonkeyPatch) -> None:

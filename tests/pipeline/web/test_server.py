@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import httpx
 import pytest
 import uvicorn
 
+from pipeline.web.sessions import GRACE
 from run_pipeline import main
 from stages.extras import install_hint
-from tests.pipeline.web.conftest import photo
+from tests.pipeline.web.conftest import photo, wait_for
 
 # A whole server in the process of the tests; once, under load, it left pytest's capture of output closed.
 pytestmark = pytest.mark.slow
@@ -91,3 +93,39 @@ def test_files_are_deleted_when_the_server_is_stopped(chain_file: Path, tmp_path
             assert server.wait(60) == code
     assert not list(folder.rglob("a.png"))
     assert not list(folder.glob("restorechain-*"))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.timeout(600)
+def test_memory_returns_when_visitors_leave() -> None:
+    """Though they leave in the middle of their files; a second visit takes no more than the first."""
+    command = [sys.executable, "run_pipeline.py", "serve", "--port", "0", "--chain", "configs/restore_x2_fast.yaml"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().split()[0]
+        visit(address, server, photo())
+        time.sleep(GRACE + 5)
+        loaded = resident_mib(server)
+        for _ in range(2):
+            peak = visit(address, server, photo(900, 1200, ".jpg"))
+            assert peak > loaded + 100
+            wait_for(lambda peak=peak: resident_mib(server) < loaded + (peak - loaded) / 3, GRACE + 60)
+        server.send_signal(signal.SIGINT)
+
+
+def visit(address: str, server: subprocess.Popen[str], content: bytes) -> float:
+    """Send three photos, and leave as soon as the first is restored; return the MiB that the server takes then."""
+    with (
+        httpx.Client(base_url=address, timeout=100, headers={"Origin": address}) as browser,
+        browser.stream("GET", "/session/events") as events,  # an open page
+    ):
+        for _ in range(3):
+            sent = browser.post("/uploads", files={"files": ("a.jpg", content)}).json()[0]
+            browser.post(f"/uploads/{sent['key']}/jobs", json={"kind": "restore", "settings": {}}).raise_for_status()
+        next(line for line in events.iter_lines() if '"state": "done"' in line)
+        return resident_mib(server)
+
+
+def resident_mib(server: subprocess.Popen[str]) -> float:
+    pages = int(Path(f"/proc/{server.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

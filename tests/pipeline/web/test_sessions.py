@@ -61,10 +61,10 @@ def test_leaving_cancels_and_deletes(sessions: Sessions, clock: Clock) -> None:
     session.open_page()
     session.close_page()
     clock.now += GRACE / 2
-    sessions.sweep()
+    assert not sessions.sweep()
     assert sessions.is_alive(session)
     clock.now += GRACE
-    sessions.sweep()
+    assert sessions.sweep()
     assert not sessions.is_alive(session)
     assert job.state == "cancelled"
     assert not session.folder.exists()
