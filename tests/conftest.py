@@ -7,20 +7,16 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
 import typer
 
 import stages  # noqa: F401  (some tests import torchvision)
-from stages.catalogue.cache import place_of
-from stages.catalogue.entry import read_entry
-from stages.weights import resolve
 from tests.stages.catalogue.faulty_server import FaultyServer, running_server
-
-# Tests run side by side (pytest -n); threads that wait for each other's cores would make them many times slower.
-torch.set_num_threads(1)
 
 # A process that is no test makes its commands once, too: they are described by forty parameters with types and texts.
 typer.main.get_command = cache(typer.main.get_command)
+
+# No test survives a loss of power, and a disk takes milliseconds for each of the thousands of files that are flushed.
+os.fsync = lambda file: None
 
 # No test reaches outside, or into the user's own cache and catalogue; tests of downloads have a server of their own.
 os.environ |= {"RESTORECHAIN_OFFLINE": "1", "RESTORECHAIN_CACHE": os.devnull, "RESTORECHAIN_CATALOGUE": os.devnull}
@@ -30,6 +26,14 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 def pytest_sessionstart() -> None:
     gc.disable()  # until all modules are imported; nearly all that is made meanwhile stays
+
+
+def pytest_collectstart() -> None:
+    """Prepare torch where tests are collected: the process of pytest -n that hands them out does without it."""
+    import torch
+
+    # Tests run side by side; threads that wait for each other's cores would make them many times slower.
+    torch.set_num_threads(1)
 
 
 def pytest_collection_finish() -> None:
@@ -49,6 +53,8 @@ def shared_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def _same_random_numbers() -> None:
+    import torch
+
     torch.default_generator.manual_seed(0)  # torch.manual_seed takes a millisecond for the GPUs that are not there
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(0)
@@ -74,6 +80,9 @@ def weights_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def published(shared_data: Path, weights_cache: Path) -> Callable[[str, str], Path]:
     """Put a published file into the cache, in the place of the one that an entry names; return the entry."""
+    from stages.catalogue.cache import place_of
+    from stages.catalogue.entry import read_entry
+    from stages.weights import resolve
 
     def put(name: str, file: str) -> Path:
         entry = resolve(name, Path())
