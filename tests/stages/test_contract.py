@@ -13,8 +13,6 @@ from pipeline.backends.compiled import WithoutHost
 from pipeline.backends.half import with_half_weights
 from pipeline.device.computing import computing
 from pipeline.tiling import Footprint, needed_regions, split
-from stages.encoder_unet import EncoderUNetConfig
-from stages.foreign import SpandrelConfig
 from stages.registry import STAGES, config_from, load_stage
 from stages.stage import LearnedStageConfig, Stage, StageConfig
 from stages.weights import Card, read_card, save_weights
@@ -64,6 +62,20 @@ SMALL_OPTIONS: dict[str, dict[str, Any]] = {
     "unsharp_mask": {"sigma": 1.2, "amount": 0.7},
     "unsharp_mask-threshold": {"sigma": 1.2, "amount": 0.7, "threshold": 3.0},
 }
+# Each output pixel depends on the whole image; building the networks to find that out takes a second.
+WITHOUT_HALO = {
+    "blind_deconvolution",
+    "blind_deconvolution-given",
+    "clahe",
+    "concat_unet-reduced-se",
+    "encoder_unet",
+    "nafnet",
+    "smfanet-x2",
+    "smfanet",
+    "smfanet-imagenet",
+    "temporal_denoise",
+    "temporal_fusion",
+}
 # DeblurNet's sigmoid and the ImageNet encoder's own normalization leave no room for another.
 WITHOUT_NORMALIZE = {"deblurnet", "encoder_unet"}
 
@@ -84,18 +96,12 @@ def small_configs() -> dict[str, StageConfig]:
 SMALL_CONFIGS = small_configs()
 
 
-def has_halo(config: StageConfig) -> bool:
-    if isinstance(config, SpandrelConfig | EncoderUNetConfig):  # whose packages take seconds to import
-        return isinstance(config, SpandrelConfig)  # its is a compact network; EfficientNet sees the whole image
-    with torch.device("meta"):
-        return config.build().halo is not None
-
-
 # Normalization looks at single pixels, so two small networks show that it leaves the halo as it is.
 LARGE_NORMALIZED = {name for name in SMALL_CONFIGS if name.endswith("-imagenet")} - {"dncnn-imagenet", "edsr-imagenet"}
-HAVE_A_HALO = [name for name, config in SMALL_CONFIGS.items() if has_halo(config)]
-with_halo = pytest.mark.parametrize("name", [name for name in HAVE_A_HALO if name not in LARGE_NORMALIZED])
-without_halo = pytest.mark.parametrize("name", [name for name in SMALL_CONFIGS if name not in HAVE_A_HALO])
+with_halo = pytest.mark.parametrize(
+    "name", [name for name in SMALL_CONFIGS if name not in WITHOUT_HALO | LARGE_NORMALIZED]
+)
+without_halo = pytest.mark.parametrize("name", [name for name in SMALL_CONFIGS if name in WITHOUT_HALO])
 
 
 @pytest.fixture(params=SMALL_CONFIGS)
