@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,11 +61,16 @@ def check(document: YamlDocument, data: dict[str, Any], model: type[M]) -> tuple
         content = json.dumps(data, default=str)
         return model.model_validate_json(content, context={"folder": document.path.parent}), problems
     except ValidationError as error:
-        schema = model.model_json_schema()
+        schema = _schema(model)
         details = [detail for detail in error.errors() if not _follows(detail)]
         return None, problems + [_explain(document, detail, schema) for detail in details]
     except (ValueError, RecursionError):  # an anchor inside of itself, or an integer of thousands of digits
         return None, [*problems, ConfigProblem(1, (), "holds itself or an endless number, expected plain values")]
+
+
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
