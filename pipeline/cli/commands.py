@@ -9,6 +9,7 @@ import typer
 
 from pipeline.cli import option_values, options
 from pipeline.cli import video_options as video
+from pipeline.cli.chain_choice import DEFAULT_VIDEO_CHAIN
 from pipeline.cli.terminal import OUT, say_error
 from pipeline.text import printable
 
@@ -74,7 +75,7 @@ def serve(
             "--chain",
             metavar="YAML",
             help="Offer this chain. Repeatable; the first is the default. By default those of configs/ that need "
-            "no download.",
+            "no download; photos and clips have a default of their own, as in restore.",
             show_default=False,
         ),
     ] = None,
@@ -94,7 +95,8 @@ def serve(
 
     chains = chain or [options.DEFAULT_CHAIN, *complete_chains(options.DEFAULT_CHAIN.parent)]
     serve(
-        list(dict.fromkeys(chains)),
+        chains,
+        clips=DEFAULT_VIDEO_CHAIN if chain is None else None,
         host=host,
         port=port,
         auth=auth,

@@ -57,7 +57,7 @@ def mount_api(page: WebPage) -> None:
 
     async def restore(
         file: FileData,
-        chain: str = next(iter(page.chains.by_name)),
+        chain: str = "",
         strengths: dict = {},  # noqa: B006  (Gradio shows it as the default)
         noise_levels: dict = {},  # noqa: B006
         upscale: bool = True,
@@ -71,9 +71,10 @@ def mount_api(page: WebPage) -> None:
         sent = session.uploads.get(str(cast(Any, file)["path"]).partition("/")[0])
         if sent is None:
             raise _refusal("file: is not among your uploads; send it by handle_file()")
-        settings = {"chain": chain, "strengths": strengths, "noise_levels": noise_levels, "upscale": upscale}
+        settings = {"strengths": strengths, "noise_levels": noise_levels, "upscale": upscale}
         try:
-            job = page.start(session, sent, "restore", settings | {"format": format or None})
+            named = {"chain": chain} if chain else {}
+            job = page.start(session, sent, "restore", settings | named | {"format": format or None})
         except HTTPException as error:
             raise _refusal(error.detail) from error
         try:

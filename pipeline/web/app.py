@@ -100,7 +100,7 @@ class WebPage:
         template = self._templates.get_template("web/page.html.jinja")
         megapixels = self.max_pixels / 1e6
         return HTMLResponse(
-            template.render(chains=self.chains.by_name, formats=FORMATS, examples=self._examples, megapixels=megapixels)
+            template.render(chains=self.chains, formats=FORMATS, examples=self._examples, megapixels=megapixels)
         )
 
     async def _file(self, request: Request) -> Response:
@@ -167,7 +167,7 @@ class WebPage:
         if kind not in ("restore", "preview") or (kind == "preview" and upload.kind != "image"):
             raise HTTPException(422, f"kind: got {kind!r}, expected restore, or of a photo preview")
         try:
-            chosen = self.chains.parse(settings)
+            chosen = self.chains.parse(settings, upload.kind)
             folder = upload.folder / f".{kind}"
             job = Job(kind, session.token, upload.path, folder, chosen, centre, pixels=_pixels(upload))
             job.folder = upload.folder / f".{job.key}"

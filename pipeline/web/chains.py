@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,6 +20,7 @@ from pipeline.images import WRITABLE
 from stages.dncnn import DnCNNConfig
 from stages.stage import StageConfig
 
+Kind = Literal["image", "video"]
 FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WebP", "tif": "TIFF", "avif": "AVIF"}
 assert {f".{ext}" for ext in FORMATS} <= WRITABLE
 
@@ -29,7 +30,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    chain: str = Field(description="name of an offered chain; the first by default")
+    chain: str = Field(description="name of an offered chain; by default the first, or that of clips")
     strengths: dict[str, StageStrength] = Field({}, description="by the stage's name, 0 to 1 or auto; else the chain's")
     noise_levels: dict[str, float] = Field({}, description="in 8-bit gray levels, 0 to 75, instead of the measured")
     upscale: bool = Field(True, description="False leaves out the stages that make the image larger")
@@ -115,12 +116,19 @@ class OfferedChain:
 class Chains:
     """All chains that are offered, the first by default.
 
+    Args:
+        paths: Their files.
+        clips: Offered, too, and the default of clips; else the first is.
+
     Raises:
         ConfigError: with the errors of all chains and weights.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.by_name = {path.stem: _offered(path) for path in paths}
+    def __init__(self, paths: Sequence[Path], clips: Path | None = None) -> None:
+        offered = dict.fromkeys([*paths, *([] if clips is None else [clips])])
+        self.by_name = {path.stem: _offered(path) for path in offered}
+        first = next(iter(self.by_name))
+        self.defaults: dict[Kind, str] = {"image": first, "video": first if clips is None else clips.stem}
 
     def find(self, name: str) -> OfferedChain:
         """Return a chain.
@@ -132,21 +140,34 @@ class Chains:
             raise ConfigError(f"chain: got {name!r}, expected one of {', '.join(self.by_name)}")
         return self.by_name[name]
 
-    def parse(self, data: Any) -> Settings:
-        """Check a visitor's settings.
+    def parse(self, data: Any, kind: Kind) -> Settings:
+        """Check a visitor's settings for a photo or a clip.
 
         Raises:
             ConfigError: for everything that is no setting.
         """
         try:
-            settings = Settings.model_validate({"chain": next(iter(self.by_name)), **data})
+            settings = Settings.model_validate({"chain": self.defaults[kind], **data})
         except (TypeError, ValidationError) as error:
             lines = _lines(error) if isinstance(error, ValidationError) else ["expected an object"]
             raise ConfigError("\n".join(f"settings: {line}" for line in lines)) from None
         if settings.format is not None and settings.format not in FORMATS:
             raise ConfigError(f"format: got {settings.format!r}, expected one of {', '.join(FORMATS)}")
+        if "chain" not in data:
+            settings = self._without_the_other_kind(settings)
         self.find(settings.chain).configured(settings)
         return settings
+
+    def _without_the_other_kind(self, settings: Settings) -> Settings:
+        """Leave out what is set of stages that only the other kind's default chain has, as the command line does."""
+        names = {name for chain in self.defaults.values() for name in self.by_name[chain].config.names}
+        others = names - set(self.by_name[settings.chain].config.names)
+        return settings.model_copy(
+            update={
+                "strengths": {name: value for name, value in settings.strengths.items() if name not in others},
+                "noise_levels": {name: value for name, value in settings.noise_levels.items() if name not in others},
+            }
+        )
 
 
 def command_line(file_name: str, settings: Settings) -> str:

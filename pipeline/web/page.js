@@ -84,7 +84,7 @@ function settings() {
     Object.fromEntries(inputs.filter((one) => Number(one.value) !== Number(one.defaultValue)).map((one) => [one.dataset[key], Number(one.value)]));
   const measured = [...steps.querySelectorAll("[data-strength]:disabled")].map((one) => [one.dataset.strength, "auto"]);
   return {
-    chain,
+    chain: chain || undefined, // the default of photos, or that of clips
     strengths: {
       ...changed([...steps.querySelectorAll("[data-strength]:enabled")], "strength"),
       ...Object.fromEntries(measured),

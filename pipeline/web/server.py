@@ -15,6 +15,7 @@ from stages.extras import install_hint
 def serve(
     chains: Sequence[Path],
     *,
+    clips: Path | None,
     host: str,
     port: int,
     auth: Path | None,
@@ -26,6 +27,7 @@ def serve(
 
     Args:
         chains: Offered to visitors, the first by default.
+        clips: As of ``Chains``.
         host: Address to listen at.
         port: Likewise; 0 for any that is free.
         auth: File with NAME:PASSWORD lines; everyone may come in without one.
@@ -50,7 +52,7 @@ def serve(
 
     accounts = {} if auth is None else read_accounts(auth)
     with tempfile.TemporaryDirectory(prefix="restorechain-", ignore_cleanup_errors=True) as root:
-        page = WebPage(Chains(chains), Path(root), round(max_megapixels * 1e6), device)
+        page = WebPage(Chains(chains, clips), Path(root), round(max_megapixels * 1e6), device)
         mount_api(page)
         gate = Gate(page.app, page.sessions, accounts, allowed_hosts(host))
         config = uvicorn.Config(

@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from pipeline.condition.condition import Condition
+from pipeline.web.chains import Kind
 from pipeline.web.jobs import Job
 
 LIFETIME = 3600.0  # seconds without a request until everything of a visitor is deleted
@@ -36,7 +36,7 @@ class Upload:
     key: str
     name: str
     folder: Path
-    kind: Literal["image", "video"]
+    kind: Kind
     size: tuple[int, int] | None = None
     condition: Condition | None = None
     error: str | None = None
@@ -82,7 +82,7 @@ class Session:
         self.used = time.monotonic()
         self.left: float | None = None
 
-    def new_upload(self, name: str, kind: Literal["image", "video"]) -> Upload:
+    def new_upload(self, name: str, kind: Kind) -> Upload:
         """Make the folder for a file, which belongs to the session once it is among ``uploads``."""
         key = secrets.token_urlsafe(12)
         upload = Upload(key, name, self.folder / key, kind)

@@ -16,8 +16,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipeline.web.app import WebPage
+from pipeline.web.chains import Chains
+from pipeline.web.gate import Gate
 from pipeline.web.results import session_state
 from run_pipeline import main
+from tests.pipeline.conftest import VideoWriter
 from tests.pipeline.web.conftest import photo, restored, sessions, start, upload, wait_for
 
 
@@ -59,6 +62,18 @@ def test_the_page_has_every_chain_with_its_sentence(visitor: TestClient) -> None
     for name in ("page.js", "page.css", "report.js", "report.css"):
         assert name in html
         assert visitor.get(f"/{name}").status_code == 200
+
+
+def test_clips_go_through_a_chain_of_their_own(tmp_path: Path, chain_file: Path, write_video: VideoWriter) -> None:
+    (tmp_path / "moving.yaml").write_text("# Moving: only larger.\nstages: [{stage: bicubic}]\n")
+    page = WebPage(Chains([chain_file], tmp_path / "moving.yaml"), tmp_path / "visitors", 1_000_000, "cpu")
+    visitor = TestClient(Gate(page.app, page.sessions), base_url="http://127.0.0.1:7860")
+    assert "then makes it larger. Clips: by “Moving”.</span>" in visitor.get("/").text
+    key = restored(page, visitor, "clip.mp4", write_video(times=range(0, 2 * 512, 512)).read_bytes())
+    result = visitor.get(f"/jobs/{key}/result").text
+    assert "Moving" in result
+    assert code_of(result, "Chain as YAML") == "stages:\n- stage: bicubic\n"
+    page.queue.close()
 
 
 def test_a_result_shows_every_stage_under_the_slider(page: WebPage, visitor: TestClient) -> None:

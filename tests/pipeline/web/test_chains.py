@@ -59,6 +59,24 @@ def test_weights_are_shown_without_their_folder(tmp_path: Path) -> None:
     assert [control.label for control in chain.controls] == ["Denoise blind fast"]
 
 
+def test_clips_have_a_default_of_their_own() -> None:
+    chains = Chains([CONFIGS / "restore_x2.yaml"], clips=CONFIGS / "restore_x2_video.yaml")
+    assert chains.parse({}, "image").chain == "restore_x2"
+    assert chains.parse({}, "video").chain == "restore_x2_video"
+    assert chains.parse({"chain": "restore_x2"}, "video").chain == "restore_x2"
+
+
+def test_strengths_hold_for_the_defaults_that_have_the_stage() -> None:
+    chains = Chains([CONFIGS / "restore_x2.yaml"], clips=CONFIGS / "restore_x2_video.yaml")
+    given = {"strengths": {"temporal_denoise": 0.5, "edsr": 0.3}}
+    assert chains.parse(given, "image").strengths == {"edsr": 0.3}
+    assert chains.parse(given, "video").strengths == given["strengths"]
+    with pytest.raises(ConfigError, match="the chain has no stage 'temporal_denoise'"):
+        chains.parse({"chain": "restore_x2", **given}, "image")
+    with pytest.raises(ConfigError, match="the chain has no stage 'nowhere'"):
+        chains.parse({"strengths": {"nowhere": 1}}, "video")
+
+
 def test_a_command_survives_any_name() -> None:
     settings = Settings(chain="x", format="png")
     assert command_line("-o.png", settings) == "restorechain restore ./-o.png -o restored -c chain.yaml --ext png"
