@@ -150,6 +150,7 @@ class Blur(Step):
         [1.0, 1.0, 1.0, 0.0, 0.4], description="of gaussian, defocus, shake, long_shake and none at all"
     )
     places: int = Field(1, ge=1, description="this many by this many kernels an image, blended in between")
+    objects: float = Field(0.0, ge=0, le=1, description="share of the images with an object that has its own blur")
     linear_light: float = Field(0.5, ge=0, le=1, description="share of the images blurred in linear light")
 
     @model_validator(mode="after")
@@ -167,12 +168,25 @@ class Blur(Step):
 
     def apply(self, image: Tensor, generator: Generator) -> Tensor:
         """Blur every image by its own kernel, or kernels."""
-        kernels = self.kernels(len(image) * self.places**2, generator)
-        linear = draw_light(self.linear_light, len(image), generator)
-        if self.places == 1:
-            return in_light(image, linear, lambda light: functions.blur(light, kernels))
-        spread = kernels.view(len(image), self.places, self.places, *kernels.shape[1:])
-        return in_light(image, linear, lambda light: functions.varying_blur(light, spread))
+        count = len(image)
+        kernels = self.kernels(count * self.places**2, generator)
+        spread = kernels.view(count, self.places, self.places, *kernels.shape[1:])
+        linear = draw_light(self.linear_light, count, generator)
+        if not self.objects:
+            return in_light(image, linear, lambda light: functions.varying_blur(light, spread))
+        shape, own = self._moving_objects(image, generator)
+
+        def expose(light: Tensor) -> Tensor:
+            return functions.object_blur(light, functions.varying_blur(light, spread), shape, own)
+
+        return in_light(image, linear, expose)
+
+    def _moving_objects(self, image: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Draw where the objects are, none in some images, and their kernels."""
+        count, _, *size = image.shape
+        present = draw_share(count, generator) < self.objects
+        shape = functions.random_shapes(count, (size[0], size[1]), image.device, generator)
+        return shape * present.view(-1, 1, 1, 1), self.kernels(count, generator)
 
     def kernels(self, count: int, generator: Generator) -> Tensor:
         """Draw ``(count, K, K)`` kernels."""

@@ -159,6 +159,25 @@ def test_a_varying_blur_is_each_kernel_at_its_place() -> None:
     torch.testing.assert_close(result[..., -1], functions.blur(image, soft[None])[..., -1], atol=1e-5, rtol=0)
 
 
+def test_an_object_keeps_its_own_blur_and_mixes_with_the_background_at_its_edge_alone() -> None:
+    image, background = torch.rand(1, 3, 24, 24), torch.zeros(1, 3, 24, 24)
+    shape = torch.zeros(1, 1, 24, 24)
+    shape[..., 12:] = 1
+    kernels = functions.defocus_kernels(torch.tensor([2.0]), 7)
+    result = functions.object_blur(image, background, shape, kernels)
+    torch.testing.assert_close(result[..., :9], background[..., :9], atol=1e-5, rtol=0)
+    torch.testing.assert_close(result[..., 18:], functions.blur(image, kernels)[..., 18:], atol=1e-5, rtol=0)
+    flat = functions.object_blur(torch.ones(1, 3, 24, 24), torch.zeros(1, 3, 24, 24), shape, kernels)
+    assert 0.1 < flat[..., 12].mean() < 0.9
+
+
+def test_shapes_cover_about_half_and_have_narrow_edges() -> None:
+    shapes = functions.random_shapes(32, (64, 96), torch.device("cpu"), seeded())
+    assert shapes.shape == (32, 1, 64, 96)
+    assert 0.35 < shapes.mean() < 0.65
+    assert ((shapes > 0) & (shapes < 1)).float().mean() < 0.1
+
+
 def test_a_shake_without_rotation_is_a_blur_by_one_kernel() -> None:
     image = torch.zeros(1, 3, 41, 61)
     image[..., 12, 15] = image[..., 30, 45] = 1

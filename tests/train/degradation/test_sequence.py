@@ -24,6 +24,7 @@ from train.degradation.steps import StratifiedGenerator, draw
 STEPS: list[Step] = [
     Blur(),
     Blur(places=2),
+    Blur(objects=0.7),
     Shake(),
     Downscale(),
     Downscale(method="area"),

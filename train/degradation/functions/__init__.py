@@ -5,7 +5,7 @@ are ``(B, K, K)`` with odd K and sum 1. The same generator state gives the same 
 """
 
 from stages.light import from_linear_light, to_linear_light
-from train.degradation.functions.blur import average_frames, blur, shake, varying_blur
+from train.degradation.functions.blur import average_frames, blur, object_blur, random_shapes, shake, varying_blur
 from train.degradation.functions.camera import CAMERA_MARGIN, Cameras, add_camera_noise, random_cameras, read_noise_of
 from train.degradation.functions.encoding import quantise
 from train.degradation.functions.jpeg import compress_jpeg
@@ -37,8 +37,10 @@ __all__ = [
     "gaussian_kernels",
     "kernel_size",
     "lanczos_downscale",
+    "object_blur",
     "quantise",
     "random_cameras",
+    "random_shapes",
     "read_noise_of",
     "shake",
     "shake_kernels",

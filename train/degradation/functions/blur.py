@@ -40,6 +40,29 @@ def varying_blur(image: Tensor, kernels: Tensor) -> Tensor:
     return result
 
 
+def object_blur(image: Tensor, background: Tensor, shape: Tensor, kernels: Tensor) -> Tensor:
+    """Let an object move otherwise than what is behind it.
+
+    The object's light and the share of the exposure during which it covers a place are blurred alike; the rest of the
+    exposure shows the background.
+
+    Args:
+        image: ``(B, C, H, W)``, sharp.
+        background: ``(B, C, H, W)``, the image in the blur of what is behind.
+        shape: ``(B, 1, H, W)``, 1 where the object is.
+        kernels: ``(B, K, K)``, the object's blur.
+    """
+    return blur(image * shape, kernels) + (1 - blur(shape, kernels)) * background
+
+
+def random_shapes(count: int, size: tuple[int, int], device: torch.device, generator: Generator | None) -> Tensor:
+    """Draw ``(count, 1, H, W)`` smooth shapes that cover about half of an image, with edges about a pixel soft."""
+    cells = 4
+    noise = torch.randn((count, 1, cells, cells), generator=generator, device=device)
+    height = F.interpolate(noise, size, mode="bicubic", align_corners=False)
+    return (height * min(size) / cells + 0.5).clamp(0, 1)
+
+
 def shake(
     image: Tensor, length: Tensor, rotation: Tensor, generator: Generator | None = None, steps: int = 64
 ) -> Tensor:
