@@ -8,9 +8,14 @@ https://arxiv.org/abs/1505.04597
 
 Changed for restoration: convolutions keep the size, the output is added to the image (global residual, starting
 from zero), and each block may add its input (``residual``), which is what lets a short training get anywhere.
+
+With a ``coarse_width`` two of them run side by side, and a few convolutions weight what each would add:
+
+    image -- U-Net at 1/n: mild blur, fine detail ---- x share --+-- + image
+          -- U-Net at 1/2n: long blur, wide context -- x share --
 """
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +26,7 @@ from stages.layers import conv3x3, finer_halo, unet_halo, zero_init
 from stages.stage import LearnedStageConfig, Stage
 
 _BLOCK_HALO = 2
+_SHARE_WIDTH, _SHARE_LAYERS = 32, 4
 
 
 class Block(nn.Module):
@@ -85,16 +91,53 @@ class UNet(Stage):
         return image + F.pixel_shuffle(self.tail(features), self.unshuffle)
 
 
+class TwoScaleUNet(Stage):
+    """A U-Net for mild blur beside a coarser one for long blur, each weighted place by place.
+
+    Args:
+        coarse_width: Channels of the coarser network's finest level.
+        width: Channels of the finer network's finest level.
+        levels: Resolutions of both.
+        unshuffle: Pixel-unshuffle factor of the finer network; the coarser one works at half its size.
+        residual: Blocks add their input.
+    """
+
+    def __init__(self, *, coarse_width: int, width: int, levels: int, unshuffle: int, residual: bool) -> None:
+        super().__init__()
+        self.cell = 2 * unshuffle
+        self.fine = UNet(width=width, levels=levels, unshuffle=unshuffle, residual=residual)
+        self.coarse = UNet(width=coarse_width, levels=levels, unshuffle=self.cell, residual=residual)
+        self.multiple_of = self.coarse.multiple_of
+        self.halo = finer_halo(unet_halo(levels, _BLOCK_HALO) + _SHARE_LAYERS, self.cell)
+        self.joined = frozenset(f"{name}.{layer}" for name in ("fine", "coarse") for layer in self.fine.joined)
+        self.shares = nn.Sequential(conv3x3(9 * self.cell**2, _SHARE_WIDTH), nn.ReLU())
+        for _ in range(_SHARE_LAYERS - 2):
+            self.shares.extend([conv3x3(_SHARE_WIDTH, _SHARE_WIDTH), nn.ReLU()])
+        self.shares.append(zero_init(conv3x3(_SHARE_WIDTH, 2 * self.cell**2)))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the deblurred image, same shape."""
+        fine, coarse = self.fine(image) - image, self.coarse(image) - image
+        seen = F.pixel_unshuffle(torch.cat([image, fine, coarse], dim=1), self.cell)
+        shares = F.pixel_shuffle(self.shares(seen), self.cell).sigmoid()
+        return image + shares[:, :1] * fine + shares[:, 1:] * coarse
+
+
 class UNetConfig(LearnedStageConfig):
     """Options of ``stage: unet``."""
 
     summary: ClassVar[str] = "deblur: encoder, decoder, skips"
+    later_options: ClassVar[dict[str, Any]] = {**LearnedStageConfig.later_options, "coarse_width": 0}
+
     stage: Literal["unet"] = "unet"
     width: int = Field(32, ge=1, description="channels of the finest level, doubled by every level below")
     levels: int = Field(5, ge=1, description="resolutions")
     unshuffle: Literal[1, 2, 4] = Field(1, description="work at 1/n of the size, on n x n planes")
     residual: bool = Field(False, description="blocks add their input")
+    coarse_width: int = Field(0, ge=0, description="channels of a second one at half the size, for long blur; 0: none")
 
-    def build_network(self) -> UNet:
-        """Build the network."""
-        return UNet(**self.arguments())
+    def build_network(self) -> Stage:
+        """Build the network, or the two."""
+        arguments = self.arguments()
+        coarse_width = arguments.pop("coarse_width")
+        return TwoScaleUNet(coarse_width=coarse_width, **arguments) if coarse_width else UNet(**arguments)

@@ -4,6 +4,8 @@ Chen, Goodfellow, Shlens, "Net2Net: Accelerating Learning via Knowledge Transfer
 https://arxiv.org/abs/1511.05641. Old channels keep their weights and take nothing from the new ones at first; new
 channels begin at random, unlike Net2Net's copies, which Muon would keep moving alike. A new plane of the input is a
 new channel, too.
+
+Two U-Nets can be joined into one of two scales, which then has what both have learnt.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from pipeline.errors import ConfigError
 from stages.errors import WeightsError
 from stages.registry import config_from
 from stages.stage import Stage
-from stages.weights import Card, load_weights, read_card, save_weights
+from stages.weights import Card, load_state, load_weights, read_card, read_tensors, save_weights
 
 _SAME = 1e-4
 # The part of a network that computes an input of it.
@@ -61,6 +63,35 @@ def grow_weights(
             "scale), as it joins or normalises channels; plain and residual networks and the U-Net can be grown"
         )
     save_weights(grown, large, larger_card)
+    return changes
+
+
+def join_weights(fine: Path, coarse: Path, joined: Path) -> dict[str, Any]:
+    """Write the weights of a U-Net of two scales, which answers as the mean of two networks until it is trained.
+
+    Args:
+        fine: Weights of the U-Net for mild blur.
+        coarse: Weights of the one for long blur, at half the size.
+        joined: The file to write.
+
+    Returns:
+        The options that the fine network does not have.
+
+    Raises:
+        WeightsError: if these two cannot stand side by side; then nothing is written.
+    """
+    card, other = read_card(fine), read_card(coarse)
+    expected = {**card.config, "unshuffle": 2 * card.config.get("unshuffle", 0), "width": other.config.get("width")}
+    if card.config.get("stage") != "unet" or other.config != expected:
+        raise WeightsError(f"{coarse}: has the options {other.config}, expected a unet with {expected}")
+    changes = {"coarse_width": other.config["width"]}
+    joined_card = card.model_copy(update={"config": {**card.config, **changes}})
+    network = config_from(joined_card).build()
+    tensors = network.state_dict()
+    for name, path in (("fine", fine), ("coarse", coarse)):
+        tensors |= {f"{name}.{layer}": tensor for layer, tensor in read_tensors(path).items()}
+    load_state(network, tensors, str(joined))
+    save_weights(joined, network, joined_card)
     return changes
 
 

@@ -40,6 +40,7 @@ SMALL_OPTIONS: dict[str, dict[str, Any]] = {
     "uformer": {"width": 4, "depths": [1, 2, 2], "window": 4},
     "uformer-plain": {"width": 4, "depths": [2, 2, 1], "window": 2, "modulator": False, "middle_shift": False},
     "unet": {"width": 4, "levels": 3},
+    "unet-two-scales": {"width": 2, "levels": 2, "coarse_width": 3},
     "unet-half-residual": {"width": 4, "levels": 2, "unshuffle": 2, "residual": True},
     "smfanet-x2": {"width": 6, "depth": 2},
     "smfanet": {"width": 4, "depth": 1, "scale": 3, "expansion": 3},

@@ -13,7 +13,7 @@ from stages.stage import LearnedStageConfig
 from stages.unet import UNetConfig
 from stages.weights import Card, read_card, save_weights
 from tests.train.command_line import main
-from train.grow import grow_weights
+from train.grow import grow_weights, join_weights
 
 PLAIN = DnCNNConfig(depth=4, width=4, batch_norm=False)
 NORMALISED = DnCNNConfig(depth=4, width=4)
@@ -106,3 +106,22 @@ def test_shipped_weights_are_named(
     assert read_card(grown).config["estimator"] == 4
     options = "stage.noise_level_input=true stage.estimator=4"
     assert capsys.readouterr().out == f"{grown}: train it by `--init {grown} --set {options}`\n"
+
+
+def test_joined_u_nets_answer_as_their_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fine = written(U_NET, tmp_path / "fine.safetensors")
+    coarse = written(UNetConfig(width=3, levels=3, unshuffle=4, residual=True), tmp_path / "coarse.safetensors")
+    joined = tmp_path / "joined.safetensors"
+    monkeypatch.setattr("sys.argv", ["train", "grow", str(fine), "--coarse", str(coarse), "-o", str(joined)])
+    assert main() == 0
+    image = torch.rand(1, 3, 32, 48)
+    mean = (load_stage(fine)(image) + load_stage(coarse)(image)) / 2
+    torch.testing.assert_close(load_stage(joined)(image), mean)
+    assert read_card(joined).config["coarse_width"] == 3
+
+
+def test_u_nets_of_other_kinds_are_not_joined(tmp_path: Path) -> None:
+    fine = written(U_NET, tmp_path / "fine.safetensors")
+    with pytest.raises(WeightsError, match=r"'unshuffle': 2.*expected a unet with.*'unshuffle': 4"):
+        join_weights(fine, written(U_NET, tmp_path / "same.safetensors"), tmp_path / "joined.safetensors")
+    assert not (tmp_path / "joined.safetensors").exists()
