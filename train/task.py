@@ -35,7 +35,8 @@ def capped_psnr(restored: Tensor, clean: Tensor) -> float:
 class RestorationTask(L.LightningModule):
     """Trains a stage to restore degraded images; the loss is taken after the stages behind it, if any.
 
-    With a teacher, part of the loss compares with what those stages make of the teacher's output instead.
+    With a teacher, part of the loss compares with what those stages make of the teacher's output instead, on the crops
+    on which it is the better one: a teacher passes on its errors on degradations that it was not trained for.
     """
 
     def __init__(self, config: TrainingConfig, stage: Stage, inside: Inside, teacher: Teacher | None = None) -> None:
@@ -79,13 +80,16 @@ class RestorationTask(L.LightningModule):
         restored = self.inside.after(self.stage(given))
         loss, terms = self.objective(restored, clean)
         if self.teacher:
-            terms["teacher"] = self._distance_to_teacher(self.teacher, degraded, restored)
+            terms["teacher"] = self._distance_to_teacher(self.teacher, degraded, restored, clean)
             loss = (1 - self.teacher.share) * loss + self.teacher.share * terms["teacher"]
         return loss, terms
 
-    def _distance_to_teacher(self, teacher: Teacher, degraded: Tensor, restored: Tensor) -> Tensor:
+    def _distance_to_teacher(self, teacher: Teacher, degraded: Tensor, restored: Tensor, clean: Tensor) -> Tensor:
+        """Compare with the teacher's output where that is the better one, with the clean image elsewhere."""
         with torch.no_grad():
             target = self.inside.after(teacher(degraded))
+            better = _squared_error(target, clean) < _squared_error(restored, clean)
+            target = torch.where(better, target, clean)
         return self.objective(restored, target)[0]
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
@@ -107,3 +111,8 @@ class RestorationTask(L.LightningModule):
         config = self.config
         build = OPTIMIZERS[config.optimizer]
         return build(self.stage.parameters(), config.learning_rate, config.weight_decay, self.device.type)
+
+
+def _squared_error(image: Tensor, clean: Tensor) -> Tensor:
+    """Return the mean squared error of each image, ``(B, 1, 1, 1)``."""
+    return (image - clean).square().mean(dim=(1, 2, 3), keepdim=True)
