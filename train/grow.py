@@ -81,10 +81,11 @@ def join_weights(fine: Path, coarse: Path, joined: Path) -> dict[str, Any]:
         WeightsError: if these two cannot stand side by side; then nothing is written.
     """
     card, other = read_card(fine), read_card(coarse)
-    expected = {**card.config, "unshuffle": 2 * card.config.get("unshuffle", 0), "width": other.config.get("width")}
-    if card.config.get("stage") != "unet" or other.config != expected:
-        raise WeightsError(f"{coarse}: has the options {other.config}, expected a unet with {expected}")
-    changes = {"coarse_width": other.config["width"]}
+    options, found = ({"stage": config.stage, **config.architecture()} for config in map(config_from, (card, other)))
+    expected = {**options, "unshuffle": 2 * options.get("unshuffle", 0), "width": found.get("width")}
+    if found["stage"] != "unet" or found != expected:
+        raise WeightsError(f"{coarse}: has the options {found}, expected a unet with {expected}")
+    changes = {"coarse_width": found["width"]}
     joined_card = card.model_copy(update={"config": {**card.config, **changes}})
     network = config_from(joined_card).build()
     tensors = network.state_dict()
