@@ -53,12 +53,15 @@ class NoiseEstimator(nn.Module):
 
         Images smaller than 64 pixels are repeated to that size.
         """
-        variations = self._variations(_large_enough(image.float()))
-        corrections = self.layers(variations.flatten(1)).float()
-        logarithm = variations[:, 0, _QUIET] + corrections[:, 0]
-        return (logarithm.exp() - _UNSEEN).clamp_min(0).div(255).view(-1, 1, 1, 1)
+        variations = self.variations(_large_enough(image.float()))
+        return self.level(variations, self.layers(variations.flatten(1))).clamp_min(0)
 
-    def _variations(self, image: Tensor) -> Tensor:
+    def level(self, variations: Tensor, corrections: Tensor) -> Tensor:
+        """Return the level / 255, ``(B, 1, 1, 1)``, from half a gray level below 0, of what `layers` corrects by."""
+        logarithm = variations[:, 0, _QUIET] + corrections.float()[:, 0]
+        return (logarithm.exp() - _UNSEEN).div(255).view(-1, 1, 1, 1)
+
+    def variations(self, image: Tensor) -> Tensor:
         """Return logarithms of gray levels, ``(B, sizes * planes, quantiles)``, the whole image's luma first."""
         planes, found = _luma_and_colours(image), []
         for block in _BLOCKS:

@@ -70,8 +70,6 @@ class RestorationTask(L.LightningModule):
             return self._restoration_losses(degraded, degraded, clean)
         true, estimated = noise_level_of(degraded, clean), self.stage.measure(degraded)
         level_loss = level.loss(estimated, true)
-        if level.alone:
-            return level_loss, {"noise_level": level_loss}
         given = with_planes(degraded, level.given(estimated, true)).contiguous(memory_format=torch.channels_last)
         loss, terms = self._restoration_losses(given, degraded, clean)
         return loss + level_loss, {**terms, "noise_level": level_loss}

@@ -13,7 +13,6 @@ class NoiseLevelTraining(Section):
 
     weight: float = Field(0.1, gt=0, description="factor of the estimator's loss")
     too_low: float = Field(0.7, ge=0.5, lt=1, description="share of the loss for estimates that are too low")
-    alone: bool = Field(False, description="train the estimator by itself; the network stays as it is")
     true_share: float = Field(0.5, ge=0, le=1, description="share of a batch that gets the true level")
 
     def loss(self, estimated: Tensor, true: Tensor) -> Tensor:
