@@ -5,7 +5,7 @@ https://arxiv.org/abs/1511.05641. Old channels keep their weights and take nothi
 channels begin at random, unlike Net2Net's copies, which Muon would keep moving alike. A new plane of the input is a
 new channel, too.
 
-Two U-Nets can be joined into one of two scales, which then has what both have learnt.
+Two U-Nets can be joined into one of two scales, which then does what both were trained for.
 """
 
 from __future__ import annotations
