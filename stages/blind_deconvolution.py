@@ -60,7 +60,8 @@ class BlindDeconvolution(Stage):
         report_finding(BlurFinding(found.kernel, found.reason))
         if found.by_place is None:
             return image
-        return undo_blur(image, found.by_place.to(image.device), linear=found.linear)
+        sharp = undo_blur(image, found.by_place.to(image.device), linear=found.linear)
+        return torch.lerp(image, sharp, found.strength)
 
 
 def disc_kernel(radius: float) -> Tensor:

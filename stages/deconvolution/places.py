@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,11 +19,23 @@ _ROOM, _GROWTH = 6, 1.5
 # A kernel that resembles none of its neighbours by this is replaced by the photo's; most have to.
 _LEAST_LIKENESS, _MOST_REPLACED = 0.75, 3
 # Kernels differ from place to place if neighbours resemble each other by this much more than kernels far from each
-# other, and than each resembles the photo's (the mean of both). Noise alone makes 0.01.
-_LEAST_DIFFERENCE = 0.03
+# other do, and than each resembles the photo's: neighbours share some of their pixels, and so of their errors.
+_LEAST_DIFFERENCE = 0.01
 
 
-def kernels_by_place(gray: Tensor, kernel: Tensor, *, linear: bool) -> Tensor | None:
+class Places(NamedTuple):
+    """What the parts of a photo say of its blur.
+
+    Attributes:
+        kernels: ``(3, 3, L, L)``, L odd; None where one kernel serves as well.
+        support: Mean normalised correlation of the parts' kernels and the photo's.
+    """
+
+    kernels: Tensor | None
+    support: float
+
+
+def kernels_by_place(gray: Tensor, kernel: Tensor, *, linear: bool) -> Places | None:
     """Estimate a kernel for each of 3 x 3 parts of a photo.
 
     Args:
@@ -31,7 +44,7 @@ def kernels_by_place(gray: Tensor, kernel: Tensor, *, linear: bool) -> Tensor | 
         linear: The blur happened to linear light, not to the file's values.
 
     Returns:
-        ``(3, 3, L, L)``, L odd; None where one kernel serves as well, or the photo is too small to say.
+        None where the photo is too small to say.
     """
     side = 2 * reach(kernel) + 1
     if min(gray.shape) // 2 < _ROOM * side:
@@ -40,7 +53,7 @@ def kernels_by_place(gray: Tensor, kernel: Tensor, *, linear: bool) -> Tensor | 
     largest = int(_GROWTH * side) // 2 * 2 + 1
     found = [estimate_kernel(values[crop], largest, _SMOOTHNESS) for crop in _crops(gray)]
     size = max(len(kernel), *map(len, found))
-    return _agreed(torch.stack([widened(one, size) for one in found]), widened(kernel, size))
+    return _compared(torch.stack([widened(one, size) for one in found]), widened(kernel, size))
 
 
 def _crops(gray: Tensor) -> Iterator[tuple[slice, slice]]:
@@ -62,19 +75,19 @@ def _within(outer: slice, inner: slice) -> slice:
     return slice(outer.start + inner.start, outer.start + inner.stop)
 
 
-def _agreed(kernels: Tensor, kernel: Tensor) -> Tensor | None:
-    """Return the kernels of all places if they belong together, but not to one kernel; else None."""
+def _compared(kernels: Tensor, kernel: Tensor) -> Places:
+    """Keep the kernels of all places if they belong together, but not to one kernel."""
     likeness = torch.tensor([[aligned(one, other)[1] for other in [*kernels, kernel]] for one in kernels])
     between, to_photo = likeness[:, :-1], likeness[:, -1]
     near, far = _near_and_far()
     kept = torch.where(near, between, 0).amax(dim=1) >= _LEAST_LIKENESS
-    if (~kept).sum() > _MOST_REPLACED:
-        return None
     pairs = kept[:, None] & kept
-    difference = between[near & pairs].mean() - (between[far & pairs].mean() + to_photo[kept].mean()) / 2
-    if not difference >= _LEAST_DIFFERENCE:
-        return None
-    return torch.where(kept.view(-1, 1, 1), kernels, kernel).unflatten(0, (_PLACES, _PLACES))
+    otherwise = torch.maximum(between[far & pairs].mean(), to_photo[kept].mean())
+    differ = between[near & pairs].mean() - otherwise >= _LEAST_DIFFERENCE
+    if (~kept).sum() > _MOST_REPLACED or not differ:
+        return Places(None, to_photo.mean().item())
+    by_place = torch.where(kept.view(-1, 1, 1), kernels, kernel).unflatten(0, (_PLACES, _PLACES))
+    return Places(by_place, to_photo.mean().item())
 
 
 def _near_and_far() -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from stages.deconvolution.candidates import Candidate, estimated, rated
 from stages.deconvolution.kernels import aligned, connected_share, widened
 from stages.deconvolution.measures import blur_width, informative_crop, luma
-from stages.deconvolution.places import kernels_by_place
+from stages.deconvolution.places import Places, kernels_by_place
 
 Light = Literal["auto", "linear", "encoded"]
 
@@ -23,6 +23,9 @@ _SMOOTHNESS = 1e-3
 # What else is tried to see whether the kernel stays; the last only where the others disagree.
 _OTHER_SMOOTHNESSES, _LAST_SMOOTHNESS = (5e-4, 2e-3), 4e-3
 _LEAST_AGREEMENT, _LEAST_CONNECTED, _MOST_RINGING = 0.88, 0.8, 1.8
+# Where the kernels of parts of the photo resemble the photo's by less than this on average, it is undone in part only:
+# what an inexact kernel gets wrong shrinks faster than what it gets right.
+_LEAST_SUPPORT, _STRENGTH_IN_DOUBT = 0.8, 0.7
 # A kernel estimated in linear light separates the two, but not if it rings more than one estimated in the file's
 # values by this factor.
 _MOST_MORE_RINGING = 1.08
@@ -40,6 +43,7 @@ class Search:
         width: ``blur_width`` of the photo, in pixels.
         agreement: Normalised correlation of the kernel and the other estimate that it resembles most.
         ringing: As of the kernel's candidate.
+        strength: How far to believe it: what share of the difference to apply.
     """
 
     kernel: Tensor | None
@@ -49,6 +53,7 @@ class Search:
     agreement: float | None = None
     ringing: float | None = None
     by_place: Tensor | None = None
+    strength: float = 1.0
 
 
 def find_blur(image: Tensor, max_kernel: int, light: Light) -> Search:
@@ -74,11 +79,10 @@ def find_blur(image: Tensor, max_kernel: int, light: Light) -> Search:
     reason = _doubt(best, agreement)
     if reason:
         return Search(None, best.linear, reason, width, agreement, best.ringing)
-    by_place = kernels_by_place(gray, best.kernel, linear=best.linear)
-    reason = "a shake" if by_place is None else "a shake that differs from place to place"
-    if by_place is None:
-        by_place = best.kernel[None, None]
-    return Search(best.kernel, best.linear, reason, width, agreement, best.ringing, by_place)
+    return _with_places(
+        Search(best.kernel, best.linear, "a shake", width, agreement, best.ringing, best.kernel[None, None]),
+        kernels_by_place(gray, best.kernel, linear=best.linear),
+    )
 
 
 def was_linear(image: Tensor, kernel: Tensor, light: Light) -> bool:
@@ -93,6 +97,18 @@ def was_linear(image: Tensor, kernel: Tensor, light: Light) -> bool:
     if light != "auto" or min(gray.shape) < 2 * len(kernel):
         return light != "encoded"
     return _rings_less_in_linear_light(gray[informative_crop(gray, _CROP)], kernel)
+
+
+def _with_places(search: Search, places: Places | None) -> Search:
+    """Use a kernel for each part of the photo, or trust the photo's kernel as far as the parts support it."""
+    if places is None:
+        return search
+    if places.kernels is not None:
+        return replace(search, by_place=places.kernels, reason="a shake that differs from place to place")
+    if places.support < _LEAST_SUPPORT:
+        reason = f"a shake, undone in part: parts of the photo agree to {places.support:.2f} only"
+        return replace(search, strength=_STRENGTH_IN_DOUBT, reason=reason)
+    return search
 
 
 def _candidates(crop: Tensor, max_kernel: int, light: Light) -> list[Candidate]:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -9,30 +10,32 @@ from pydantic import ValidationError
 from skimage import data
 from torch import Tensor
 
+from stages import blind_deconvolution
 from stages.blind_deconvolution import BlindDeconvolutionConfig, disc_kernel, motion_kernel
 from stages.deconvolution.kernels import aligned
+from stages.deconvolution.search import Search
 from stages.findings import BlurFinding, collected_findings
 from stages.kernel_files import encode_kernel
 from train.degradation import functions
 
 
-def photo(side: int = 128) -> Tensor:
+def photo(side: int = 112) -> Tensor:
     pixels = data.astronaut()[:side, 150 : 150 + side]
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
 
 
-def shaken(side: int = 128, seed: int = 0, *, linear: bool = False) -> tuple[Tensor, Tensor]:
-    """A photo blurred by a shake of 11 px, as an 8-bit file, and the kernel."""
-    kernel = functions.shake_kernels(torch.tensor([11.0]), 21, torch.Generator().manual_seed(seed))
+def shaken(length: float = 9.0, seed: int = 1, *, linear: bool = False) -> tuple[Tensor, Tensor]:
+    """A photo blurred by a shake of this many pixels, as an 8-bit file, and the kernel."""
+    kernel = functions.shake_kernels(torch.tensor([length]), 21, torch.Generator().manual_seed(seed))
     if linear:
-        light = functions.blur(functions.to_linear_light(photo(side)), kernel)
+        light = functions.blur(functions.to_linear_light(photo()), kernel)
         return functions.quantise(functions.from_linear_light(light)), kernel[0]
-    return functions.quantise(functions.blur(photo(side), kernel)), kernel[0]
+    return functions.quantise(functions.blur(photo(), kernel)), kernel[0]
 
 
 @cache
 def restored_shake() -> tuple[Tensor, BlurFinding]:
-    return restore(shaken()[0], max_kernel=21)
+    return restore(shaken()[0], max_kernel=15)
 
 
 def restore(image: Tensor, **options: object) -> tuple[Tensor, BlurFinding]:
@@ -88,16 +91,26 @@ def test_an_image_without_a_visible_blur_comes_back_untouched(image: Tensor, tex
     assert text in finding.text
 
 
+def test_a_kernel_that_its_parts_do_not_support_is_undone_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, kernel = shaken()
+    found = Search(kernel, False, "a shake", 3.0, by_place=kernel[None, None])
+    monkeypatch.setattr(blind_deconvolution, "find_blur", lambda *_: found)
+    wholly, _ = restore(image)
+    monkeypatch.setattr(blind_deconvolution, "find_blur", lambda *_: replace(found, strength=0.25))
+    partly, _ = restore(image)
+    torch.testing.assert_close(partly - image, 0.25 * (wholly - image))
+
+
 def test_each_image_of_a_batch_gives_the_bytes_that_it_gives_alone() -> None:
     batch = torch.cat([photo(), shaken()[0]])
-    result, _ = restore(batch, max_kernel=21)
+    result, _ = restore(batch, max_kernel=15)
     assert torch.equal(result[0], batch[0])
     assert torch.equal(result[1:], restored_shake()[0])
 
 
 @pytest.mark.parametrize("linear", [True, False])
 def test_a_given_kernel_is_undone_in_the_light_that_it_blurred(linear: bool, tmp_path: Path) -> None:
-    image, kernel = shaken(linear=linear)
+    image, kernel = shaken(11.0, seed=0, linear=linear)
     (tmp_path / "kernel.png").write_bytes(encode_kernel(kernel))
     gains = {
         light: psnr(restore(image, kernel=tmp_path / "kernel.png", light=light)[0], photo()) - psnr(image, photo())
@@ -114,7 +127,7 @@ def test_a_kernel_that_was_found_gives_the_same_photo_as_a_file(tmp_path: Path) 
     assert finding.kernel is not None
     (tmp_path / "kernel.png").write_bytes(encode_kernel(finding.kernel))
     given, _ = restore(image, kernel=tmp_path / "kernel.png")
-    torch.testing.assert_close(given, found, atol=1e-3, rtol=0)
+    torch.testing.assert_close(given, found, atol=1e-2, rtol=0)
 
 
 @pytest.mark.parametrize(

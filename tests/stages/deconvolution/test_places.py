@@ -6,7 +6,7 @@ from torch import Generator, Tensor
 from stages.blind_deconvolution import motion_kernel
 from stages.deconvolution import places
 from stages.deconvolution.kernels import point_kernel, widened
-from stages.deconvolution.places import kernels_by_place
+from stages.deconvolution.places import Places, kernels_by_place
 from stages.deconvolution.search import find_blur
 from stages.deconvolution.tiles import undo_blur
 from train.degradation import functions
@@ -15,11 +15,13 @@ GRAY = torch.rand(200, 240, generator=Generator().manual_seed(0))
 KERNEL = motion_kernel(13, 0)
 
 
-def found(kernels: list[Tensor], monkeypatch: pytest.MonkeyPatch) -> Tensor | None:
+def found(kernels: list[Tensor], monkeypatch: pytest.MonkeyPatch) -> Places:
     """What becomes of these estimates, row by row."""
     coming = iter(kernels)
     monkeypatch.setattr(places, "estimate_kernel", lambda crop, size, smoothness: next(coming))
-    return kernels_by_place(GRAY, KERNEL, linear=False)
+    places_found = kernels_by_place(GRAY, KERNEL, linear=False)
+    assert places_found is not None
+    return places_found
 
 
 def turned() -> list[Tensor]:
@@ -28,7 +30,7 @@ def turned() -> list[Tensor]:
 
 
 def test_kernels_that_change_steadily_belong_to_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernels = found(turned(), monkeypatch)
+    kernels = found(turned(), monkeypatch).kernels
     assert kernels is not None
     torch.testing.assert_close(kernels.flatten(0, 1), torch.stack(turned()))
 
@@ -36,13 +38,15 @@ def test_kernels_that_change_steadily_belong_to_their_places(monkeypatch: pytest
 def test_kernels_that_differ_by_chance_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = Generator().manual_seed(0)
     noisy = [KERNEL * torch.rand(KERNEL.shape, generator=generator) for _ in range(9)]
-    assert found([kernel / kernel.sum() for kernel in noisy], monkeypatch) is None
+    noisy_places = found([kernel / kernel.sum() for kernel in noisy], monkeypatch)
+    assert noisy_places.kernels is None
+    assert noisy_places.support > 0.8
 
 
 def test_a_kernel_unlike_its_neighbours_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = turned()
     kernels[3] = point_kernel(15)
-    replaced = found(kernels, monkeypatch)
+    replaced = found(kernels, monkeypatch).kernels
     assert replaced is not None
     torch.testing.assert_close(replaced[1, 0], KERNEL)
     torch.testing.assert_close(replaced[1, 1], kernels[4])
@@ -50,7 +54,19 @@ def test_a_kernel_unlike_its_neighbours_is_replaced(monkeypatch: pytest.MonkeyPa
 
 def test_where_most_are_unlike_their_neighbours_one_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = [motion_kernel(13, 90.0 * index) for index in range(9)]
-    assert found(kernels, monkeypatch) is None
+    unlike = found(kernels, monkeypatch)
+    assert unlike.kernels is None
+    assert unlike.support < 0.8
+
+
+def test_where_neighbours_are_alike_by_errors_they_share_one_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of a photo overlap by half: each has the errors of 2 x 2 of 4 x 4 cells, here a pixel each."""
+    row, column = torch.arange(4)[:, None], torch.arange(4)
+    cells = torch.zeros(4, 4, 15, 15)
+    cells[row, column, row, 3 * column] = 0.06
+    errors = cells[:3, :3] + cells[1:, :3] + cells[:3, 1:] + cells[1:, 1:]
+    kernels = KERNEL + errors.flatten(0, 1)
+    assert found(list(kernels / kernels.sum(dim=(1, 2), keepdim=True)), monkeypatch).kernels is None
 
 
 def test_a_photo_too_small_for_crops_has_one_kernel() -> None:
