@@ -24,7 +24,7 @@ _SMOOTHNESS = 1e-3
 _OTHER_SMOOTHNESSES, _LAST_SMOOTHNESS = (5e-4, 2e-3), 4e-3
 _LEAST_AGREEMENT, _LEAST_CONNECTED, _MOST_RINGING = 0.88, 0.8, 1.8
 # Where the kernels of parts of the photo resemble the photo's by less than this on average, it is undone in part only:
-# what an inexact kernel gets wrong shrinks faster than what it gets right.
+# what an inexact kernel gets wrong falls faster with the strength than what it gets right.
 _LEAST_SUPPORT, _STRENGTH_IN_DOUBT = 0.8, 0.7
 # A kernel estimated in linear light separates the two, but not if it rings more than one estimated in the file's
 # values by this factor.
