@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
@@ -14,7 +13,6 @@ from typing import Any
 
 import av
 from av.container import InputContainer
-from av.sidedata.sidedata import Type as SideData
 from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
@@ -22,6 +20,7 @@ from pipeline.errors import RefusedVideo
 from pipeline.video.container import FILE_ONLY_METADATA, demuxed, open_video, video_stream_of
 from pipeline.video.contents import MAIN_VIDEO, Chapter, ContainerHeader, Contents, Timestamps, Track, VideoProperties
 from pipeline.video.frame_facts import DOLBY_VISION, facts_of_frame, facts_of_stream
+from pipeline.video.frame_tags import Tags, colour_tags, hdr_tags, rotation_of
 from pipeline.video.frame_times import FrameTimes, increasing
 from pipeline.video.options import VideoOptions
 from pipeline.video.sample_entry import dolby_vision_of
@@ -29,12 +28,10 @@ from pipeline.video.sources import FrameFolder
 from pipeline.video.timecode import shifted_timecodes
 from pipeline.video.window import Window, window_of
 
-_UNSAID = 2  # by ISO/IEC 23091-2
 # Metadata of the muxer and the encoder, which say nothing about the content; an UMID numbers an MXF file.
 _STREAM_ONLY_METADATA = frozenset(
     {"alpha_mode", "creation_time", "duration", "encoder", "file_package_umid", "handler_name", "language", "vendor_id"}
 )
-Tags = dict[str, tuple[float, ...] | str]
 _STATISTICS = ("_statistics", "bps", "number_of_")
 
 
@@ -165,8 +162,8 @@ class _VideoReader:
             timestamps=Timestamps(self._time_base, tuple(self._ticks)),
             last_duration=self._duration_of(last),
             aspect=self._stream.sample_aspect_ratio or Fraction(1),
-            rotation=_rotation(first),
-            tags=_colours(first) | _hdr(first) | self._facts_of_stream(first) | self._facts.summary(),
+            rotation=rotation_of(first),
+            tags=colour_tags(first) | hdr_tags(first) | self._facts_of_stream(first) | self._facts.summary(),
         )
 
     def _facts_of_stream(self, first: av.VideoFrame) -> Tags:
@@ -269,33 +266,3 @@ def _comparable(metadata: Mapping[str, str], ignored: Set[str]) -> dict[str, str
     """Return metadata with unified keys: Matroska writes capitals, and QuickTime ``name`` for a stream's title."""
     lowered = {{"name": "title"}.get(key.lower(), key.lower()): text for key, text in metadata.items()}
     return {key: text for key, text in lowered.items() if key not in ignored and not key.startswith(_STATISTICS)}
-
-
-def _rotation(frame: av.VideoFrame) -> str:
-    matrix = _side_data(frame, SideData.DISPLAYMATRIX)
-    a, b, _, c, d = struct.unpack("9i", matrix)[:5] if matrix else (1, 0, 0, 0, 1)
-    return f"{frame.rotation} degrees" + (", mirrored" if a * d < b * c else "")
-
-
-def _colours(frame: av.VideoFrame) -> Tags:
-    tags = {"primaries": frame.color_primaries, "transfer": frame.color_trc}
-    if not (frame.format.is_rgb or frame.format.has_palette):  # the result is always encoded as YUV
-        tags["matrix"] = frame.colorspace
-        if frame.color_range:
-            tags["range"] = frame.color_range
-    return {f"colour {name}": (tag,) for name, tag in tags.items() if tag != _UNSAID or name == "range"}
-
-
-def _hdr(frame: av.VideoFrame) -> Tags:
-    tags: Tags = {}
-    if mastering := _side_data(frame, SideData.MASTERING_DISPLAY_METADATA):
-        numbers = struct.unpack("20i", mastering[:80])
-        fractions = zip(numbers[0::2], numbers[1::2], strict=True)
-        tags["mastering display"] = tuple(round(top / bottom, 5) if bottom else 0.0 for top, bottom in fractions)
-    if light := _side_data(frame, SideData.CONTENT_LIGHT_LEVEL):
-        tags["content light"] = struct.unpack("2I", light[:8])
-    return tags
-
-
-def _side_data(frame: av.VideoFrame, kind: SideData) -> bytes:
-    return bytes(frame.side_data[kind]) if kind in frame.side_data else b""
