@@ -54,7 +54,8 @@ class WebPage:
         self.max_pixels = max_pixels
         self.sessions = Sessions(root)
         worker = Worker(chains, max_pixels, device)
-        engines = [partial(worker.engine, chain.config) for chain in chains.by_name.values()]
+        defaults = dict.fromkeys(chains.defaults.values())
+        engines = [partial(worker.engine, chains.by_name[name].config) for name in defaults]
         self.queue = JobQueue(worker.do, engines, worker.rest)
         self._templates = environment()
         self._examples = {path.name: path for path in sorted(EXAMPLES.glob("*.[pj][np]g"))}

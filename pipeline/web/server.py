@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import ConfigError
 from stages.extras import install_hint
+
+if TYPE_CHECKING:
+    import uvicorn
 
 
 def serve(
@@ -65,11 +70,16 @@ def serve(
             ws="none",
             timeout_graceful_shutdown=2,  # open pages never end their stream of states by themselves
         )
-        try:
-            listening = config.bind_socket()
-        except SystemExit as error:
-            raise ConfigError(f"port: cannot listen at {host}:{port}; choose another (0: any that is free)") from error
-        address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
-        say(f"{address}  (Ctrl+C ends it)")
+        listening = _bind(config)
+        say(f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}  (Ctrl+C ends it)")
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening])
+
+
+def _bind(config: uvicorn.Config) -> socket.socket:
+    try:
+        return config.bind_socket()
+    except SystemExit as error:
+        raise ConfigError(
+            f"port: cannot listen at {config.host}:{config.port}; choose another (0: any that is free)"
+        ) from error

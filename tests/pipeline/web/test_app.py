@@ -19,6 +19,7 @@ from pipeline.web.app import WebPage
 from pipeline.web.chains import Chains
 from pipeline.web.gate import Gate
 from pipeline.web.results import session_state
+from pipeline.web.work import Worker
 from run_pipeline import main
 from tests.pipeline.conftest import VideoWriter
 from tests.pipeline.web.conftest import photo, restored, sessions, start, upload, wait_for
@@ -74,6 +75,19 @@ def test_clips_go_through_a_chain_of_their_own(tmp_path: Path, chain_file: Path,
     assert "Moving" in result
     assert code_of(result, "Chain as YAML") == "stages:\n- stage: bicubic\n"
     page.queue.close()
+
+
+def test_the_default_chains_alone_are_prepared_at_the_start(
+    tmp_path: Path, chain_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[list[str]] = []
+    monkeypatch.setattr(Worker, "engine", lambda self, config: prepared.append(list(config.names)))
+    for name in ("clahe", "bicubic"):
+        (tmp_path / f"{name}.yaml").write_text(f"stages: [{{stage: {name}}}]\n")
+    page = WebPage(Chains([chain_file, tmp_path / "clahe.yaml"], tmp_path / "bicubic.yaml"), tmp_path, 1_000_000, "cpu")
+    wait_for(lambda: len(prepared) == 2)
+    page.queue.close()
+    assert prepared == [["unsharp_mask", "bicubic"], ["bicubic"]]
 
 
 def test_a_result_shows_every_stage_under_the_slider(page: WebPage, visitor: TestClient) -> None:
