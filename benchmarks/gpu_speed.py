@@ -40,13 +40,13 @@ from pipeline.video.options import VideoOptions
 
 _COLUMNS = ("way", "frames", "median ms", "from, to", "frames/s", "plain / it", "share of the floor", "first run s")
 _STAGE_COLUMNS = ("stage", "ms a frame", "floor ms", "share of the floor")
-_WARM_UPS = 3  # the first compiles and captures, where that is asked for
+_WARM_UPS = 3  # the first compiles, where that is asked for
 _READING = (
     "Times are of all the frames together, the device's queue empty before and after; plain / it is by frame, the "
     "median of the runs' own ratios. The floor is the chain's multiply-adds at the speed of this device's fastest "
     "matrix product of that shape and precision, or its least traffic, whichever takes longer. The first run holds the "
-    "warm-up: compiling, which later processes take from inductor's cache, and capturing. Stages: of the last way's "
-    "median batch."
+    "warm-up, such as compiling, which later processes take from inductor's cache. Stages: of the last way's median "
+    "batch."
 )
 
 

@@ -1,7 +1,7 @@
-"""Compile stages for a GPU and capture them as CUDA graphs, for frequent shapes.
+"""Compile stages for a GPU, for frequent shapes.
 
-Compiling by inductor fuses what stands between the convolutions into few kernels; the captured graph launches these
-and cuDNN's fastest convolutions at once.
+Inductor fuses what stands between the convolutions into few kernels. Nothing is captured as a CUDA graph, which would
+need threads and memory of its own, until a GPU shows that it pays.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pipeline.backends.cuda_graph import Captured, Run, WithoutHost, in_capturing_thread
 from pipeline.backends.wrapper import StageWrapper
 from pipeline.device.memory import is_out_of_memory
 from stages.layers import polyphase_filters
@@ -22,7 +21,8 @@ from stages.stage import Stage
 
 _log = logging.getLogger(__name__)
 
-# Compiling takes seconds to a minute, a frame milliseconds; and every captured shape holds memory.
+Run = Callable[[Tensor], Tensor]
+# Compiling takes seconds to a minute, a frame milliseconds.
 FREQUENT = 100
 MOST_SHAPES = 8
 # What torch compiles of one function, here for all stages and shapes together, before it gives up; its default is 8.
@@ -30,35 +30,23 @@ _MOST_COMPILED = 256
 
 
 def compile_stage(stage: Stage, image: Tensor) -> Run:
-    """Compile and capture a stage for the shape of an image, on its device and in the current precision.
+    """Compile a stage for the shape of an image, on its device and in the current precision.
 
     Inductor keeps compiled kernels in its disk cache between runs.
-
-    Raises:
-        HostNeededError: if the stage cannot be captured.
     """
-    image = image.clone()  # with the strides that the captured one will have: others are compiled anew
-    stage(image)  # fills the stage's caches before the capture
-    with WithoutHost(image.device):
-        stage(image)
-    return in_capturing_thread(image.device, lambda: Captured(_fused(stage, image), image))
-
-
-def _fused(stage: Stage, image: Tensor) -> Run:
-    """Compile a stage; return it unchanged where torch cannot."""
     # If it were traced, it would be computed anew for every image. Not at the top of the file, because this imports
     # the compiler, which takes a second.
     torch.compiler.assume_constant_result(polyphase_filters)
-    fused: Run = torch.compile(stage, dynamic=False)
-    try:
-        with torch._dynamo.config.patch(cache_size_limit=_MOST_COMPILED):
-            fused(image)
-    except Exception as error:  # no Triton, as on Windows, or no C compiler
-        if is_out_of_memory(error):
-            raise
-        _log.warning("torch cannot compile %s, which is captured uncompiled: %s", type(stage).__name__, error)
-        return stage
-    return fused
+    compiled = torch.compile(stage, dynamic=False)
+
+    def run(image: Tensor) -> Tensor:
+        result: Tensor = compiled(image.contiguous(memory_format=torch.channels_last))  # other strides compile anew
+        return result
+
+    stage(image)  # fills the stage's caches before they are traced
+    with torch._dynamo.config.patch(cache_size_limit=_MOST_COMPILED):
+        run(image)
+    return run
 
 
 class CompiledStage(StageWrapper):
@@ -96,18 +84,14 @@ class CompiledStage(StageWrapper):
             self._compiled[key] = self._compiled_for(image)
         return self._compiled[key](image)
 
-    def forget(self) -> None:
-        """Free the compiled functions; they are compiled again when needed."""
-        self._compiled.clear()
-
     def _compiled_for(self, image: Tensor) -> Run:
         started = time.perf_counter()
         try:
             run = self._compile(self.original, image)
-        except Exception as error:
+        except Exception as error:  # no Triton, as on Windows, or no C compiler
             if is_out_of_memory(error):
                 raise
-            _log.warning("%s is neither compiled nor captured: %s", type(self.original).__name__, error)
+            _log.warning("%s is not compiled: %s", type(self.original).__name__, error)
             return self.original
         self._seconds += time.perf_counter() - started
         return run

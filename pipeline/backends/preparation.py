@@ -116,15 +116,6 @@ def _in_torch(stages: Sequence[Stage], half: torch.dtype | None, compile: str, d
     return list(stages)
 
 
-def forget_compiled(stages: Iterable[Stage], device: torch.device) -> None:
-    """Free the memory of compiled stages; they are compiled again when needed."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)  # a graph must not go while it runs
-    for stage in stages:
-        if isinstance(stage, StageWrapper):
-            stage.forget()
-
-
 def label_of(stage: Stage) -> str:
     """Return what runs a stage, such as ``torch`` or ``openvino int8``."""
     return stage.label if isinstance(stage, StageWrapper) else "torch"

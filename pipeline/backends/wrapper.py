@@ -75,6 +75,3 @@ class StageWrapper(Stage):
     def label(self) -> str:
         """What runs the stage, for the run log."""
         return "torch"
-
-    def forget(self) -> None:
-        """Free what can be recreated when needed; nothing by default."""

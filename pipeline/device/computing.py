@@ -78,9 +78,9 @@ def _matmul_seconds(dtype: torch.dtype) -> float:
 def computing(device: torch.device, precision: str) -> Iterator[None]:
     """Compute on a device in a precision, without gradients.
 
-    Half precision is torch's autocast, which leaves sums with the image in fp32. It must not cache the weights that it
-    casts: the cache is freed at the end, and a captured graph would go on reading it. fp32 means fp32: TF32, which
-    torch otherwise lets cuDNN's convolutions use, has no more bits than fp16.
+    Half precision is torch's autocast, which leaves sums with the image in fp32; it need not cache weights, of which
+    there are halved copies. fp32 means fp32: TF32, which torch otherwise lets cuDNN's convolutions use, has no more
+    bits than fp16.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode())

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline.backends.choice import choose_backend
-from pipeline.backends.preparation import forget_compiled, label_of, prepare
+from pipeline.backends.preparation import label_of, prepare
 from pipeline.backends.wrapper import NamedStage
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import StageStrength
@@ -253,7 +253,6 @@ class Engine:
             # Outside of the except block, because the error's traceback holds on to the tensors.
             batch, tile = self._work_size.smaller(batch, tile or max(height, width), reason)
             retries += 1
-            forget_compiled(self.chain.stages, self.device)
             release(self.device)
 
     def _restore(

@@ -12,12 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.backends.compiled import MOST_SHAPES, CompiledStage
-from pipeline.backends.cuda_graph import HostNeededError, Run, WithoutHost
+from pipeline.backends.compiled import MOST_SHAPES, CompiledStage, Run
 from pipeline.backends.half import with_half_weights
-from pipeline.backends.preparation import forget_compiled
 from pipeline.chain.chain import Chain
-from pipeline.chain.config import ChainConfig
 from pipeline.device.computing import computing
 from pipeline.engine.engine import Engine
 from stages.edsr import EDSRConfig
@@ -64,7 +61,7 @@ def test_where_compiling_fails_the_stage_runs_on(caplog: pytest.LogCaptureFixtur
     stage, image = CompiledStage(original, 0, broken), torch.rand(1, 3, 8, 8)
     for _ in range(2):
         assert torch.equal(stage(image), original(image))
-    assert caplog.messages == ["UnsharpMask is neither compiled nor captured: no C++ compiler"]
+    assert caplog.messages == ["UnsharpMask is not compiled: no C++ compiler"]
     assert stage.label == "torch"
 
 
@@ -84,51 +81,6 @@ def test_the_label_states_the_compile_time() -> None:
     assert re.fullmatch(r"torch compiled in \d\.\d s", stage.label)
 
 
-def test_what_is_forgotten_is_compiled_again() -> None:
-    made: list[Stage] = []
-
-    def compile(stage: Stage, image: Tensor) -> Run:
-        made.append(stage)
-        return stage
-
-    chain = Chain.build(ChainConfig(stages=(UnsharpMaskConfig(),)))
-    stage = CompiledStage(chain.stages[0], 0, compile)
-    for _ in range(2):
-        stage(torch.rand(1, 3, 8, 8))
-        forget_compiled([stage], torch.device("cpu"))
-    assert len(made) == 2
-
-
-class Asking(Stage):
-    """Waits for the device."""
-
-    def forward(self, image: Tensor) -> Tensor:
-        return image / 2 if image.max() > 0.5 else image
-
-
-class Reaching(Stage):
-    """Takes a tensor that is on the host."""
-
-    def forward(self, image: Tensor) -> Tensor:
-        return image * torch.ones(1).to(image.device)
-
-
-@pytest.mark.parametrize("stage", [Asking(), Reaching()])
-def test_what_needs_the_host_is_not_captured(stage: Stage) -> None:
-    device = torch.device("cpu" if isinstance(stage, Asking) else "meta")
-    with torch.inference_mode(), pytest.raises(HostNeededError, match=r"aten.* needs the host"), WithoutHost(device):
-        stage(torch.empty(1, 3, 8, 8, device=device))
-
-
-def test_a_stage_that_needs_the_host_runs_on(caplog: pytest.LogCaptureFixture) -> None:
-    image = torch.rand(1, 3, 8, 8)
-    with torch.inference_mode():
-        assert torch.equal(CompiledStage(Asking(), 0)(image), Asking()(image))
-    assert caplog.messages == [
-        "Asking is neither compiled nor captured: aten._local_scalar_dense.default needs the host"
-    ]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_stage_is_one_graph(precision: str) -> None:
@@ -143,26 +95,16 @@ def test_a_stage_is_one_graph(precision: str) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_captured_chain_makes_the_same_image(precision: str) -> None:
+def test_a_compiled_chain_makes_the_same_image(precision: str) -> None:
     """For any order of sizes, and in threads that end, as those of videos do."""
     path = Path(__file__).parents[3] / "configs" / "restore_x2.yaml"
     photos = [np.random.default_rng(0).integers(0, 256, (96, width, 3), np.uint8) for width in (128, 160)]
     plain = Engine(Chain.load(path), device="cuda", precision=precision)
-    captured = Engine(Chain.load(path), device="cuda", precision=precision, compile="on")
+    compiled = Engine(Chain.load(path), device="cuda", precision=precision, compile="on")
     expected = [plain.run(photo).pixels.astype(int) for photo in photos]
     for _ in range(3):
         with ThreadPoolExecutor(1) as thread:
             for photo, pixels in zip(photos, expected, strict=True):
-                result = thread.submit(captured.run, photo).result()
+                result = thread.submit(compiled.run, photo).result()
                 assert np.abs(result.pixels - pixels).max() <= 2
     assert all(label.startswith("torch compiled in") for label in result.backends.values())
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_graphs_are_captured_again_when_all_are_gone() -> None:
-    chain, photo = Chain.build(ChainConfig(stages=(UnsharpMaskConfig(),))), np.full((24, 32, 3), 100, np.uint8)
-    for _ in range(3):
-        result = Engine(chain, device="cuda", compile="on").run(photo)
-        assert (result.pixels == photo).all()
-        assert result.backends["unsharp_mask"].startswith("torch compiled in")
