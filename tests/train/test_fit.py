@@ -178,6 +178,16 @@ def test_a_loss_that_is_never_finite_stops_the_run(
         run(config, files, tmp_path / "run", max_epochs=2)
 
 
+def test_a_rate_at_which_the_loss_explodes_stops_the_run(
+    config: TrainingConfig, files: tuple[Files, Files], tmp_path: Path
+) -> None:
+    exploding = changed(config, learning_rate=1000.0, grad_clip=1e9)
+    with pytest.raises(
+        Diverged, match=r"the (loss is above 1000|loss is not finite|weights are not finite) after step"
+    ):
+        run(exploding, files, tmp_path / "run", max_epochs=2)
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_its_best_weights_and_says_how_to_go_on(
     config_file: Path,

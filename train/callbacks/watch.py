@@ -13,14 +13,15 @@ from train.callbacks.sheets import Row, write_sheet
 
 _SHEET_ROWS = 6
 _STEPS_BETWEEN = 50
+_LARGEST_LOSS = 1000.0  # of images in [0, 1], where an untrained network has less than 1
 
 
 class Diverged(RestorationError):  # noqa: N818  (what happened, not a fault of the program)
-    """Weights or losses became NaN or infinite; the checkpoints are from before that."""
+    """Weights or losses became NaN, infinite or absurd; the checkpoints are from before that."""
 
 
 class StopWhenDiverged(L.Callback):
-    """Stop when weights or losses are not finite, before a checkpoint can be written of them.
+    """Stop when weights or losses are not finite, or losses absurdly large, before a checkpoint can be written of them.
 
     Single losses may be infinite in half precision, where the gradient scaler skips the step and training continues.
     """
@@ -34,19 +35,24 @@ class StopWhenDiverged(L.Callback):
         """Check every few steps only, because it makes the device wait, and always before a validation.
 
         Raises:
-            Diverged: if a weight is NaN or infinite, or all losses since the last check are.
+            Diverged: if a weight is NaN or infinite, or all losses since the last check are, or their median is above
+                1000.
         """
         self._losses.append(outputs["loss"].detach())
         if (index + 1) % _STEPS_BETWEEN and index + 1 < trainer.num_training_batches:
             return
-        finite_losses = torch.stack(self._losses).isfinite().any()
+        losses = torch.stack(self._losses)
         self._losses = []
         finite_weights = torch.stack([parameter.isfinite().all() for parameter in task.parameters()]).all()
-        for what, finite in (("weights are", finite_weights), ("loss is", finite_losses)):
-            if not finite.item():
+        faults = {
+            "weights are not finite": ~finite_weights,
+            "loss is not finite": ~losses.isfinite().any(),
+            f"loss is above {_LARGEST_LOSS:g}": losses.median() > _LARGEST_LOSS,
+        }
+        for what, has_happened in faults.items():
+            if has_happened.item():
                 raise Diverged(
-                    f"the {what} not finite after step {trainer.global_step}; "
-                    "take a lower `learning_rate` or `grad_clip`"
+                    f"the {what} after step {trainer.global_step}; take a lower `learning_rate` or `grad_clip`"
                 )
 
 

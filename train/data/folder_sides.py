@@ -158,8 +158,8 @@ def _unknown_siblings(folder: Path) -> list[Path]:
 
 
 def _images_by_name(folder: Path) -> Mapping[str, Path]:
+    """Return all images in a folder and those below it by their places in it, without suffixes."""
+    places = ((path, path.relative_to(folder)) for path in folder.rglob("*") if path.suffix.lower() in READABLE)
     return {
-        path.stem: path
-        for path in folder.iterdir()
-        if path.suffix.lower() in READABLE and not is_system_name(path.name)
+        place.with_suffix("").as_posix(): path for path, place in places if not any(map(is_system_name, place.parts))
     }

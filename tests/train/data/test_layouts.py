@@ -163,6 +163,15 @@ def test_folders_of_unknown_names_that_show_the_same_are_refused(tmp_path: Path,
     assert len(find_files([tmp_path / name for name in names]).clean) == 4
 
 
+def test_folders_of_unknown_names_are_compared_with_all_below_them(tmp_path: Path) -> None:
+    for seed in range(2):
+        sharp = write_image(tmp_path / f"beta/scene/{seed}.png", seed)
+        (tmp_path / "alpha/scene").mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / f"alpha/scene/{seed}.jpg"), cv2.GaussianBlur(sharp, (0, 0), 1.5))
+    with pytest.raises(ConfigError, match="alpha: shows what beta beside it shows"):
+        find_files([tmp_path])
+
+
 def test_folders_of_other_scenes_may_have_the_same_names(tmp_path: Path) -> None:
     for number in range(6):
         write_image(tmp_path / f"{number // 2:03}" / f"{number % 2}.png", number)
