@@ -51,5 +51,8 @@ def _channels(packed: Pixels, masks: tuple[int, ...]) -> Pixels:
 
 def _stretched(packed: Pixels, mask: int, depth: np.dtype[np.generic]) -> Pixels:
     lowest = (mask & -mask).bit_length() - 1
-    values = (packed & packed.dtype.type(mask)) >> packed.dtype.type(lowest)
-    return np.rint(values * (white(depth) / (mask >> lowest))).astype(depth)
+    highest = mask >> lowest
+    values = (packed >> packed.dtype.type(lowest)) & packed.dtype.type(highest)
+    if highest == white(depth):
+        return values.astype(depth)
+    return np.rint(np.arange(highest + 1) * (white(depth) / highest)).astype(depth)[values]

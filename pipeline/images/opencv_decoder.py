@@ -59,4 +59,4 @@ def _stretched(pixels: Pixels, header: Header) -> Pixels:
     full = white(pixels.dtype)
     if header.maximum in (None, full):
         return pixels
-    return np.minimum(np.rint(pixels * (full / header.maximum)), full).astype(pixels.dtype)
+    return np.rint(np.arange(full + 1) * (full / header.maximum)).clip(max=full).astype(pixels.dtype)[pixels]
