@@ -10,7 +10,8 @@ _SYSTEM_NAMES = frozenset(
     {
         "#recycle", "#snapshot", "@eadir", "@recently-snapshot", "@recycle", "@sharebin", "@sharesnap", "@tmp",
         "$recycle.bin", "recycler", "system volume information", "thumbs.db", "ehthumbs.db", "desktop.ini",
-        "__macosx", "network trash folder", "temporary items", "icon\r", "lost+found", "lost.dir",
+        "@transcode", "__macosx", "found.000", "icon\r", "ipod photo cache", "lost+found", "lost.dir",
+        "network trash folder", "recycled", "temporary items", "~snapshot",
     }
 )  # fmt: skip
 

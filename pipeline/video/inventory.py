@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
@@ -32,6 +33,7 @@ from pipeline.video.window import Window, window_of
 _STREAM_ONLY_METADATA = frozenset(
     {"alpha_mode", "creation_time", "duration", "encoder", "file_package_umid", "handler_name", "language", "vendor_id"}
 )
+_LAST_ZEROS = re.compile(r"(?:(\.\d*[1-9])|\.)0+(?=[-+/]|$)")
 _STATISTICS = ("_statistics", "bps", "number_of_")
 
 
@@ -265,4 +267,6 @@ def _chapter(chapter: Any) -> Chapter:
 def _comparable(metadata: Mapping[str, str], ignored: Set[str]) -> dict[str, str]:
     """Return metadata with unified keys: Matroska writes capitals, and QuickTime ``name`` for a stream's title."""
     lowered = {{"name": "title"}.get(key.lower(), key.lower()): text for key, text in metadata.items()}
+    if "location" in lowered:  # degrees (ISO 6709), which MP4 writes with four decimals
+        lowered["location"] = _LAST_ZEROS.sub(r"\1", lowered["location"])
     return {key: text for key, text in lowered.items() if key not in ignored and not key.startswith(_STATISTICS)}

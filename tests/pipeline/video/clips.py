@@ -330,6 +330,11 @@ def timecode(path: Path) -> Path:
     return _write(path.with_suffix(".mov"), ClipSpec(metadata={"timecode": "01:02:03:04"}), audio="aac")
 
 
+def located(path: Path) -> Path:
+    """A recording with its place (ISO 6709)."""
+    return _write(path, ClipSpec("flv1" if path.suffix == ".flv" else "mpeg4", metadata={"location": "+48.1-011/"}))
+
+
 def cover(path: Path) -> Path:
     """A video with a cover image, as MP4 stores it."""
     path = path.with_suffix(".mp4")

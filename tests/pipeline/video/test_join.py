@@ -52,6 +52,14 @@ def test_a_timecode_is_kept(tmp_path, container):
     assert metadata["timecode"] == "01:02:03:04"
 
 
+@pytest.mark.parametrize("suffix", [".mov", ".flv"])
+def test_a_place_with_fewer_decimals_is_no_loss(tmp_path, suffix):
+    """MP4 stores degrees with four decimals, whatever the source had."""
+    clips.located(tmp_path / f"clip{suffix}")
+    (record,) = restore_batch(tmp_path, f"clip{suffix}", preset="ultrafast")
+    assert (record.status, record.differs, record.losses) == ("done", (), ())
+
+
 @pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
 def test_the_keys_of_phones_are_kept(tmp_path, container):
     keys = {"com.apple.quicktime.make": "Apple", "com.android.version": "14", "own": "mine"}
