@@ -23,7 +23,7 @@ _SMOOTHNESS = 1e-3
 # What else is tried to see whether the kernel stays; the last only where the others disagree.
 _OTHER_SMOOTHNESSES, _LAST_SMOOTHNESS = (5e-4, 2e-3), 4e-3
 _LEAST_AGREEMENT, _LEAST_CONNECTED, _MOST_RINGING = 0.88, 0.8, 1.8
-# Where the kernels of parts of the photo resemble the photo's by less than this on average, it is undone in part only:
+# Where the kernels of parts of the photo resemble the photo's by less than this on average, the blur is undone in part:
 # what an inexact kernel gets wrong falls faster with the strength than what it gets right.
 _LEAST_SUPPORT, _STRENGTH_IN_DOUBT = 0.8, 0.7
 # A kernel estimated in linear light separates the two, but not if it rings more than one estimated in the file's
@@ -100,13 +100,13 @@ def was_linear(image: Tensor, kernel: Tensor, light: Light) -> bool:
 
 
 def _with_places(search: Search, places: Places | None) -> Search:
-    """Use a kernel for each part of the photo, or trust the photo's kernel as far as the parts support it."""
+    """Use a kernel for each part where they differ, and undo less of the blur where they are unlike the photo's."""
     if places is None:
         return search
     if places.kernels is not None:
-        return replace(search, by_place=places.kernels, reason="a shake that differs from place to place")
+        search = replace(search, by_place=places.kernels, reason="a shake that differs from place to place")
     if places.support < _LEAST_SUPPORT:
-        reason = f"a shake, undone in part: parts of the photo agree to {places.support:.2f} only"
+        reason = f"{search.reason}, undone in part: parts of the photo agree to {places.support:.2f} only"
         return replace(search, strength=_STRENGTH_IN_DOUBT, reason=reason)
     return search
 
