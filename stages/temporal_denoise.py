@@ -46,7 +46,7 @@ class TemporalDenoiseConfig(StageConfig):
     summary: ClassVar[str] = "denoise: mean of video frames"
     stage: Literal["temporal_denoise"] = "temporal_denoise"
     radius: int = Field(3, ge=1, le=8, description="frames on each side that are averaged with each one")
-    noise_level: Literal["auto"] | Annotated[float, Field(gt=0)] = Field(
+    noise_level: Literal["auto"] | Annotated[float, Field(ge=0, le=75)] = Field(
         "auto", description="standard deviation of white noise in gray levels (of 255); auto: estimated, of any noise"
     )
 

@@ -18,6 +18,7 @@ from stages.dncnn import DnCNNConfig
 from stages.errors import WeightsError
 from stages.layers import BICUBIC_HALO, bicubic_upscale, with_planes
 from stages.stage import LearnedStageConfig, Stage, StageConfig
+from stages.temporal_denoise import TemporalDenoiseConfig
 from stages.weights import build_trained
 
 
@@ -116,11 +117,11 @@ class Chain:
 
     @property
     def given_noise_levels(self) -> dict[str, float]:
-        """Noise levels that the configuration gives, by the stage's name."""
+        """Noise levels that the configuration gives to stages that run, by their names."""
         return {
             name: stage.noise_level
-            for name, stage in zip(self.names, self.configs, strict=True)
-            if isinstance(stage, DnCNNConfig) and stage.noise_level != "auto"
+            for name, stage, strength in zip(self.names, self.configs, self.strengths, strict=True)
+            if isinstance(stage, DnCNNConfig | TemporalDenoiseConfig) and stage.noise_level != "auto" and strength
         }
 
     def run_stage(self, index: int, image: Tensor, measured: Tensor | None = None) -> Tensor:

@@ -22,7 +22,8 @@ from stages.dncnn import DnCNNConfig
 from stages.errors import WeightsError
 from stages.foreign import SpandrelConfig
 from stages.registry import STAGES, AnyStageConfig
-from stages.stage import LearnedStageConfig
+from stages.stage import LearnedStageConfig, StageConfig
+from stages.temporal_denoise import TemporalDenoiseConfig
 from stages.weights import read_card, resolve, shipped_weights
 
 StageStrength = float | Literal["auto"]
@@ -124,6 +125,11 @@ def load_chain_config(path: Path, untrained: str | None = None, *, up_to_it: boo
     return config
 
 
+def takes_noise_level(stage: StageConfig) -> bool:
+    """Return whether a stage can be given the noise level."""
+    return isinstance(stage, TemporalDenoiseConfig) or (isinstance(stage, DnCNNConfig) and stage.noise_level_input)
+
+
 def _problem_with(strength: StageStrength, stage: AnyStageConfig) -> str | None:
     if strength == "auto":
         missing = table_of(stage) is None
@@ -132,8 +138,8 @@ def _problem_with(strength: StageStrength, stage: AnyStageConfig) -> str | None:
 
 
 def _with_noise_level(name: str, stage: AnyStageConfig, level: float) -> AnyStageConfig:
-    if not isinstance(stage, DnCNNConfig) or not stage.noise_level_input:
-        raise ConfigError(f"noise_level: {name}: got {level:g}, but the network takes no noise level; leave it out")
+    if not takes_noise_level(stage):
+        raise ConfigError(f"noise_level: {name}: got {level:g}, but the stage takes no noise level; leave it out")
     if not 0 <= level <= 75:
         raise ConfigError(f"noise_level: {name}: got {level:g}, expected a number from 0 to 75")
     return stage.model_copy(update={"noise_level": level})

@@ -72,7 +72,7 @@ NoiseLevel = Annotated[
     typer.Option(
         metavar="STAGE=NUMBER",
         help="Standard deviation of the noise in 8-bit gray levels, 0 to 75, instead of the estimated one, "
-        "e.g. dncnn=12; for networks that take one. Repeatable.",
+        "e.g. dncnn=12; for stages that take one. Repeatable.",
     ),
 ]
 Ext = Annotated[

@@ -13,11 +13,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.chain.chain import Chain
-from pipeline.chain.config import ChainConfig, StageStrength
+from pipeline.chain.config import ChainConfig, StageStrength, takes_noise_level
 from pipeline.condition.strengths import table_of
 from pipeline.errors import ConfigError
 from pipeline.images import WRITABLE
-from stages.dncnn import DnCNNConfig
 from stages.stage import StageConfig
 
 Kind = Literal["image", "video"]
@@ -198,15 +197,14 @@ def described(name: str, text: str) -> tuple[str, str]:
 
 def _control(name: str, stage: StageConfig) -> Control:
     weights = stage.files()["weights"].stem if "weights" in stage.files() else name
-    takes_level = isinstance(stage, DnCNNConfig) and stage.noise_level_input
-    level = stage.noise_level if isinstance(stage, DnCNNConfig) and stage.noise_level != "auto" else 0.0
+    level = getattr(stage, "noise_level", "auto")
     label = weights.replace("_", " ")
     return Control(
         name,
         label[:1].upper() + label[1:],
         stage.strength,
         table_of(stage) is not None,
-        float(level) if takes_level else None,
+        (0.0 if level == "auto" else float(level)) if takes_noise_level(stage) else None,
     )
 
 

@@ -60,7 +60,7 @@ def averaged(window: Sequence[Array], noise_level: float | None) -> Array:
         noise = _estimated(brightness, neighbours[:2], differences[:2])
         sigma = before_clipping(np.sqrt(noise.plain / 2) / _SEEN, brightness)
     else:
-        sigma = np.full_like(brightness, noise_level / 255)
+        sigma = np.full_like(brightness, max(noise_level / 255, _LEAST))
         noise = _of_white_noise(sigma)
     total, weights = frame.copy(), np.ones(frame.shape[:2], np.float32)
     for neighbour, difference in zip(neighbours, differences, strict=True):

@@ -92,4 +92,4 @@ def test_options_are_checked() -> None:
     with pytest.raises(ValueError, match="radius"):
         TemporalDenoiseConfig(radius=0)
     with pytest.raises(ValueError, match="noise_level"):
-        TemporalDenoiseConfig(noise_level=0.0)
+        TemporalDenoiseConfig(noise_level=-1.0)

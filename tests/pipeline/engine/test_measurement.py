@@ -10,6 +10,7 @@ from pipeline.engine.engine import Engine
 from pipeline.errors import ConfigError
 from stages.dncnn import DnCNNConfig
 from stages.stage import StageConfig
+from stages.temporal_denoise import TemporalDenoiseConfig
 from stages.unsharp_mask import UnsharpMaskConfig
 
 DENOISER = DnCNNConfig(depth=4, width=6, unshuffle=2, skips=True, batch_norm=False, noise_level_input=True, estimator=4)
@@ -54,6 +55,13 @@ def test_a_given_noise_level_is_used_and_reported() -> None:
     given = ChainConfig(stages=(DENOISER,)).with_noise_levels({"dncnn": 12.0})
     assert engine_of(given.stages).run(photo()).noise_levels == {"dncnn": 12.0}
     assert given.fingerprint() != ChainConfig(stages=(DENOISER,)).fingerprint()
+
+
+def test_a_stage_for_videos_is_given_a_noise_level_where_it_runs() -> None:
+    given = ChainConfig(stages=(TemporalDenoiseConfig(),)).with_noise_levels({"temporal_denoise": 12.0})
+    chain = Chain.build(given)
+    assert chain.given_noise_levels == {}  # of an image
+    assert [part.given_noise_levels for part in chain.parts()] == [{"temporal_denoise": 12.0}]
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_a_removed_file_is_gone(page: WebPage, visitor: TestClient) -> None:
         ({"chain": "/etc/passwd"}, "chain: got '/etc/passwd', expected one of sharper"),
         ({"strengths": {"dncnn": 1}}, "the chain has no stage 'dncnn'"),
         ({"strengths": {"bicubic": 2}}, "expected a number from 0 to 1"),
-        ({"noise_levels": {"bicubic": 2}}, "the network takes no noise level"),
+        ({"noise_levels": {"bicubic": 2}}, "the stage takes no noise level"),
         ({"format": "../png"}, "format: got '../png', expected one of png"),
         ({"weights": "/etc/passwd"}, "settings: weights: Extra inputs are not permitted"),
         ({"upscale": "never"}, "settings: upscale: "),
