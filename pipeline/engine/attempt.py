@@ -131,9 +131,14 @@ class Attempt:
         return _Group(stages, source, taken, frames, scale, measured, target)
 
     def _run_group(self, group: _Group, tiles: list[Region]) -> None:
-        """Run stages tile by tile; the host writes one while the device computes the next."""
+        """Run stages tile by tile; the host writes one while the device computes the next.
+
+        What needs the most pixels comes first: its memory serves all others, where growing ones would leave gaps in it.
+        """
+        _, height, width = group.source.shape
+        footprints = self.chain.footprints[group.stages.start : group.stages.stop]
         begun: deque[_Part] = deque()
-        for tile in tiles:
+        for tile in sorted(tiles, key=lambda tile: -needed_regions(tile, footprints, height, width)[0].area):
             begun.append(self._compute(group, tile, self.precision))
             if len(begun) > 1:
                 self._finish(begun.popleft())
