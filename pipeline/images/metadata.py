@@ -75,11 +75,16 @@ def collect(image: pyvips.Image) -> Metadata:
         icc=_get(image, "icc-profile-data"),
         exif=exif,
         exif_has_size=exif is not None and ("EXIF", _IMAGE_WIDTH) in exif_tags(exif),
-        xmp=None if xmp is None else _XMP_ORIENTATION.sub(rb"\g<1>1", xmp),
+        xmp=None if xmp is None else upright(xmp),
         iptc=_bare_iptc(_get(image, "iptc-data")),
         resolution=(image.xres, image.yres),
         resolution_unit=_get(image, "resolution-unit") or "in",
     )
+
+
+def upright(xmp: bytes) -> bytes:
+    """Return the packet with the orientation of the pixels that are written."""
+    return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
 
 
 def with_late_chunks(path: Path, image: pyvips.Image) -> pyvips.Image:

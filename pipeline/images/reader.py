@@ -20,7 +20,7 @@ from pipeline.images.image_file import ImageFile
 from pipeline.images.jpeg_parts import JpegParts, jpeg_parts
 from pipeline.images.kinds import format_of, is_animated_png, is_lossless_webp
 from pipeline.images.libvips import vips_errors_as
-from pipeline.images.metadata import Metadata, collect, orientation_of, read_png_texts, with_late_chunks
+from pipeline.images.metadata import Metadata, collect, orientation_of, read_png_texts, upright, with_late_chunks
 from pipeline.images.opencv_decoder import decode, header_of
 from pipeline.images.second_decoder import confirm_uniform
 from pipeline.images.tiff_lab import open_tiff_lab
@@ -195,7 +195,8 @@ def _with_parts(path: Path, name: str, metadata: Metadata, parts: JpegParts | No
         metadata = replace(metadata, comments=parts.comments)
     if name == "GIF":
         gif = gif_parts(path)
-        metadata = replace(metadata, comments=gif.comments, xmp=gif.xmp)
+        # No viewer turns a GIF by its XMP, but those of other formats do.
+        metadata = replace(metadata, comments=gif.comments, xmp=None if gif.xmp is None else upright(gif.xmp))
     beside = beside_the_image(path, name) if parts is None else parts.beside
     losses += tuple(f"the {what} in the file is not carried" for what in beside)
     if metadata.xmp is not None and (cleaned := without_beside(metadata.xmp)) != metadata.xmp:

@@ -108,6 +108,20 @@ def _by_hand(folder: Path) -> Iterator[Path]:
     )
     (folder / "chunks.png").write_bytes(plain[:33] + chunks + plain[33:])
     yield folder / "chunks.png"
+    turned = b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHII", 0x112, 3, 1, 6) + bytes(4)
+    late = png_chunk(b"eXIf", turned) + png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + _XMP)
+    (folder / "late.png").write_bytes(plain[:-12] + late + plain[-12:])
+    yield folder / "late.png"
+    still = (folder / "still.gif").read_bytes()
+    at = 13 + 3 * 2 ** ((still[10] & 7) + 1) if still[10] & 0x80 else 13
+    parts = b"\x21\xfe\x05hello\0\x21\xff\x0bXMP DataXMP" + _XMP + b"\1" + bytes(range(255, -1, -1)) + b"\0"
+    (folder / "parts.gif").write_bytes(still[:at] + parts + still[at:])
+    yield folder / "parts.gif"
+    rows = bytes(range(64))
+    masks = struct.pack("<III", 0xF800, 0x7E0, 0x1F)
+    info = struct.pack("<2sIIIIiiHHIIiiII", b"BM", 66 + 64, 0, 66, 40, 8, 4, 1, 16, 3, 64, 0, 0, 0, 0)
+    (folder / "masked.bmp").write_bytes(info + masks + rows)
+    yield folder / "masked.bmp"
     palette = bytes(value for index in range(16) for value in (index, 255 - index, 16 * index, 0))
     offset = 54 + len(palette)
     header = struct.pack("<2sIII", b"BM", offset + 8 * 4, 0, offset)
