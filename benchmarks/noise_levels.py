@@ -1,9 +1,9 @@
 """Fit the noise estimator of a denoiser: ``python benchmarks/noise_levels.py --data photos --weights FILE -o FILE``.
 
 Training a denoiser spends nearly all of its time on the network, and shows the estimator too few images. Here it sees
-tens of thousands: photos as they are, softer ones, halves of them reduced in four ways, gray ones and screens of text,
-degraded as the training configuration says. Only what the estimator is given of each image is kept, so that the fit
-can go through all of them often. The rest of the weights stays as it is.
+tens of thousands: photos as they are, softer ones, some reduced in four ways, gray ones and screens of text, with a
+camera's noise, white noise, weak or strong, or none, and many as JPEG. Only what the estimator is given of each image
+is kept, so that the fit can go through all of them often. The rest of the weights stays as it is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Generator, Tensor, nn
 from stages.noise_estimator import NoiseEstimator
 from stages.registry import load_stage
 from stages.weights import read_card, resolve, save_weights
-from train.config import TrainingConfig, read_config
+from train.config import read_config
 from train.data.images import read_rgb
 from train.data.layouts import find_files
 from train.degradation import functions, sequence
@@ -41,6 +41,15 @@ _SIDES = (128, 192, 256)
 _SCREENS, _REDUCED, _GRAY = 0.08, 0.4, 0.12  # shares of the images
 _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_TRIPLEX)
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFG   0123456789,."
+_SOFTER = sequence.Blur(gaussian=[0.5, 1.6], weights=[1.0, 0.0, 0.0, 0.0, 0.0], probability=0.3)
+_NOISES: list[sequence.Degradation] = [
+    [sequence.CameraNoise()],
+    [sequence.GaussianNoise(sigma=[0.0, 55.0], gray=0.25)],
+    [sequence.GaussianNoise(sigma=[0.0, 12.0], gray=0.25)],
+    [],
+]
+_SHARES = (0.45, 0.15, 0.12, 0.28)
+_SAVED = [sequence.Jpeg(quality=[20.0, 98.0], probability=0.3), sequence.Quantise(probability=0.6)]
 _STEPS, _BATCH, _RATE, _DECAY = 5000, 512, 5e-3, 1e-2
 _UNSURE = 0.03  # standard deviation of what is added to the standardised variations
 
@@ -59,13 +68,13 @@ class Samples:
 
 
 @torch.inference_mode()
-def collect(estimator: NoiseEstimator, photos: Sequence[np.ndarray], config: TrainingConfig, minutes: float) -> Samples:
+def collect(estimator: NoiseEstimator, photos: Sequence[np.ndarray], minutes: float) -> Samples:
     """Degrade images for as long as there is time."""
     variations, levels = [], []
-    generator, end = Generator().manual_seed(config.seed), time.monotonic() + 60 * minutes
-    for image in clean_images(photos):
-        clean = sequence.degrade(image, config.clean_degradation, generator)
-        degraded = sequence.degrade(clean, config.degradation, generator)
+    generator, end = Generator().manual_seed(0), time.monotonic() + 60 * minutes
+    for clean in clean_images(photos, generator):
+        (noise,) = random.choices(_NOISES, _SHARES)
+        degraded = sequence.degrade(clean, [*noise, *_SAVED], generator)
         variations.append(estimator.variations(degraded))
         levels.append(noise_level_of(degraded, clean))
         if time.monotonic() > end:
@@ -73,7 +82,7 @@ def collect(estimator: NoiseEstimator, photos: Sequence[np.ndarray], config: Tra
     return Samples(torch.cat(variations), torch.cat(levels))
 
 
-def clean_images(photos: Sequence[np.ndarray]) -> Iterator[Tensor]:
+def clean_images(photos: Sequence[np.ndarray], generator: Generator) -> Iterator[Tensor]:
     """Yield endless images of all kinds, ``(1, 3, H, W)``."""
     while True:
         side = random.choice(_SIDES)
@@ -83,6 +92,8 @@ def clean_images(photos: Sequence[np.ndarray]) -> Iterator[Tensor]:
         image = to_tensor(part(random.choice(photos), 2 * side))
         if random.random() < _REDUCED:
             image = random.choice(_REDUCTIONS)(image, 2, rounded=True)
+        else:
+            image = sequence.degrade(image[..., :side, :side], [_SOFTER], generator)
         image = image[..., :side, :side]
         gray = random.random() < _GRAY
         yield image.mean(dim=1, keepdim=True).expand_as(image) if gray else image
@@ -155,7 +166,7 @@ def main() -> None:
     assert config.noise_level is not None
     denoiser.estimator = estimator = NoiseEstimator(card.config["estimator"])
     photos = [photo for photo in map(read_rgb, find_files(chosen.data).clean) if min(photo.shape[:2]) >= max(_SIDES)]
-    samples = collect(estimator, photos, config, chosen.minutes)
+    samples = collect(estimator, photos, chosen.minutes)
     loss = fit(estimator, samples, config.noise_level)
     save_weights(chosen.output, denoiser, card)
     print(f"{len(samples.levels)} images, squared error of the logarithm {loss:.3f}")

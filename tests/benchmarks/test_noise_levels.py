@@ -3,6 +3,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from torch import Generator
 
 from benchmarks.noise_levels import Samples, clean_images, fit
 from stages.noise_estimator import NoiseEstimator
@@ -23,7 +24,7 @@ def test_the_fitted_estimator_takes_images_as_they_are(monkeypatch: pytest.Monke
 def test_images_to_degrade_are_photos_and_screens_of_all_sizes() -> None:
     random.seed(1)
     photos = [np.random.default_rng(0).integers(0, 256, (300, 260, 3), dtype=np.uint8)]
-    images = [image for image, _ in zip(clean_images(photos), range(60), strict=False)]
+    images = [image for image, _ in zip(clean_images(photos, Generator()), range(60), strict=False)]
     assert {image.shape[-1] for image in images} >= {128, 192, 256}
     assert all(image.shape[1] == 3 and image.min() >= 0 and image.max() <= 1 for image in images)
     assert any(torch.equal(image[:, 0], image[:, 2]) for image in images), "none is gray"

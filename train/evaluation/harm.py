@@ -23,6 +23,7 @@ from train.evaluation.samples import GRAY_NOISE, Sample, jpeg, shallow_focus, to
 # The matrix has many kinds of input and is to take minutes.
 _PHOTOS, _SIDE = 20, 256
 _CRF = 26  # of x264, as of videos on the web
+VISIBLE_PSNR = 45.0  # dB; what is lost above it, nobody sees
 
 Item = TypeVar("Item")
 
@@ -30,7 +31,7 @@ Item = TypeVar("Item")
 def harm(data: Path, file: str) -> Iterator[ProtocolResult]:
     """Where a chain does harm: the middle of a few photos in many conditions, against bicubic upscaling of the same.
 
-    A PSNR above 45 dB counts as 45: what is lost above it, nobody sees.
+    A PSNR above 45 dB counts as 45.
 
     Raises:
         WeightsError: if the chain upscales by more than 4.
@@ -92,7 +93,7 @@ def small(scale: int, method: Method) -> sequence.Degradation:
 
 def visible_psnr(restored: Tensor, clean: Tensor) -> float:
     """Return the PSNR over RGB in dB, at most 45."""
-    return min(45.0, psnr_rgb(restored, clean))
+    return min(VISIBLE_PSNR, psnr_rgb(restored, clean))
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:
