@@ -12,6 +12,7 @@ focus, sharp in one place, have to stay so; one that is soft everywhere is blurr
 from __future__ import annotations
 
 import argparse
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
+from noise_levels import screen
 from scipy.optimize import lsq_linear
 from torch import Generator, Tensor
 
@@ -37,7 +39,7 @@ from train.evaluation.harm import small, spread
 from train.evaluation.samples import shallow_focus, to_tensor
 
 _CONFIGS = Path(__file__).parents[1] / "configs"
-_CHAINS = ("restore_x2", "restore_x2_fast", "restore_x2_motion")
+_CHAINS = ("restore_x2", "restore_x2_fast")
 # Which measures decide, by the tag of the stage.
 _AXES: dict[str, dict[str, tuple[float, ...]]] = {
     "dncnn": {"noise": (1, 3, 8, 20), "colour_noise": (0.5, 1.5, 4, 12), "jpeg": (40, 75, 96, 100)},
@@ -101,6 +103,8 @@ def kinds(scale: int, number: int) -> dict[str, sequence.Degradation]:
         "shake": blurred(0.0, 0.0, 1.0, 0.0),
         "long shake": blurred(0.0, 0.0, 0.0, 1.0),
         "gray": usual,
+        "screen": usual,
+        "screen, JPEG": [*usual, jpeg(60, 96)],
         "gray, noise": noise(3, 20, gray=1.0),
         "H.264": usual,
         "soft": small(scale, "bicubic"),
@@ -124,9 +128,11 @@ def degraded(photos: Sequence[Path], scale: int) -> Iterator[Sample]:
 
 
 def _as_is(photo: Tensor, kind: str) -> Tensor:
-    """Return what is to be restored: the photo, in gray or of shallow focus."""
+    """Return what is to be restored: the photo, in gray or of shallow focus, or a screen of text instead."""
     if kind.startswith("gray"):
         return photo.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
+    if kind.startswith("screen"):
+        return to_tensor(screen(_SIDE))
     if kind.startswith("soft"):
         return shallow_focus(photo)
     return photo
@@ -227,6 +233,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=TABLES, help="the tables; others in it are kept")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
+    random.seed(0)
     tables: dict[str, StrengthTable] = {}
     for name in chosen.chains:
         chain = Chain.load(_CONFIGS / f"{name}.yaml" if name in _CHAINS else Path(name))

@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--only", choices=[*CASES, "blur"], nargs="*", default=[*CASES, "blur"])
     parser.add_argument("--clips", default="*", help="pattern of the clips' and sequences' names")
     parser.add_argument("--frames", type=int, default=12, help="of every clip, from the first")
-    parser.add_argument("--deblur", default="deblur_motion", help="weights of the network that deblurs")
+    parser.add_argument("--deblur", default="deblur", help="weights of the network that deblurs")
     options = parser.parse_args()
     print("| frames | way | PSNR | gain | worst frame | flicker | seconds |\n|---|---|---|---|---|---|---|")
     for name in options.only:

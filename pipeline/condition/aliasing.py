@@ -8,6 +8,8 @@ from pipeline.pixels import Pixels
 
 _LENGTH = 32
 _FINEST, _MEDIUM = slice(13, 17), slice(8, 12)  # of 16 half cycles a window
+_USUAL = 0.25  # what is taken for an image without detail, such as a blank screen
+_LEAST_POWER = 0.02  # of medium detail, in squared gray levels; rounding to 8 bit alone has 0.08
 _WINDOW = np.hanning(_LENGTH).astype(np.float32)
 
 
@@ -22,6 +24,8 @@ def aliasing(luma: Pixels, noise: float) -> float:
     """
     power = _spectrum(luma) + _spectrum(luma.transpose(0, 2, 1))
     finest, medium = power[_FINEST].mean(), power[_MEDIUM].mean()
+    if medium < _LEAST_POWER:
+        return _USUAL
     noise_power = min(2 * noise**2, 0.8 * finest)
     return float(min(1.0, (finest - noise_power) / max(medium - noise_power, 1e-3)))
 

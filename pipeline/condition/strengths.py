@@ -22,8 +22,8 @@ TABLES = Path(__file__).parent / "strengths.yaml"
 # Which table serves stages that have none of their own, by what they do.
 _BY_PURPOSE = {
     "denoise": "denoise_blind",
-    "deblur": "deblur_mild",
-    "deblur, denoise": "deblur_mild",
+    "deblur": "deblur",
+    "deblur, denoise": "deblur",
     "upscale": "upscale_x2",
     "sharpen": "unsharp_mask",
 }

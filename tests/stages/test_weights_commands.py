@@ -46,7 +46,7 @@ def test_list_holds_all_in_a_line_each_at_80_columns() -> None:
 def test_list_for_a_purpose() -> None:
     output = output_of("list", "--purpose", "deblur")
     assert "nafnet_gopro_32" in output
-    assert "deblur_motion" in output
+    assert "deblur_mild_fast" in output
     assert "denoise" not in output
 
 

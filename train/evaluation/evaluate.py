@@ -21,7 +21,7 @@ _CHAINS = Path(__file__).parents[2] / "configs"
 # Shipped weights and chains by the protocol that evaluates them.
 SHIPPED: dict[str, tuple[str, ...]] = {
     "denoising": ("denoise_blind", "denoise_blind_fast", "denoise_camera", "denoise_camera_fast"),
-    "deblurring": ("deblur_mild", "deblur_mild_fast", "deblur_motion"),
+    "deblurring": ("deblur", "deblur_mild_fast"),
     "super_resolution": ("upscale_x2", "upscale_x2_fast"),
     "chain": (str(_CHAINS / "restore_x2.yaml"), str(_CHAINS / "restore_x2_fast.yaml")),
 }

@@ -80,6 +80,10 @@ def test_a_table_has_a_quality(quality: int) -> None:
     assert quality_of([int(step) for step in table(quality)]) == quality
 
 
+def test_a_blank_screen_does_not_pass_for_a_blurred_photo() -> None:
+    assert measure_image(np.full((128, 128, 3), 128, np.uint8)).aliasing == 0.25
+
+
 def test_downscaling_without_a_filter_is_aliasing() -> None:
     image = np.random.default_rng(0).normal(128, 30, (512, 512, 3)).clip(0, 255).astype(np.uint8)
     image = cv2.GaussianBlur(image, (0, 0), 1.2)

@@ -15,7 +15,7 @@ CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
 @pytest.fixture(scope="module")
 def shipped() -> Chains:
-    return Chains([CONFIGS / f"restore_x2{kind}.yaml" for kind in ("", "_fast", "_motion")])
+    return Chains([CONFIGS / f"restore_x2{kind}.yaml" for kind in ("", "_fast", "_video")])
 
 
 def test_every_chain_has_a_sentence_on_the_page() -> None:
@@ -25,13 +25,13 @@ def test_every_chain_has_a_sentence_on_the_page() -> None:
 
 
 def test_the_first_comment_is_title_and_sentence(shipped: Chains) -> None:
-    assert [chain.title for chain in shipped.by_name.values()] == ["Standard", "Fast", "Motion blur"]
+    assert [chain.title for chain in shipped.by_name.values()] == ["Standard", "Fast", "Video"]
     assert shipped.by_name["restore_x2"].sentence == "Denoises, deblurs, upscales by 2 and sharpens slightly."
 
 
 @pytest.mark.parametrize("upscale", [True, False])
 def test_the_shown_yaml_is_the_chain_that_ran(shipped: Chains, tmp_path: Path, upscale: bool) -> None:
-    for name in ("restore_x2", "restore_x2_motion"):
+    for name in ("restore_x2", "restore_x2_video"):
         chain = shipped.find(name)
         settings = Settings(chain=name, strengths={"unet": 0.3, "edsr": 0.5}, upscale=upscale)
         path = tmp_path / "chain.yaml"
