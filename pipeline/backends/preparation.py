@@ -57,9 +57,11 @@ def prepare(
 
 def _by_race(stages: Sequence[NamedStage], backends: Sequence[str]) -> list[Stage]:
     """Return what runs each stage in fp32 on this CPU in the least time."""
+    networks = [named for named in stages if named.is_network]
+    if not networks:
+        return [named.stage for named in stages]
     from pipeline.backends.race import assign
 
-    networks = [named for named in stages if named.is_network]
     races = {named.name: race_engines(named, backends) for named in networks}
     engines = dict(zip(races, assign(list(races.values())), strict=True))
     return [
