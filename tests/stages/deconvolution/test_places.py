@@ -7,6 +7,7 @@ from stages.blind_deconvolution import motion_kernel
 from stages.deconvolution import places
 from stages.deconvolution.kernels import point_kernel, widened
 from stages.deconvolution.places import Places, kernels_by_place
+from stages.deconvolution.search import find_blur
 from stages.deconvolution.tiles import undo_blur
 from train.degradation import functions
 
@@ -83,3 +84,19 @@ def test_every_part_is_undone_by_its_kernel() -> None:
         for kernels in (pair[None], pair[:1, None], pair[1:, None])
     ]
     assert errors[0] < 0.7 * min(errors[1:])
+
+
+@pytest.mark.slow
+def test_a_camera_that_turned_is_found_out() -> None:
+    clean = torch.from_numpy(data.astronaut().copy()).permute(2, 0, 1)[None].float() / 255
+    length, turn = torch.tensor([10.0]), torch.tensor([10.0])
+    image = functions.quantise(functions.shake(clean, length, turn, Generator().manual_seed(23)))[0]
+    search = find_blur(image, 31, "encoded")
+    assert search.by_place is not None
+    assert search.kernel is not None
+    assert search.by_place.shape[:2] == (3, 3)
+    one, nine = (
+        (undo_blur(image, kernels, linear=False) - clean[0]).square().mean()
+        for kernels in (search.kernel[None, None], search.by_place)
+    )
+    assert nine < 0.8 * one
