@@ -44,6 +44,8 @@ class RestorationTask(L.LightningModule):
         self.config = config
         self.stage = stage
         self.stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.noise_level and not config.noise_level.weight:
+            self.stage.estimator.requires_grad_(False)
         if config.compile:
             self.stage.compile()
         self.inside = inside
@@ -85,7 +87,7 @@ class RestorationTask(L.LightningModule):
     def _distance_to_teacher(self, teacher: Teacher, degraded: Tensor, restored: Tensor, clean: Tensor) -> Tensor:
         """Compare with the teacher's output where that is the better one, with the clean image elsewhere."""
         with torch.no_grad():
-            target = self.inside.after(teacher(degraded))
+            target = self.inside.after(teacher(degraded, clean))
             better = _squared_error(target, clean) < _squared_error(restored, clean)
             target = torch.where(better, target, clean)
         return self.objective(restored, target)[0]

@@ -16,9 +16,12 @@ from torch import Tensor
 from pipeline.errors import ConfigError
 from pipeline.tiling import Footprint
 from stages.catalogue.entry import entry_paths
+from stages.dncnn import DnCNN
+from stages.layers import with_planes
 from stages.registry import config_from, load_stage
 from stages.stage import FileBeside, Section
 from stages.weights import Card, read_card, shipped_weights
+from train.losses.noise_level import noise_level_of
 
 
 class TeacherConfig(Section):
@@ -92,13 +95,23 @@ class Teacher:
 
     def __init__(self, config: TeacherConfig, device: torch.device) -> None:
         self.share = config.share
-        self.stage = load_stage(config.weights).requires_grad_(False).to(device)
+        stage = load_stage(config.weights)
+        self.takes_noise_level = isinstance(stage, DnCNN) and stage.noise_level_input
+        if isinstance(stage, DnCNN):
+            stage.noise_level = "auto"  # for those that take it: it comes with each image
+        self.stage = stage.requires_grad_(False).to(device)
         self.stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.no_grad()
-    def __call__(self, degraded: Tensor) -> Tensor:
-        """Return what the student is to learn, ``(B, 3, scale * H, scale * W)`` in ``[0, 1]``."""
-        return self.stage(degraded).clamp(0, 1)
+    def __call__(self, degraded: Tensor, clean: Tensor) -> Tensor:
+        """Return what the student is to learn, ``(B, 3, scale * H, scale * W)`` in ``[0, 1]``.
+
+        Args:
+            degraded: ``(B, 3, H, W)``.
+            clean: From it comes the true noise level, for a teacher that takes it. Of the degraded one's size then.
+        """
+        given = with_planes(degraded, noise_level_of(degraded, clean)) if self.takes_noise_level else degraded
+        return self.stage(given).clamp(0, 1)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Teacher:
         return self

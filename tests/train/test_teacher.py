@@ -11,7 +11,7 @@ from stages.edsr import EDSRConfig
 from stages.registry import load_stage
 from stages.stage import LearnedStageConfig
 from stages.unet import UNetConfig
-from stages.weights import Card, read_card, save_weights
+from stages.weights import Card, load_weights, read_card, save_weights
 from train.chain.inside import Inside
 from train.config import TrainingConfig
 from train.data.layouts import Files, find_files
@@ -80,7 +80,7 @@ def test_the_loss_is_shared_where_the_teacher_is_better_and_it_learns_nothing(
     task.log = task.log_dict = lambda *_, **__: None  # type: ignore[method-assign]
     degraded = torch.rand(2, 3, 16, 16)
     with torch.no_grad():
-        by_teacher, by_student = teacher(degraded), stage(degraded)
+        by_teacher, by_student = teacher(degraded, degraded), stage(degraded)
     clean = torch.stack([by_teacher[0], by_student[1]])  # the teacher is better on one crop, worse on the other
     loss = task.training_step((degraded, clean), 0)
     assert loss.item() == pytest.approx((by_student - clean).abs().mean().item(), rel=1e-5)
@@ -93,6 +93,20 @@ def test_the_loss_is_shared_where_the_teacher_is_better_and_it_learns_nothing(
     assert not teacher.stage.training
     assert not any(parameter.requires_grad for parameter in teacher.stage.parameters())
     assert {name.partition(".")[0] for name, _ in task.named_parameters()} == {"stage"}
+
+
+def test_a_teacher_that_takes_the_noise_level_is_told_the_true_one(tmp_path: Path) -> None:
+    options = {"noise_level_input": True, "noise_level": 15.0, "batch_norm": False}
+    path = write(tmp_path, DnCNNConfig(depth=3, width=4, **options))
+    teacher = Teacher(TeacherConfig(stage="dncnn", weights=path), torch.device("cpu"))
+    clean = torch.full((2, 3, 8, 8), 0.5)
+    degraded = clean + torch.tensor([10 / 255, 40 / 255]).view(2, 1, 1, 1)
+    told = [DnCNNConfig(depth=3, width=4, **(options | {"noise_level": level})).build().eval() for level in (10, 40)]
+    for stage in told:
+        load_weights(stage, path)
+    with torch.no_grad():
+        expected = torch.cat([stage(image[None]).clamp(0, 1) for stage, image in zip(told, degraded, strict=True)])
+    torch.testing.assert_close(teacher(degraded, clean), expected)
 
 
 def test_a_resumed_run_equals_the_one_without_interruption(

@@ -11,7 +11,7 @@ from stages.stage import Section
 class NoiseLevelTraining(Section):
     """The YAML: what trains the estimator of the noise level beside the network that takes it."""
 
-    weight: float = Field(0.1, gt=0, description="factor of the estimator's loss")
+    weight: float = Field(0.1, ge=0, description="factor of the estimator's loss; 0: it stays as it is")
     too_low: float = Field(0.7, ge=0.5, lt=1, description="share of the loss for estimates that are too low")
     true_share: float = Field(0.5, ge=0, le=1, description="share of a batch that gets the true level")
 

@@ -1,9 +1,11 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from pydantic import ValidationError
 
+from stages.stage import Stage
 from train.chain.inside import Inside
 from train.config import TrainingConfig
 from train.losses.noise_level import NoiseLevelTraining, noise_level_of
@@ -42,12 +44,30 @@ def test_a_stage_without_estimator_is_refused() -> None:
         TrainingConfig(stage={"stage": "dncnn"}, trained_for="noise", degradation=[], noise_level={})
 
 
-def test_a_training_step_trains_network_and_estimator() -> None:
-    config = read_training(CONFIGS / "dncnn_camera.yaml", ["stage.depth=4", "stage.width=8"]).config
-    stage = config.stage.build()
-    task = RestorationTask(config, stage, Inside(Training.resolve(config).route, torch.device("cpu")))
-    task.log = task.log_dict = lambda *values, **options: None
-    clean = torch.rand(4, 3, 16, 16)
-    task.training_step((clean + 0.1 * torch.randn_like(clean), clean), 0).backward()
+@pytest.fixture
+def training_step() -> Callable[[float], Stage]:
+    """One step with a weight of the estimator's loss; the stage comes back with its gradients."""
+
+    def take(weight: float) -> Stage:
+        options = ["stage.depth=4", "stage.width=8", f"noise_level.weight={weight}"]
+        config = read_training(CONFIGS / "dncnn_camera.yaml", options).config
+        stage = config.stage.build()
+        task = RestorationTask(config, stage, Inside(Training.resolve(config).route, torch.device("cpu")))
+        task.log = task.log_dict = lambda *values, **options: None  # type: ignore[method-assign]
+        clean = torch.rand(4, 3, 16, 16)
+        task.training_step((clean + 0.1 * torch.randn_like(clean), clean), 0).backward()
+        return stage
+
+    return take
+
+
+def test_a_training_step_trains_network_and_estimator(training_step: Callable[[float], Stage]) -> None:
+    stage = training_step(0.1)
     for layer in (stage.model[-1], stage.estimator.layers[-1]):
         assert layer.weight.grad.abs().max() > 0
+
+
+def test_an_estimator_without_a_weight_stays_as_it_is(training_step: Callable[[float], Stage]) -> None:
+    stage = training_step(0)
+    assert stage.model[-1].weight.grad.abs().max() > 0
+    assert all(parameter.grad is None for parameter in stage.estimator.parameters())
