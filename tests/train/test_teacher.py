@@ -95,17 +95,17 @@ def test_the_loss_is_shared_where_the_teacher_is_better_and_it_learns_nothing(
     assert {name.partition(".")[0] for name, _ in task.named_parameters()} == {"stage"}
 
 
-def test_a_teacher_that_takes_the_noise_level_is_told_the_true_one(tmp_path: Path) -> None:
+def test_a_teacher_that_takes_the_noise_level_is_given_the_true_one(tmp_path: Path) -> None:
     options = {"noise_level_input": True, "noise_level": 15.0, "batch_norm": False}
     path = write(tmp_path, DnCNNConfig(depth=3, width=4, **options))
     teacher = Teacher(TeacherConfig(stage="dncnn", weights=path), torch.device("cpu"))
     clean = torch.full((2, 3, 8, 8), 0.5)
     degraded = clean + torch.tensor([10 / 255, 40 / 255]).view(2, 1, 1, 1)
-    told = [DnCNNConfig(depth=3, width=4, **(options | {"noise_level": level})).build().eval() for level in (10, 40)]
-    for stage in told:
+    knowing = [DnCNNConfig(depth=3, width=4, **(options | {"noise_level": level})).build().eval() for level in (10, 40)]
+    for stage in knowing:
         load_weights(stage, path)
     with torch.no_grad():
-        expected = torch.cat([stage(image[None]).clamp(0, 1) for stage, image in zip(told, degraded, strict=True)])
+        expected = torch.cat([stage(image[None]).clamp(0, 1) for stage, image in zip(knowing, degraded, strict=True)])
     torch.testing.assert_close(teacher(degraded, clean), expected)
 
 
