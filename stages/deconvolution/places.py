@@ -19,8 +19,9 @@ _ROOM, _GROWTH = 6, 1.5
 # A kernel that resembles none of its neighbours by this is replaced by the photo's; most have to.
 _LEAST_LIKENESS, _MOST_REPLACED = 0.75, 3
 # Kernels differ from place to place if neighbours resemble each other by this much more than kernels far from each
-# other do, and than each resembles the photo's: neighbours share some of their pixels, and so of their errors.
-_LEAST_DIFFERENCE = 0.01
+# other do, and than each resembles the photo's: neighbours share some of their pixels, and so of their errors. Where
+# the estimates scatter, it takes this share of what neighbours lack to be equal.
+_LEAST_DIFFERENCE, _SHARE_OF_SCATTER = 0.01, 0.2
 
 
 class Places(NamedTuple):
@@ -82,8 +83,9 @@ def _compared(kernels: Tensor, kernel: Tensor) -> Places:
     near, far = _near_and_far()
     kept = torch.where(near, between, 0).amax(dim=1) >= _LEAST_LIKENESS
     pairs = kept[:, None] & kept
-    otherwise = torch.maximum(between[far & pairs].mean(), to_photo[kept].mean())
-    differ = between[near & pairs].mean() - otherwise >= _LEAST_DIFFERENCE
+    neighbours = between[near & pairs].mean().item()
+    otherwise = max(between[far & pairs].mean().item(), to_photo[kept].mean().item())
+    differ = neighbours - otherwise >= max(_LEAST_DIFFERENCE, _SHARE_OF_SCATTER * (1 - neighbours))
     if (~kept).sum() > _MOST_REPLACED or not differ:
         return Places(None, to_photo.mean().item())
     by_place = torch.where(kept.view(-1, 1, 1), kernels, kernel).unflatten(0, (_PLACES, _PLACES))

@@ -59,11 +59,14 @@ def test_where_most_are_unlike_their_neighbours_one_serves(monkeypatch: pytest.M
     assert unlike.support < 0.8
 
 
-def test_where_neighbours_are_alike_by_errors_they_share_one_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [0.06, 0.1])
+def test_where_neighbours_are_alike_by_errors_they_share_one_serves(
+    error: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Parts of a photo overlap by half: each has the errors of 2 x 2 of 4 x 4 cells, here a pixel each."""
     row, column = torch.arange(4)[:, None], torch.arange(4)
     cells = torch.zeros(4, 4, 15, 15)
-    cells[row, column, row, 3 * column] = 0.06
+    cells[row, column, row, 3 * column] = error
     errors = cells[:3, :3] + cells[1:, :3] + cells[:3, 1:] + cells[1:, 1:]
     kernels = KERNEL + errors.flatten(0, 1)
     assert found(list(kernels / kernels.sum(dim=(1, 2), keepdim=True)), monkeypatch).kernels is None
