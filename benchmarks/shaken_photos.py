@@ -12,6 +12,7 @@ gopro    DIR/pairs/gopro*/{blur,sharp}, where things move by themselves
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from stages.blind_deconvolution import BlindDeconvolutionConfig
+from stages.findings import collected_findings
 from train.data.images import read_rgb
 from train.degradation import functions
 from train.degradation.steps import Shake
@@ -44,19 +46,26 @@ def main() -> None:
 
 @torch.inference_mode()
 def measured(name: str, pairs: Pairs, score: Callable[[Tensor, Tensor], float]) -> str:
-    """Return a row of the table: mean scores, and what became of single photos."""
+    """Return a row of the table; after each photo, print its gain and the row so far to the error stream."""
     stage = BlindDeconvolutionConfig().build().eval()
-    before, after, untouched = [], [], 0
+    before, after, untouched, row = [], [], 0, ""
     for image, clean in pairs:
-        result = functions.quantise(stage(image[None])[0])
+        with collected_findings() as found:
+            result = functions.quantise(stage(image[None])[0])
         untouched += torch.equal(result, image)
         before.append(score(image, clean))
         after.append(score(result, clean))
-    gains = (torch.tensor(after) - torch.tensor(before)).nan_to_num()  # equal images
-    means = " | ".join(f"{torch.tensor(values).mean():.2f}" for values in (before, after))
+        row = _row(name, torch.tensor(before), torch.tensor(after), untouched)
+        print(f"{row} {after[-1] - before[-1]:+.2f}: {found[0].text}", file=sys.stderr, flush=True)
+    return row
+
+
+def _row(name: str, before: Tensor, after: Tensor, untouched: int) -> str:
+    gains = (after - before).nan_to_num()  # equal images
     better = (gains > 0).float().mean()
     return (
-        f"| {name} | {len(gains)} | {means} | {gains.mean():+.2f} | {better:.0%} | {gains.min():+.2f} | {untouched} |"
+        f"| {name} | {len(gains)} | {before.mean():.2f} | {after.mean():.2f} | {gains.mean():+.2f} | {better:.0%} "
+        f"| {gains.min():+.2f} | {untouched} |"
     )
 
 
