@@ -30,7 +30,6 @@ from train.degradation import functions, sequence
 from train.evaluation.samples import to_tensor
 from train.losses.noise_level import NoiseLevelTraining, noise_level_of
 
-_CONFIG = Path(__file__).parents[1] / "configs" / "train" / "dncnn_camera.yaml"
 _REDUCTIONS = (
     functions.bicubic_downscale,
     functions.area_downscale,
@@ -42,8 +41,12 @@ _SCREENS, _REDUCED, _GRAY = 0.08, 0.4, 0.12  # shares of the images
 _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_TRIPLEX)
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFG   0123456789,."
 _SOFTER = sequence.Blur(gaussian=[0.5, 1.6], weights=[1.0, 0.0, 0.0, 0.0, 0.0], probability=0.3)
+_CONFIG = read_config(Path(__file__).parents[1] / "configs" / "train" / "dncnn_camera.yaml")
+_CAMERA: sequence.Degradation = [
+    step.model_copy(update={"probability": 1.0}) for step in _CONFIG.degradation if step.kind == "camera_noise"
+]
 _NOISES: list[sequence.Degradation] = [
-    [sequence.CameraNoise()],
+    _CAMERA,
     [sequence.GaussianNoise(sigma=[0.0, 55.0], gray=0.25)],
     [sequence.GaussianNoise(sigma=[0.0, 12.0], gray=0.25)],
     [],
@@ -161,13 +164,13 @@ def main() -> None:
     torch.set_num_threads(1)
     random.seed(0)
     torch.manual_seed(0)
-    source, config = resolve(chosen.weights, Path()), read_config(_CONFIG)
+    source = resolve(chosen.weights, Path())
     denoiser, card = load_stage(source), read_card(source)
-    assert config.noise_level is not None
+    assert _CONFIG.noise_level is not None
     denoiser.estimator = estimator = NoiseEstimator(card.config["estimator"])
     photos = [photo for photo in map(read_rgb, find_files(chosen.data).clean) if min(photo.shape[:2]) >= max(_SIDES)]
     samples = collect(estimator, photos, chosen.minutes)
-    loss = fit(estimator, samples, config.noise_level)
+    loss = fit(estimator, samples, _CONFIG.noise_level)
     save_weights(chosen.output, denoiser, card)
     print(f"{len(samples.levels)} images, squared error of the logarithm {loss:.3f}")
 
