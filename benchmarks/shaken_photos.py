@@ -24,7 +24,7 @@ from stages.blind_deconvolution import BlindDeconvolutionConfig
 from stages.findings import collected_findings
 from train.data.images import read_rgb
 from train.degradation import functions
-from train.degradation.steps import Shake
+from train.degradation.blur_steps import Shake
 
 _SHIFT, _BORDER = 12, 20
 

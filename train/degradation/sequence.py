@@ -10,15 +10,14 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
+from train.degradation.blur_steps import Blur, Shake
 from train.degradation.steps import (
-    Blur,
     CameraNoise,
     Downscale,
     GaussianNoise,
     Jpeg,
     PoissonGaussianNoise,
     Quantise,
-    Shake,
     Step,
     draw_share,
 )

@@ -59,8 +59,8 @@ def random_shapes(count: int, size: tuple[int, int], device: torch.device, gener
     """Draw ``(count, 1, H, W)`` smooth shapes that cover about half of an image, with edges about a pixel soft."""
     cells = 4
     noise = torch.randn((count, 1, cells, cells), generator=generator, device=device)
-    height = F.interpolate(noise, size, mode="bicubic", align_corners=False)
-    return (height * min(size) / cells + 0.5).clamp(0, 1)
+    relief = F.interpolate(noise, size, mode="bicubic", align_corners=False)
+    return (relief * min(size) / cells + 0.5).clamp(0, 1)
 
 
 def shake(
