@@ -24,6 +24,7 @@ from pipeline.web.app import WebPage, session_of
 from pipeline.web.gate import API
 from pipeline.web.jobs import Job
 from pipeline.web.results import job_state, without_paths
+from pipeline.web.sessions import Session
 
 _TICK = 0.2  # seconds between looks at a job
 _SHOWN = (
@@ -44,18 +45,32 @@ _SHOWN = (
 
 def mount_api(page: WebPage) -> None:
     """Add the API below ``API``."""
+    api = _Api(page)
+    page.app.router.routes += [
+        Route(f"{API}/gradio_api/upload", api.upload, methods=["POST"]),
+        Route(f"{API}/gradio_api/file={{path:path}}", _download),
+    ]
+    with gradio.Blocks(analytics_enabled=False) as blocks:
+        gradio.api(api.restore, api_name="restore", concurrency_limit=None)
+    gradio.mount_gradio_app(page.app, blocks, API, run_history=False, allowed_paths=[], ssr_mode=False)
+    mounted = page.app.router.routes[-1]
+    assert isinstance(mounted, Mount)
+    mounted.app = WithoutFileData(mounted.app)
 
-    async def upload(request: Request) -> Response:
-        uploads = await page.take_form(request)
+
+class _Api:
+    """What the API does with a page's sessions and jobs."""
+
+    def __init__(self, page: WebPage) -> None:
+        self._page = page
+
+    async def upload(self, request: Request) -> Response:
+        """Take files; answers by what to call them."""
+        uploads = await self._page.take_form(request)
         return JSONResponse([f"{one.key}/{one.name}" for one in uploads])
 
-    async def download(request: Request) -> Response:
-        job = session_of(request).find_job(request.path_params["path"].partition("/")[0])
-        if job is None or job.state != "done" or job.output is None:
-            raise HTTPException(404)
-        return FileResponse(job.output, filename=job.output.name)
-
     async def restore(
+        self,
         file: FileData,
         chain: str = "",
         strengths: dict = {},  # noqa: B006  (Gradio shows it as the default)
@@ -67,35 +82,32 @@ def mount_api(page: WebPage) -> None:
         """Restore a photo or a clip; yields the progress, then the restored file and what was measured."""
         assert request is not None  # given by Gradio
         assert request.request is not None
-        session = session_of(request.request)
-        sent = session.uploads.get(str(cast(Any, file)["path"]).partition("/")[0])
-        if sent is None:
-            raise _refusal("file: is not among your uploads; send it by handle_file()")
-        settings = {"strengths": strengths, "noise_levels": noise_levels, "upscale": upscale}
-        try:
-            named = {"chain": chain} if chain else {}
-            job = page.start(session, sent, "restore", settings | named | {"format": format or None})
-        except HTTPException as error:
-            raise _refusal(error.detail) from error
+        settings = {"strengths": strengths, "noise_levels": noise_levels, "upscale": upscale, "format": format or None}
+        job = self._start(session_of(request.request), file, settings | ({"chain": chain} if chain else {}))
         try:
             while job.active and not job.cancelled:
-                yield None, job_state(job, page.queue)
+                yield None, job_state(job, self._page.queue)
                 await asyncio.sleep(_TICK)
         finally:
             if job.active:
                 job.discard()  # nobody waits for it any more
         yield _answer(job)
 
-    page.app.router.routes += [
-        Route(f"{API}/gradio_api/upload", upload, methods=["POST"]),
-        Route(f"{API}/gradio_api/file={{path:path}}", download),
-    ]
-    with gradio.Blocks(analytics_enabled=False) as blocks:
-        gradio.api(restore, api_name="restore", concurrency_limit=None)
-    gradio.mount_gradio_app(page.app, blocks, API, run_history=False, allowed_paths=[], ssr_mode=False)
-    mounted = page.app.router.routes[-1]
-    assert isinstance(mounted, Mount)
-    mounted.app = WithoutFileData(mounted.app)
+    def _start(self, session: Session, file: FileData, settings: dict[str, Any]) -> Job:
+        sent = session.uploads.get(str(cast(Any, file)["path"]).partition("/")[0])
+        if sent is None:
+            raise _refusal("file: is not among your uploads; send it by handle_file()")
+        try:
+            return self._page.start(session, sent, "restore", settings)
+        except HTTPException as error:
+            raise _refusal(error.detail) from error
+
+
+async def _download(request: Request) -> Response:
+    job = session_of(request).find_job(request.path_params["path"].partition("/")[0])
+    if job is None or job.state != "done" or job.output is None:
+        raise HTTPException(404)
+    return FileResponse(job.output, filename=job.output.name)
 
 
 class WithoutFileData:
