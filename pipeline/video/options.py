@@ -13,29 +13,15 @@ from typing import Literal
 from pipeline.errors import ConfigError
 
 READABLE = frozenset(
-    {".266", ".3gp2", ".3gpp2", ".av1", ".cavs", ".dav", ".dif", ".dirac", ".evo", ".h266", ".insv", ".ismv", ".lrv"}
-    | {".mp2v", ".mpegts", ".mpv2", ".mqv", ".obu", ".swf", ".tp", ".vc1", ".vvc", ".wm"}
-    | {
-        ".264",
-        ".265",
-        ".3g2",
-        ".3gp",
-        ".3gpp",
-        ".amv",
-        ".asf",
-        ".avc",
-        ".avi",
-        ".divx",
-        ".dv",
-        ".dvr-ms",
-        ".f4v",
-        ".flv",
+    {
+        ".264", ".265", ".266", ".3g2", ".3gp", ".3gp2", ".3gpp", ".3gpp2", ".amv", ".asf", ".av1", ".avc", ".avi",
+        ".cavs", ".dav", ".dif", ".dirac", ".divx", ".dv", ".dvr-ms", ".evo", ".f4v", ".flv", ".gxf", ".h264", ".h265",
+        ".h266", ".hevc", ".insv", ".ismv", ".ivf", ".lrv", ".m1v", ".m2p", ".m2t", ".m2ts", ".m2v", ".m4v", ".mj2",
+        ".mjpeg", ".mjpg", ".mk3d", ".mkv", ".mod", ".mov", ".mp2v", ".mp4", ".mpe", ".mpeg", ".mpegts", ".mpg", ".mpv",
+        ".mpv2", ".mqv", ".mts", ".mxf", ".nsv", ".nut", ".obu", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".swf", ".tod",
+        ".tp", ".trp", ".ts", ".vc1", ".vob", ".vro", ".vvc", ".webm", ".wm", ".wmv", ".wtv", ".y4m",
     }
-    | {".gxf", ".h264", ".h265", ".hevc", ".ivf", ".m1v"}
-    | {".m2p", ".m2t", ".m2ts", ".m2v", ".m4v", ".mj2", ".mjpeg", ".mjpg", ".mk3d", ".mkv", ".mod", ".mov", ".mp4"}
-    | {".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nsv", ".nut", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod"}
-    | {".trp", ".ts", ".vob", ".vro", ".webm", ".wmv", ".wtv", ".y4m"}
-)
+)  # fmt: skip
 # The containers to choose from: suffix and libav's muxer.
 CONTAINERS: Mapping[str, str] = MappingProxyType({"mp4": "mp4", "mkv": "matroska", "mov": "mov"})
 # All suffixes that are written, and their muxers.
