@@ -16,6 +16,7 @@ import pyvips
 from pipeline.images.kinds import png_chunks
 from pipeline.images.tiff_metadata import exif_orientation, exif_tags, scaled_areas
 from pipeline.images.xmp import resized
+from pipeline.tiling import round_up
 
 _LONGEST_TEXT = 2**22
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
@@ -188,18 +189,14 @@ def _bare_iptc(data: bytes | None) -> bytes | None:
     position = len(_PHOTOSHOP)
     while data[position : position + 4] == b"8BIM" and position + 12 <= len(data):
         (resource,) = struct.unpack_from(">H", data, position + 4)
-        start = position + 6 + _even(1 + data[position + 6])
+        start = position + 6 + round_up(1 + data[position + 6], 2)
         length = int.from_bytes(data[start : start + 4], "big")
         if resource == _IPTC_RESOURCE:
             return data[start + 4 : start + 4 + length] or None
-        position = start + 4 + _even(length)
+        position = start + 4 + round_up(length, 2)
     return None
 
 
 def _wrapped_iptc(records: bytes) -> bytes:
     head = struct.pack(">4sHHI", b"8BIM", _IPTC_RESOURCE, 0, len(records))
     return _PHOTOSHOP + head + records + b"\0" * (len(records) % 2)
-
-
-def _even(length: int) -> int:
-    return length + length % 2

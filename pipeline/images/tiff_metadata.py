@@ -12,6 +12,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from pipeline.tiling import round_up
+
 _IPTC, _EXIF, _GPS, _INTEROPERABILITY = 0x83BB, 0x8769, 0x8825, 0xA005
 _WIDTH, _HEIGHT = 0xA002, 0xA003
 _SHORT, _LONG, _RATIONAL, _UNDEFINED, _FLOAT = 3, 4, 5, 7, 11
@@ -133,7 +135,7 @@ def exif_orientation(block: bytes) -> int:
 
 
 def names_adobe_rgb(file: BinaryIO) -> bool:
-    """Return whether the EXIF of a TIFF file, or of a block, means Adobe RGB: by R03 (DCF 2.0), or by colour space 2.
+    """Return whether the EXIF of a TIFF file means Adobe RGB: by the index R03 (DCF 2.0), or by colour space 2.
 
     Many cameras embed no profile with it.
     """
@@ -148,7 +150,7 @@ def names_adobe_rgb(file: BinaryIO) -> bool:
 
 
 def exif_names_adobe_rgb(block: bytes) -> bool:
-    """Return the same of a block of EXIF; False for a damaged one."""
+    """Return whether a block of EXIF means Adobe RGB, as of `names_adobe_rgb`; False for a damaged block."""
     try:
         return names_adobe_rgb(io.BytesIO(block.removeprefix(_PREFIX)))
     except (struct.error, ValueError):
@@ -181,7 +183,7 @@ def append_tiff_metadata(path: Path, block: bytes | None, iptc: bytes | None, wi
             exif[tag] = TiffEntry(_LONG, 1, struct.pack("<I", side))
     with path.open("r+b") as file:
         image, _, _ = _read(file)
-        at = _even(file.seek(0, io.SEEK_END))
+        at = round_up(file.seek(0, io.SEEK_END), 2)
         packed, start = _pack(added | image, exif, gps, at)
         file.seek(at)
         file.write(packed)
@@ -215,30 +217,34 @@ def _offset(entry: TiffEntry) -> int:
 
 def _read_directory(file: BinaryIO, layout: _Layout, start: int) -> Directory:
     """Read the directory at ``start``; entries that are cut off or of unknown types are left out."""
-    order, inline, first = layout.order, layout.inline, struct.calcsize("<HH" + layout.offset)
     end = file.seek(0, io.SEEK_END)
     if start >= end:
         return {}
     file.seek(start)
     size = struct.calcsize(layout.number)
-    (count,) = struct.unpack(order + layout.number, file.read(size).ljust(size, b"\0"))
-    table = file.read(min(count, _MOST_ENTRIES) * (first + inline))
+    (count,) = struct.unpack(layout.order + layout.number, file.read(size).ljust(size, b"\0"))
+    heads = struct.Struct(f"{layout.order}HH{layout.offset}{layout.inline}s")
+    table = file.read(min(count, _MOST_ENTRIES) * heads.size)
     directory: Directory = {}
-    for position in range(0, len(table) - first - inline + 1, first + inline):
-        tag, kind, length = struct.unpack_from(order + "HH" + layout.offset, table, position)
+    for tag, kind, length, inline in heads.iter_unpack(table[: len(table) // heads.size * heads.size]):
         size, word = _TYPES.get(kind, (0, 1))
-        if tag == _IPTC:
-            word = 1  # bytes, though Adobe declares them as LONG
-        value = table[position + first : position + first + size * length]
-        if size * length > inline:
-            (offset,) = struct.unpack_from(order + layout.offset, table, position + first)
-            there = offset + size * length <= end
-            file.seek(offset if there else 0)
-            value = file.read(size * length) if there else b""
+        value = _value_of(file, layout, size * length, inline, end)
         if value:
-            words = np.frombuffer(value, f"{order}u{word}").astype(f"<u{word}")
-            directory[tag] = TiffEntry(kind, length, words.tobytes())
+            # Of IPTC bytes, though Adobe declares them as LONG.
+            words = np.frombuffer(value, f"{layout.order}u{1 if tag == _IPTC else word}")
+            directory[tag] = TiffEntry(kind, length, words.astype(words.dtype.newbyteorder("<")).tobytes())
     return directory
+
+
+def _value_of(file: BinaryIO, layout: _Layout, size: int, inline: bytes, end: int) -> bytes:
+    """Return an entry's values: the bytes in it, or those that it points to; none if they are cut off."""
+    if size <= layout.inline:
+        return inline[:size]
+    (offset,) = struct.unpack(layout.order + layout.offset, inline)
+    if offset + size > end:
+        return b""
+    file.seek(offset)
+    return file.read(size)
 
 
 def _pack(first: Directory, exif: Directory, gps: Directory, at: int) -> tuple[bytes, int]:
@@ -255,16 +261,12 @@ def _pack(first: Directory, exif: Directory, gps: Directory, at: int) -> tuple[b
 def _pack_directory(directory: Directory, at: int) -> bytes:
     table = struct.pack("<H", len(directory))
     values = b""
-    values_at = at + _even(2 + 12 * len(directory) + 4)
+    values_at = at + round_up(2 + 12 * len(directory) + 4, 2)
     for tag, entry in sorted(directory.items()):
         table += struct.pack("<HHI", tag, entry.kind, entry.length)
         if len(entry.value) <= 4:
             table += entry.value.ljust(4, b"\0")
         else:
             table += struct.pack("<I", values_at + len(values))
-            values += entry.value.ljust(_even(len(entry.value)), b"\0")
+            values += entry.value.ljust(round_up(len(entry.value), 2), b"\0")
     return table + b"\0\0\0\0" + values
-
-
-def _even(length: int) -> int:
-    return length + length % 2
