@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.chain.chain import Chain
-    from pipeline.engine.engine import Engine, Restoration
+    from pipeline.engine.engine import Engine
+    from pipeline.engine.restoration import Restoration
 
 __all__ = ["Chain", "Engine", "Restoration"]
 _MODULES = {
     "Chain": "pipeline.chain.chain",
     "Engine": "pipeline.engine.engine",
-    "Restoration": "pipeline.engine.engine",
+    "Restoration": "pipeline.engine.restoration",
 }
 
 

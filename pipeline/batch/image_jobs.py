@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pipeline.batch.earlier import EarlierResults
     from pipeline.batch.job import Job
     from pipeline.batch.job_kind import Watch
-    from pipeline.engine.engine import Engine, Restoration
+    from pipeline.engine.engine import Engine
+    from pipeline.engine.restoration import Restoration
     from pipeline.evaluation.comparison import ReferenceComparison
     from pipeline.pixels import Pixels
 

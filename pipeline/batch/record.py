@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pipeline.evaluation.quality import Quality
 
 if TYPE_CHECKING:
-    from pipeline.engine.engine import Restoration
+    from pipeline.engine.restoration import Restoration
     from pipeline.video.device import EngineTotals
     from stages.findings import BlurFinding
 

@@ -19,7 +19,7 @@ from pipeline.alpha import restored_like
 from pipeline.batch.record import Record
 from pipeline.batch.run_log import recall
 from pipeline.chain.config import ChainConfig
-from pipeline.engine.engine import Restoration
+from pipeline.engine.restoration import Restoration
 from pipeline.errors import ConfigError, one_line
 from pipeline.evaluation.metrics import measured
 from pipeline.html_report import previews

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from pipeline.condition.condition import Condition
 from pipeline.device.transfer import down
-from pipeline.engine.engine import Engine, Restoration
+from pipeline.engine.engine import Engine
+from pipeline.engine.restoration import Restoration
 from pipeline.engine.tensors import to_pixels
 from pipeline.pixels import Pixels
 from pipeline.video.colour import YUV, Planes
