@@ -15,6 +15,7 @@ import pyvips
 
 from pipeline.engine.tensors import upscaled
 from pipeline.images import ImageFile
+from pipeline.images.libvips import run_vips
 from pipeline.images.metadata import Metadata, attach
 from pipeline.images.writer import as_vips, quantised
 from pipeline.pixels import Pixels
@@ -170,8 +171,8 @@ def _heat(levels: Pixels) -> Pixels:
 
 def _as_srgb(image: ImageFile) -> pyvips.Image:
     """Convert to sRGB by the image's own profile, if it has a valid one, and flatten alpha onto gray."""
-    converted = attach(as_vips(image), Metadata(icc=image.metadata.icc))
+    prepared = converted = attach(as_vips(image), Metadata(icc=image.metadata.icc))
     if image.metadata.icc is not None:
         with suppress(pyvips.Error):
-            converted = converted.icc_transform("srgb", embedded=True).copy_memory()
+            converted = run_vips(lambda: prepared.icc_transform("srgb", embedded=True).copy_memory())
     return converted.flatten(background=128) if converted.hasalpha() else converted

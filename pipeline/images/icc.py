@@ -14,6 +14,7 @@ _MOST_TAGS = 100
 _NEEDED = {b"GRAY": (b"kTRC",), b"RGB ": (b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC"), b"CMYK": (b"A2B0",)}
 _COLOUR_TYPES = (b"XYZ ", b"curv", b"para", b"mft1", b"mft2", b"mAB ")
 
+BROKEN_PROFILE = "the ICC profile is broken and not carried"
 
 Curve = float | tuple[int, ...] | None
 """From values to light: an exponent, or samples of 0 to 65,535; None for the curve of sRGB."""

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from pipeline.errors import BrokenImage, RefusedImage
 from pipeline.images.formats import FORMATS, Format
 
 _BLANK = rb"(?:\s|#[^\n]*\n)+"
@@ -28,6 +29,23 @@ class Header(NamedTuple):
     height: int
     maximum: int | None = None
     unusual: str = ""
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Raise an error for a size that an image cannot have, or that may be a decompression bomb.
+
+    Raises:
+        RefusedImage: for more pixels than the limit.
+        BrokenImage: for none.
+    """
+    if width * height > max_pixels:
+        raise RefusedImage(
+            f"claims {width} x {height} = {width * height / 1e6:.0f} megapixels, expected at most "
+            f"{max_pixels / 1e6:.0f}; if it is no decompression bomb, allow more (max_pixels: {width * height})",
+            "too large",
+        )
+    if width < 1 or height < 1:
+        raise BrokenImage(f"claims {width} x {height} pixels")
 
 
 def format_of(head: bytes) -> Format | None:

@@ -3,9 +3,10 @@
 import errno
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import pyvips
 
@@ -31,6 +32,66 @@ for _module in (pyvips, pyvips.error, pyvips.gvalue):
 
 # A cached operation would return the pixels that a file had before it was written anew.
 pyvips.cache_set_max(0)
+
+
+Done = TypeVar("Done")
+
+
+class _Library:
+    """Runs work of many threads at once, and alone what fails: libvips keeps one text of errors for all of them."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._running = self._begun = self._waiting = 0
+
+    def run(self, work: Callable[[], Done]) -> Done:
+        begun = self._enter()
+        try:
+            return work()
+        except pyvips.Error:
+            if self._begun == begun:
+                raise
+        finally:
+            self._leave()
+        return self._run_alone(work)
+
+    def _enter(self) -> int:
+        """Return what ``_begun`` is for as long as no other thread is there."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting)
+            if not self._running:
+                pyvips.vips_lib.vips_error_clear()  # of warnings that made nothing fail
+            self._running += 1
+            self._begun += 1
+            return self._begun if self._running == 1 else -1
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._running -= 1
+            self._changed.notify_all()
+
+    def _run_alone(self, work: Callable[[], Done]) -> Done:
+        with self._changed:
+            self._waiting += 1
+            try:
+                self._changed.wait_for(lambda: not self._running)
+                pyvips.vips_lib.vips_error_clear()
+                return work()
+            finally:
+                self._waiting -= 1
+                self._changed.notify_all()
+
+
+_library = _Library()
+
+
+def run_vips(work: Callable[[], Done]) -> Done:
+    """Run work that uses libvips, and return what it does. It may be run a second time, and must not call this itself.
+
+    Raises:
+        pyvips.Error: with libvips' log of this work alone.
+    """
+    return _library.run(work)
 
 
 @contextmanager

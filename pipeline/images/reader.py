@@ -1,13 +1,10 @@
 """Read image files: by libvips, or by OpenCV in the few formats that libvips lacks."""
 
-import os
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pyvips
 
 from pipeline.errors import BrokenImage, RefusedImage
 from pipeline.images.beside import beside_the_image
@@ -15,15 +12,15 @@ from pipeline.images.colour import FileColour, exif_colour, find_colour
 from pipeline.images.damage import broken_image
 from pipeline.images.formats import Format
 from pipeline.images.gif_parts import gif_parts
-from pipeline.images.icc import usable_profile
+from pipeline.images.icc import BROKEN_PROFILE, usable_profile
 from pipeline.images.image_file import ImageFile
 from pipeline.images.jpeg_parts import JpegParts, jpeg_parts
-from pipeline.images.kinds import format_of, is_animated_png, is_lossless_webp
-from pipeline.images.libvips import vips_errors_as
-from pipeline.images.metadata import Metadata, collect, orientation_of, read_png_texts, upright, with_late_chunks
+from pipeline.images.kinds import check_size, format_of, is_lossless_webp
+from pipeline.images.libvips import run_vips, vips_errors_as
+from pipeline.images.libvips_decoder import decode_still, open_image, upright_size
+from pipeline.images.metadata import Metadata, collect, read_png_texts, upright
 from pipeline.images.opencv_decoder import decode, header_of
 from pipeline.images.second_decoder import confirm_uniform
-from pipeline.images.tiff_lab import open_tiff_lab
 from pipeline.images.tiff_metadata import read_tiff_metadata
 from pipeline.images.tiff_pages import find_tiff_image
 from pipeline.images.xmp import without_beside
@@ -34,9 +31,6 @@ from pipeline.pixels import Pixels
 PIXEL_LIMIT = 2**28
 
 _HEAD_BYTES = 2**16
-_BROKEN_PROFILE = "the ICC profile is broken and not carried"
-
-_CONVERTED = {"cmyk": "CMYK", "lab": "Lab", "labs": "Lab", "labq": "Lab"}
 
 
 def read_image(path: Path, max_pixels: int = PIXEL_LIMIT) -> ImageFile:
@@ -68,19 +62,21 @@ def read_metadata(path: Path) -> Metadata:
         ImageError: as from ``read_image``, for what the header shows.
     """
     source, _ = _identify(path)
-    assert source.loader is not None
+    loader = source.loader
+    assert loader is not None
     with vips_errors_as(partial(broken_image, path, source.name)):
-        metadata = _collected(path, source.name, _open(path, source.loader, "error", {}))
+        metadata = run_vips(lambda: collect(open_image(path, loader)))
+    metadata = _with_tiff_blocks(path, source.name, metadata)
     parts = jpeg_parts(path) if source.name == "JPEG" else None
     return _with_parts(path, source.name, metadata, parts)[0]
 
 
-def _collected(path: Path, name: str, image: pyvips.Image) -> Metadata:
-    metadata = collect(image)
-    if name == "TIFF":
-        exif, iptc = read_tiff_metadata(path)
-        return replace(metadata, exif=exif, iptc=iptc)
-    return metadata
+def _with_tiff_blocks(path: Path, name: str, metadata: Metadata) -> Metadata:
+    """Replace EXIF and IPTC of a TIFF, which libvips does not read as they are."""
+    if name != "TIFF":
+        return metadata
+    exif, iptc = read_tiff_metadata(path)
+    return replace(metadata, exif=exif, iptc=iptc)
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -95,9 +91,7 @@ def read_size(path: Path) -> tuple[int, int]:
             header = header_of(source.name, head)
             return header.width, header.height
         with vips_errors_as(partial(broken_image, path, source.name)):
-            image = _open(path, source.loader, "error", {})
-            turned = orientation_of(image) >= 5
-            return (image.height, image.width) if turned else (image.width, image.height)
+            return run_vips(partial(upright_size, path, source.loader))
     except OSError as error:
         raise BrokenImage(f"cannot be read: {error.strerror or error}") from error
 
@@ -120,7 +114,7 @@ def _identify(path: Path) -> tuple[Format, bytes]:
 
 def _read_by_opencv(path: Path, name: str, head: bytes, max_pixels: int) -> ImageFile:
     header = header_of(name, head)
-    _check_size(header.width, header.height, max_pixels)
+    check_size(header.width, header.height, max_pixels)
     pixels = decode(path, name, header)
     losses = ("the metadata of a JPEG 2000 file is not carried",) if name == "JPEG 2000" else ()
     gray = pixels.ndim == 2
@@ -142,7 +136,7 @@ def _with_colour(metadata: Metadata, colour: FileColour | None) -> tuple[Metadat
             notes.append(f"the colour space ({colour.source}) is carried as an ICC profile")
     usable = None if icc is None else usable_profile(icc)
     if icc is not None and usable is None:
-        notes, losses = [], [*losses, _BROKEN_PROFILE]
+        notes, losses = [], [*losses, BROKEN_PROFILE]
     return replace(metadata, icc=usable), tuple(notes), tuple(losses)
 
 
@@ -157,28 +151,20 @@ def _read_jpeg(path: Path, max_pixels: int) -> ImageFile:
 
 
 def _read_by_libvips(path: Path, name: str, loader: str, max_pixels: int, fail_on: str = "error") -> ImageFile:
+    tiff = find_tiff_image(path) if name == "TIFF" else None
     with vips_errors_as(partial(broken_image, path, name)):
-        tiff = find_tiff_image(path) if name == "TIFF" else None
-        image = _open(path, loader, fail_on, {} if tiff is None else {"page": tiff.page})
-        _check_size(image.width, image.height, max_pixels)
-        if tiff is None:
-            _check_still(path, name, image)
-        elif tiff.extra and image.bands > 1:
-            image = image.extract_band(0, n=image.bands - tiff.extra)
-        image, converted, lost_profile = _to_srgb(image)
-        metadata = _collected(path, name, image)
-        gray = image.bands < 3
-        colour = find_colour(path, name, gray=gray) or exif_colour(metadata.exif, gray=gray)
-        metadata, colour_notes, lost_colours = _with_colour(metadata, colour)
-        orientation = orientation_of(image)
-        pixels = image.numpy().reshape(image.height, image.width, image.bands)
+        decoded = run_vips(lambda: decode_still(path, name, loader, fail_on, max_pixels, tiff))
+    metadata = _with_tiff_blocks(path, name, decoded.metadata)
+    gray = decoded.pixels.shape[2] < 3
+    colour = find_colour(path, name, gray=gray) or exif_colour(metadata.exif, gray=gray)
+    metadata, colour_notes, lost_colours = _with_colour(metadata, colour)
     parts = jpeg_parts(path) if name == "JPEG" else None
     metadata, left_behind = _with_parts(path, name, metadata, parts)
-    notes = converted + colour_notes
+    notes = decoded.notes + colour_notes
     if name != "PNG":  # whose checksums confirm it, and whose data behind the pixels a second decoder would unpack
-        notes += confirm_uniform(path, pixels)
-    losses = left_behind + lost_profile + lost_colours + (() if tiff is None else tiff.losses)
-    pixels = _upright(pixels, orientation)
+        notes += confirm_uniform(path, decoded.pixels)
+    losses = left_behind + decoded.losses + lost_colours + (() if tiff is None else tiff.losses)
+    pixels = _upright(decoded.pixels, decoded.orientation)
     metadata = replace(metadata, size=(pixels.shape[1], pixels.shape[0]))
     read = _image_file(pixels, metadata, notes, losses)
     lossless = name == "WebP" and is_lossless_webp(path)
@@ -203,55 +189,6 @@ def _with_parts(path: Path, name: str, metadata: Metadata, parts: JpegParts | No
         metadata = replace(metadata, xmp=cleaned)
         losses += ("what XMP says of data beside the image (motion photo, gain map, extended XMP) is removed",)
     return metadata, losses
-
-
-def _open(path: Path, loader: str, fail_on: str, page: Mapping[str, int]) -> pyvips.Image:
-    """Open a file and read its header; with these options a damaged file fails when it is decoded."""
-    try:
-        image = getattr(pyvips.Image, loader)(os.fsencode(path), access="sequential", fail_on=fail_on, **page)
-        return with_late_chunks(path, image) if loader == "pngload" else image
-    except pyvips.Error as error:
-        if "bad labq format" not in error.detail:
-            raise
-        return open_tiff_lab(path, fail_on=fail_on)
-
-
-def _to_srgb(image: pyvips.Image) -> tuple[pyvips.Image, tuple[str, ...], tuple[str, ...]]:
-    """Convert CMYK, by its profile or a usual one, and Lab; all others stay in their own encoding.
-
-    Also returns notes and losses.
-    """
-    space = _CONVERTED.get(image.interpretation)
-    if space is None:
-        return image, (), ()
-    depth = 16 if image.format in ("ushort", "short") else 8
-    if space == "CMYK":
-        converted = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth, intent="relative")
-    else:
-        converted = image.icc_export(output_profile="srgb", depth=depth, intent="relative")
-    own = image.get("icc-profile-data") if image.get_typeof("icc-profile-data") else None
-    broken = space == "CMYK" and own is not None and (usable_profile(own) is None or own[16:20] != b"CMYK")
-    return converted, (f"{space} converted to sRGB",), (_BROKEN_PROFILE,) if broken else ()
-
-
-def _check_size(width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise RefusedImage(
-            f"claims {width} x {height} = {width * height / 1e6:.0f} megapixels, expected at most "
-            f"{max_pixels / 1e6:.0f}; if it is no decompression bomb, allow more (max_pixels: {width * height})",
-            "too large",
-        )
-    if width < 1 or height < 1:
-        raise BrokenImage(f"claims {width} x {height} pixels")
-
-
-def _check_still(path: Path, name: str, image: pyvips.Image) -> None:
-    if name == "PNG" and is_animated_png(path):
-        raise RefusedImage("is an animated PNG, expected a still image; restore its frames one by one")
-    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
-    if pages > 1:
-        what = f"holds {pages} images" if name in ("TIFF", "AVIF") else f"is an animation of {pages} frames"
-        raise RefusedImage(f"{what}, expected a still image; save them one by one and restore those")
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:

@@ -12,7 +12,7 @@ import pyvips
 from pipeline.errors import BrokenImage, RefusedImage, needing_space
 from pipeline.images.formats import ENCODERS, LOSSLESS_WEBP, Encoder
 from pipeline.images.image_file import ImageFile
-from pipeline.images.libvips import vips_errors_as
+from pipeline.images.libvips import run_vips, vips_errors_as
 from pipeline.images.metadata import Metadata, attach, blocks, resized_exif
 from pipeline.images.texts import insert_jpeg_comments, insert_png_texts
 from pipeline.images.tiff_metadata import append_tiff_metadata
@@ -56,7 +56,7 @@ def encode_image(path: Path, image: ImageFile) -> tuple[str, ...]:
     with vips_errors_as(lambda why: BrokenImage(f"cannot be written ({why})", "cannot be written")):
         if target.saver == "tiffsave":
             return losses + _save_tiff(prepared, path, image.metadata, options)
-        getattr(prepared, target.saver)(os.fsencode(path), **options)
+        run_vips(lambda: getattr(prepared, target.saver)(os.fsencode(path), **options))
     if target.name == "PNG":
         insert_png_texts(path, image.metadata.png_texts)
     if target.name == "JPEG":
@@ -93,7 +93,7 @@ def _keeps_profile(image: ImageFile, target: Encoder) -> bool:
     corner = replace(image, pixels=image.pixels[:16, :16], alpha=alpha)
     try:
         prepared = attach(as_vips(corner), Metadata(icc=image.metadata.icc))
-        written = getattr(prepared, f"{target.saver}_buffer")(**target.options)
+        written = run_vips(lambda: getattr(prepared, f"{target.saver}_buffer")(**target.options))
         return bool(pyvips.Image.new_from_buffer(written, "").get_typeof("icc-profile-data"))
     except pyvips.Error:
         return False
@@ -105,7 +105,7 @@ def _save_tiff(image: pyvips.Image, path: Path, metadata: Metadata, options: Map
     large = image.width * image.height * image.bands * bytes_each > _LARGEST_TIFF
     if metadata.iptc:
         image.remove("iptc-data")  # libvips would write the first quarter of it
-    image.tiffsave(os.fsencode(path), predictor=predictor, bigtiff=large, **options)
+    run_vips(lambda: image.tiffsave(os.fsencode(path), predictor=predictor, bigtiff=large, **options))
     if large and (metadata.exif or metadata.iptc):
         return ("EXIF and IPTC are not carried into a BigTIFF file",)
     if metadata.exif or metadata.iptc:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pyvips
 
-from pipeline.errors import BrokenVideo, RefusedVideo
-from pipeline.images import ImageFile, write_image
+from pipeline.errors import BrokenVideo, ImageError, RefusedVideo
+from pipeline.images import ImageFile, read_size, write_image
 from pipeline.pixels import Pixels
 from pipeline.video.job_marker import is_marked, is_marked_for, recreate_for
 from pipeline.video.orientation import Matrix, exchanges_sides, upright
@@ -83,7 +81,7 @@ class FrameOutput:
 def _extent(path: Path) -> str:
     """Return the size of a PNG file as text; only the header is read."""
     try:
-        image = pyvips.Image.pngload(os.fsencode(path))
-    except pyvips.Error:
+        width, height = read_size(path)
+    except ImageError:
         return "no readable image"
-    return f"{image.width} x {image.height} pixels"
+    return f"{width} x {height} pixels"

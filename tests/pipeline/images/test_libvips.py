@@ -38,3 +38,26 @@ def test_a_name_that_is_not_utf8_fails_no_later_image(tmp_path: Path) -> None:
     with pytest.raises(BrokenImage, match="is cut off"):
         read_image(damaged)
     assert read_image(good).pixels.shape == (64, 64, 3)
+
+
+def test_the_error_of_a_file_is_its_own_while_others_fail(tmp_path: Path) -> None:
+    """Libvips has one text of errors for all threads, and keeps warnings in it, too."""
+    files = {".png": "PNG", ".tif": "TIFF", ".jpg": "JPEG"}
+    for suffix in files:
+        options = {"compression": "deflate"} if suffix == ".tif" else {}
+        data = bytearray(saved(tmp_path / f"a{suffix}", photo(64, 64, 3), **options).read_bytes())
+        if suffix == ".jpg":
+            data[data.index(b"\xff\xc4") + 4 :] = bytes(9) + b"\xff\xd9"  # no tables to decode with
+        data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
+        (tmp_path / f"a{suffix}").write_bytes(data)
+
+    def error_of(suffix: str) -> str:
+        with pytest.raises(BrokenImage) as caught:
+            read_image(tmp_path / f"a{suffix}")
+        return str(caught.value)
+
+    alone = {suffix: error_of(suffix) for suffix in files}
+    assert all(name in alone[suffix] and "(" in alone[suffix] for suffix, name in files.items())
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(error_of, [*files] * 40))
+    assert found == [alone[suffix] for suffix in files] * 40
