@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -19,9 +20,8 @@ _ROOM, _GROWTH = 6, 1.5
 # A kernel that resembles none of its neighbours by this is replaced by the photo's; most have to.
 _LEAST_LIKENESS, _MOST_REPLACED = 0.75, 3
 # Kernels differ from place to place if neighbours resemble each other by this much more than kernels far from each
-# other do, and than each resembles the photo's: neighbours share some of their pixels, and so of their errors. Where
-# the estimates scatter, it takes this share of what neighbours lack to be equal.
-_LEAST_DIFFERENCE, _SHARE_OF_SCATTER = 0.01, 0.2
+# other do, and than each resembles the photo's.
+_LEAST_DIFFERENCE = 0.01
 
 
 class Places(NamedTuple):
@@ -83,13 +83,22 @@ def _compared(kernels: Tensor, kernel: Tensor) -> Places:
     near, far = _near_and_far()
     kept = torch.where(near, between, 0).amax(dim=1) >= _LEAST_LIKENESS
     pairs = kept[:, None] & kept
-    neighbours = between[near & pairs].mean().item()
-    otherwise = max(between[far & pairs].mean().item(), to_photo[kept].mean().item())
-    differ = neighbours - otherwise >= max(_LEAST_DIFFERENCE, _SHARE_OF_SCATTER * (1 - neighbours))
+    neighbours, to_photo_kept = between[near & pairs].mean().item(), to_photo[kept].mean().item()
+    otherwise = max(between[far & pairs].mean().item(), to_photo_kept)
+    differ = neighbours - otherwise >= _LEAST_DIFFERENCE and to_photo_kept < _likeness_by_chance(neighbours)
     if (~kept).sum() > _MOST_REPLACED or not differ:
         return Places(None, to_photo.mean().item())
     by_place = torch.where(kept.view(-1, 1, 1), kernels, kernel).unflatten(0, (_PLACES, _PLACES))
     return Places(by_place, to_photo.mean().item())
+
+
+def _likeness_by_chance(neighbours: float) -> float:
+    """Return how much estimates of one kernel resemble it if neighbours resemble each other this much.
+
+    With an error of power e, relative to the kernel's, that neighbours share half of, as they do their pixels, they
+    resemble each other by ``(1 + e / 2) / (1 + e)`` and the kernel by ``1 / sqrt(1 + e)``.
+    """
+    return math.sqrt(max(0.0, 2 * neighbours - 1))
 
 
 def _near_and_far() -> tuple[Tensor, Tensor]:

@@ -59,16 +59,17 @@ def test_where_most_are_unlike_their_neighbours_one_serves(monkeypatch: pytest.M
     assert unlike.support < 0.8
 
 
-@pytest.mark.parametrize("error", [0.06, 0.1])
+@pytest.mark.parametrize(("shared", "own"), [(0.04, 0.0), (0.08, 0.03)], ids=["small errors", "large errors"])
 def test_where_neighbours_are_alike_by_errors_they_share_one_serves(
-    error: float, monkeypatch: pytest.MonkeyPatch
+    shared: float, own: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Parts of a photo overlap by half: each has the errors of 2 x 2 of 4 x 4 cells, here a pixel each."""
+    """Parts of a photo overlap by half: each has the errors of 2 x 2 of 4 x 4 cells, here two pixels each."""
     row, column = torch.arange(4)[:, None], torch.arange(4)
     cells = torch.zeros(4, 4, 15, 15)
-    cells[row, column, row, 3 * column] = error
-    errors = cells[:3, :3] + cells[1:, :3] + cells[:3, 1:] + cells[1:, 1:]
-    kernels = KERNEL + errors.flatten(0, 1)
+    cells[row, column, row, 3 * column] = shared
+    cells[row, column, 14 - column, 2 * row] = shared
+    kernels = KERNEL + (cells[:3, :3] + cells[1:, :3] + cells[:3, 1:] + cells[1:, 1:]).flatten(0, 1)
+    kernels[range(9), 9, range(5, 14)] += own
     assert found(list(kernels / kernels.sum(dim=(1, 2), keepdim=True)), monkeypatch).kernels is None
 
 
