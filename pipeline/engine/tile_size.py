@@ -27,7 +27,13 @@ def half_of(tile: int) -> int | None:
 
 
 def largest_tile(
-    height: int, width: int, footprints: Sequence[Footprint], costs: Sequence[float], planned: float, most: float
+    height: int,
+    width: int,
+    footprints: Sequence[Footprint],
+    costs: Sequence[float],
+    planned: float,
+    most: float,
+    longest: float,
 ) -> int:
     """Return the largest tile with which every stage stays within its share of the planned memory.
 
@@ -41,6 +47,7 @@ def largest_tile(
         costs: Each stage's ``bytes_per_pixel``.
         planned: Bytes.
         most: Bytes that are free, not less than ``planned``.
+        longest: Side in pixels beyond which a tile gains nothing.
 
     Returns:
         A tile; not less than the image's longer side if the whole image fits, ``SMALLEST_TILE`` if none does.
@@ -55,7 +62,7 @@ def largest_tile(
         if _times_computed(areas, costs, middle, footprints) > _MOST_TIMES_COMPUTED:
             return found if found > SMALLEST_TILE else tile
         found = tile
-        if taken <= planned * SHARE_OF_FREE:
+        if taken <= planned * SHARE_OF_FREE and tile <= longest:
             break
     return found
 

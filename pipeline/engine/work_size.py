@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from pipeline.device.memory import memory_for_tiles, most_memory_for_tiles
+from pipeline.device.memory import longest_tile, memory_for_tiles, most_memory_for_tiles
 from pipeline.engine.tile_size import SMALLEST_TILE, bytes_per_pixel, half_of, largest_tile
 from pipeline.errors import OutOfMemory
 from pipeline.tiling import scales_before, tiled_groups
@@ -79,12 +79,13 @@ class WorkSize:
         """Return the largest tile, in pixels of the image, that fits into memory in every group of stages."""
         planned = memory_for_tiles(self.device) / batch
         most = most_memory_for_tiles(self.device) / batch
+        longest = longest_tile(self.device)
         scales = scales_before(self.chain.footprints)
         tiles = []
         for stages in self._tiled:
             part, scale = slice(stages.start, stages.stop), scales[stages.start]
             size = height * scale, width * scale
-            tile = largest_tile(*size, self.chain.footprints[part], self._costs[part], planned, most)
+            tile = largest_tile(*size, self.chain.footprints[part], self._costs[part], planned, most, longest)
             tiles.append(max(tile // scale, SMALLEST_TILE))
         return min(tiles)
 

@@ -38,13 +38,15 @@ def test_a_stage_that_does_not_fit_at_all_takes_infinitely_much():
 
 
 def test_a_small_image_is_restored_whole():
-    assert largest_tile(480, 640, CHAIN, COSTS, 10 * 2**30, 10 * 2**30) >= 640
+    assert largest_tile(480, 640, CHAIN, COSTS, 10 * 2**30, 10 * 2**30, math.inf) >= 640
 
 
 def test_the_tile_grows_with_the_memory_not_with_the_image():
-    tiles = [largest_tile(4000, 6000, CHAIN, COSTS, size * 2**20, size * 2**20) for size in (50, 100, 400, 1600)]
+    tiles = [
+        largest_tile(4000, 6000, CHAIN, COSTS, size * 2**20, size * 2**20, math.inf) for size in (50, 100, 400, 1600)
+    ]
     assert tiles == sorted(set(tiles))
-    tile = largest_tile(40000, 60000, CHAIN, COSTS, 400 * 2**20, 400 * 2**20)
+    tile = largest_tile(40000, 60000, CHAIN, COSTS, 400 * 2**20, 400 * 2**20, math.inf)
     assert equal_part(40000, tile) == equal_part(4000, tiles[2])
 
 
@@ -53,7 +55,7 @@ def test_the_hungriest_stage_stays_within_its_share_of_the_memory():
         return 500 * (equal_part(4000, tile) + 10) * (equal_part(6000, tile) + 10)
 
     available = 400 * 2**20
-    tile = largest_tile(4000, 6000, CHAIN, COSTS, available, available)
+    tile = largest_tile(4000, 6000, CHAIN, COSTS, available, available, math.inf)
     assert taken(tile) <= available * SHARE_OF_FREE < taken(tile + TILE_STEP)
 
 
@@ -62,15 +64,23 @@ def test_more_than_planned_is_taken_only_where_overlaps_would_double_the_work():
         return (equal_part(4000, tile) + 64) * (equal_part(6000, tile) + 64) / equal_part(4000, tile) ** 2
 
     far, hungry = [Footprint(2, 1, 32)], [15_000.0]
-    assert largest_tile(4000, 6000, far, hungry, 2**30, 2**30) == 64
-    tile = largest_tile(4000, 6000, far, hungry, 2**30, 2**34)
+    assert largest_tile(4000, 6000, far, hungry, 2**30, 2**30, math.inf) == 64
+    tile = largest_tile(4000, 6000, far, hungry, 2**30, 2**34, math.inf)
     assert times(tile) <= 2 < times(tile - TILE_STEP)
-    assert largest_tile(4000, 6000, far, hungry, 2**30, 2**30 * 1.5) == 128
-    assert largest_tile(4000, 6000, CHAIN, COSTS, 2**30, 2**34) == largest_tile(4000, 6000, CHAIN, COSTS, 2**30, 2**30)
+    assert largest_tile(4000, 6000, far, hungry, 2**30, 2**30 * 1.5, math.inf) == 128
+    assert largest_tile(4000, 6000, CHAIN, COSTS, 2**30, 2**34, math.inf) == largest_tile(
+        4000, 6000, CHAIN, COSTS, 2**30, 2**30, math.inf
+    )
+
+
+def test_a_tile_is_no_longer_than_what_pays_unless_overlaps_would_double_the_work():
+    assert largest_tile(10_000, 10_000, [Footprint(1, 1, 3)], [40.0], 2**30, 2**34, 1536) == 1536
+    far = [Footprint(1, 1, 500)]
+    assert largest_tile(10_000, 10_000, far, [1.0], 2**30, 2**34, 1536) > 1536
 
 
 def test_where_nothing_fits_the_smallest_tile_is_tried():
-    assert largest_tile(4000, 6000, CHAIN, COSTS, 1000, 1000) == 64
+    assert largest_tile(4000, 6000, CHAIN, COSTS, 1000, 1000, math.inf) == 64
 
 
 def test_halves_end_at_64():
