@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.errors import BrokenImage
 from pipeline.pixels import Pixels, white
 
 _MASKS = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}
@@ -18,6 +19,9 @@ def read_masked_bmp(path: Path) -> Pixels | None:
     """Return ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA in 8 or 16 bits; None for files of other kinds, or cut off.
 
     Alpha that is 0 everywhere was never written, so that the image is opaque.
+
+    Raises:
+        BrokenImage: if its masks have bits that its pixels lack, or more than 16.
     """
     with path.open("rb") as file:
         head = file.read(_MASKS_AT + 16)
@@ -36,8 +40,14 @@ def read_masked_bmp(path: Path) -> Pixels | None:
             masks = (*masks[:3], 0)
     if len(content) < row * abs(height) or not all(masks[:3]):
         return None
+    if any(mask >= 2**bits or _spans_more_than_16_bits(mask) for mask in masks):
+        raise BrokenImage("has a damaged BMP header: its colour masks do not fit its pixels")
     packed = content.reshape(abs(height), row).view(f"<u{bits // 8}")[:, :width]
     return _channels(packed[::-1] if height > 0 else packed, masks)
+
+
+def _spans_more_than_16_bits(mask: int) -> bool:
+    return mask // max(1, mask & -mask) > white(np.dtype(np.uint16))
 
 
 def _channels(packed: Pixels, masks: tuple[int, ...]) -> Pixels:

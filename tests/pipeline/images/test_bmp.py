@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import RefusedImage
+from pipeline.errors import BrokenImage, RefusedImage
 from pipeline.images import read_image
 from tests.pipeline.images.samples import photo
 
@@ -61,3 +61,10 @@ def test_alpha_that_was_never_written_is_none(tmp_path: Path, alpha: int, kept: 
 def test_an_embedded_png_is_refused_as_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(RefusedImage, match="holds BMP compression 5"):
         read_image(bmp(tmp_path / "a.bmp", packed((8, 8, 8), (16, 8, 0), np.uint32), 5))
+
+
+@pytest.mark.parametrize(("dtype", "red"), [(np.uint16, 0x7E280000), (np.uint32, 0x7FFFFF00), (np.uint32, 0x80000001)])
+def test_masks_that_do_not_fit_the_pixels_are_damage(tmp_path: Path, dtype: type, red: int) -> None:
+    file = bmp(tmp_path / "a.bmp", packed((5, 6, 5), (11, 5, 0), dtype), 3, (red, 0x7E0, 0x1F))
+    with pytest.raises(BrokenImage, match="its colour masks do not fit its pixels"):
+        read_image(file)
