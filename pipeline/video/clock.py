@@ -22,6 +22,7 @@ import av
 from av.container import InputContainer
 from av.format import Flags
 
+from pipeline.video.damage import DAMAGED
 from pipeline.video.demuxers import ONLY_THIS_FILE
 
 _BACK, _FORTH = Fraction(1, 5), Fraction(10)  # seconds; the latter is also what ffmpeg takes for a jump
@@ -162,7 +163,7 @@ def _scanned(name: str, size: int, changed: int) -> Clock:
         while True:
             try:
                 packet = next(packets)
-            except (StopIteration, av.error.InvalidDataError):
+            except (StopIteration, *DAMAGED):
                 break
             if packet.size:
                 parts.add(packet)

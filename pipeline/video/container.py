@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from pipeline.errors import BrokenVideo, ImageError, RefusedVideo
 from pipeline.images.damage import ends_within_a_box
 from pipeline.video.clock import continued
+from pipeline.video.damage import DAMAGED
 from pipeline.video.demuxers import ONLY_THIS_FILE
 
 # Metadata that describe a file rather than the video, so they are neither copied nor compared.
@@ -116,5 +117,5 @@ def demuxed(container: InputContainer, streams: Sequence[Stream]) -> Iterator[An
     while True:
         try:
             yield next(packets)
-        except (StopIteration, av.error.InvalidDataError):
+        except (StopIteration, *DAMAGED):
             return

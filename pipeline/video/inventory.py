@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from pipeline.errors import RefusedVideo
 from pipeline.video.container import FILE_ONLY_METADATA, demuxed, open_video, video_stream_of
 from pipeline.video.contents import MAIN_VIDEO, Chapter, ContainerHeader, Contents, Timestamps, Track, VideoProperties
+from pipeline.video.damage import DAMAGED
 from pipeline.video.frame_facts import DOLBY_VISION, facts_of_frame, facts_of_stream
 from pipeline.video.frame_tags import Tags, colour_tags, hdr_tags, rotation_of
 from pipeline.video.frame_times import FrameTimes, increasing
@@ -142,7 +143,7 @@ class _VideoReader:
     def _decode(self, decode: Callable[[], list[av.VideoFrame]]) -> None:
         try:
             frames = decode()
-        except (av.error.InvalidDataError, av.error.EOFError):
+        except (*DAMAGED, av.error.EOFError):
             self._times.drop()
             return
         for frame in frames:

@@ -20,6 +20,7 @@ from pipeline.video.appended import has_appended_recording
 from pipeline.video.clock import clock_of
 from pipeline.video.colour import MATRICES, YUV
 from pipeline.video.container import demuxed, open_video, video_stream_of
+from pipeline.video.damage import DAMAGED
 from pipeline.video.frame_times import FrameTimes
 from pipeline.video.planes import pix_fmt_of, shape_of
 from pipeline.video.sample_entry import dolby_vision_of
@@ -147,7 +148,7 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFram
         try:
             for frame in packet.decode():
                 return frame
-        except av.error.InvalidDataError:
+        except DAMAGED:
             continue
     raise RefusedVideo("holds no frame that can be decoded", "damaged")
 

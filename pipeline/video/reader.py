@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from pipeline.errors import RefusedVideo
 from pipeline.video.clock import clock_of, continued
 from pipeline.video.container import open_video, video_stream_of
+from pipeline.video.damage import DAMAGED
 from pipeline.video.frame_facts import messages_of
 from pipeline.video.frame_times import FrameTimes, increasing
 from pipeline.video.notes import Warn
@@ -122,7 +123,7 @@ def _decoded(container: InputContainer, stream: VideoStream, times: FrameTimes, 
                 warn("the file is cut off or damaged", _where(packet))
             times.feed(packet)
             yield from _timed(packet.decode(), times)
-        except av.error.InvalidDataError:
+        except DAMAGED:
             if packet is None:
                 warn("the file is cut off or damaged", "at its end")
                 yield from _timed(stream.decode(None), times)

@@ -10,6 +10,7 @@ import av
 
 from pipeline.errors import RefusedVideo
 from pipeline.video.container import demuxed, open_video, video_stream_of
+from pipeline.video.damage import DAMAGED
 from pipeline.video.probe import Footage
 from pipeline.video.window import Window
 
@@ -59,5 +60,5 @@ def refuse_other_size(frame: av.VideoFrame, pts: int | None, footage: Footage) -
 def _decoded(packet: av.Packet) -> list[av.VideoFrame]:
     try:
         return [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
-    except (av.error.InvalidDataError, av.error.EOFError):
+    except (*DAMAGED, av.error.EOFError):
         return []

@@ -17,6 +17,7 @@ from av.stream import Stream
 
 from pipeline.video.container import demuxed, open_video
 from pipeline.video.contents import Track
+from pipeline.video.damage import DAMAGED
 from pipeline.video.window import Window
 
 # By libav's sample format without the p for planar; 24-bit samples are decoded to s32. Eight bits are stored in 16,
@@ -47,7 +48,7 @@ def decoded_samples(packet: av.Packet, stream: AudioStream) -> Iterator[av.Audio
     """Decode a packet of a stream into interleaved samples; what cannot be decoded is left out."""
     try:
         frames = cast(list[av.AudioFrame], packet.decode())
-    except av.error.InvalidDataError:
+    except DAMAGED:
         return
     name, layout = _stored_format(stream), _stored_layout(stream)
     for frame in frames:

@@ -28,11 +28,20 @@ class Unreadable:
 
     format = SimpleNamespace(flags=0, name="mov,mp4")
 
+    def __init__(self, error):
+        self.error = error
+
     def demux(self, streams):
         yield from ()
-        raise av.error.InvalidDataError(1, "invalid")
+        raise self.error(1, "broken")
 
 
-def test_a_container_without_a_readable_packet_is_refused():
+@pytest.mark.parametrize("error", [av.error.InvalidDataError, av.error.ArgumentError, av.error.MemoryError])
+def test_a_container_without_a_readable_packet_is_refused(error):
     with pytest.raises(RefusedVideo, match="no frame that can be decoded"):
-        _first_frame(Unreadable(), None)
+        _first_frame(Unreadable(error), None)
+
+
+def test_errors_of_the_storage_are_no_damage():
+    with pytest.raises(av.error.OSError):
+        _first_frame(Unreadable(av.error.OSError), None)

@@ -5,6 +5,7 @@ from pathlib import Path
 import av
 import pytest
 
+from pipeline.video.sound import decoded_samples
 from tests.pipeline.batch.video_batch import restore_batch
 from tests.pipeline.video import clips
 
@@ -59,3 +60,12 @@ def test_a_preview_with_decoded_sound_has_that_part_of_it(tmp_path: Path) -> Non
     source = clips.with_sound(tmp_path / "clip.avi", "adpcm_ima_wav")
     (record,) = restore_batch(tmp_path, source.name, preset="ultrafast", start=0.12, duration=0.12)
     assert (record.status, record.differs) == ("done", ())
+
+
+@pytest.mark.parametrize("error", [av.error.InvalidDataError, av.error.ArgumentError, av.error.MemoryError])
+def test_a_packet_that_cannot_be_decoded_is_left_out(error: type[av.FFmpegError]) -> None:
+    class Damaged:
+        def decode(self) -> None:
+            raise error(1, "broken")
+
+    assert list(decoded_samples(Damaged(), None)) == []
