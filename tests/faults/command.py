@@ -179,7 +179,7 @@ def _run_and_stop(arguments: list[str], folder: Path, after: float, by: int, aga
                 os.killpg(child, by)
                 del signals[0]
                 first = first or time.monotonic()
-            time.sleep(0.001)
+            time.sleep(0.01)
         ended = Path(report.name).read_text()
     now = time.monotonic()
     fields = json.loads(ended) if ended else asdict(Ended(-by, "", now - began, 0))
