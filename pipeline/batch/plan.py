@@ -57,7 +57,7 @@ def plan(
             entries.setdefault((os.path.realpath(file.source), target), entry)
     found_entries = with_suffixes(entries.values())
     jobs = [entry for entry in found_entries if isinstance(entry, Job)]
-    problems += clashes(jobs)
+    problems += clashes(jobs, output)
     if video.frames_out is not None:
         problems += clashing_frames(jobs, video.frames_out)
     if problems:

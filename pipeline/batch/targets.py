@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from pipeline.batch.job import Job, LeftOut
 from pipeline.batch.search import Found
@@ -89,22 +91,19 @@ def _own_suffix(path: Path) -> str:
 def with_suffixes(entries: Iterable[Job | LeftOut]) -> list[Job | LeftOut]:
     """Keep the source's suffix in names that would clash: ``a.gif`` beside ``a.png`` gives ``a.gif.png``.
 
-    A result with its source's suffix keeps its name, so that it does not depend on what else is there.
+    A result with its source's suffix keeps its name, so that it does not depend on what else is there. Names clash on
+    every disk that clash on one (``alike``), so that results can be copied.
     """
     listed = list(entries)
-    by_target: dict[Path, list[Job]] = defaultdict(list)
-    for entry in listed:
-        if isinstance(entry, Job):
-            by_target[entry.target].append(entry)
-    taken = set(by_target)
+    taken = Counter(alike(entry.target) for entry in listed if isinstance(entry, Job))
 
     def renamed(entry: Job | LeftOut) -> Job | LeftOut:
-        if not isinstance(entry, Job) or len(by_target[entry.target]) < 2 or entry.kind == "frames":
+        if not isinstance(entry, Job) or taken[alike(entry.target)] < 2 or entry.kind == "frames":
             return entry
         if entry.source.suffix == entry.target.suffix:
             return entry
         other = with_suffix(entry)
-        return entry if other.target in taken else other
+        return entry if alike(other.target) in taken else other
 
     return [renamed(entry) for entry in listed]
 
@@ -116,34 +115,59 @@ def with_suffix(job: Job) -> Job:
     return replace(job, target=job.target.with_name(name))
 
 
-def clashes(jobs: list[Job]) -> Iterator[str]:
+def clashes(jobs: list[Job], output: Path) -> Iterator[str]:
     """Yield an error for each target that would be written twice or is an input."""
     sources = {os.path.realpath(job.source) for job in jobs}
-    by_target: dict[Path, list[Job]] = defaultdict(list)
-    for job in jobs:
-        by_target[job.target].append(job)
-    for target, group in by_target.items():
+    for group in _clashing({job: job.target for job in jobs}, output):
         names = " and ".join(str(job.source) for job in group)
-        if len(group) > 1:
-            yield f"{names} would both be written to {target}; restore them into different folders"
-        elif os.path.realpath(target) in sources:
-            yield f"{names} would be written over the input {target}; use another output or a suffix"
+        disk = ", on a disk that ignores case" if len({job.target for job in group}) > 1 else ""
+        yield f"{names} would both be written to {group[0].target}{disk}; restore them into different folders"
+    for job in jobs:
+        if os.path.realpath(job.target) in sources:
+            yield f"{job.source} would be written over the input {job.target}; use another output or a suffix"
 
 
 def clashing_frames(jobs: list[Job], folder: Path) -> Iterator[str]:
     """Yield an error for videos whose frames would share a folder: results of different types may share the stem."""
-    by_place: dict[Path, list[str]] = defaultdict(list)
-    for job in jobs:
-        if job.kind != "image":
-            by_place[frames_place(job, folder)].append(str(job.source))
-    for place, names in by_place.items():
-        if len(names) > 1:
-            yield f"frames_out: frames of {' and '.join(names)} would both go to {place}; restore them one by one"
+    places = {job: frames_place(job, folder) for job in jobs if job.kind != "image"}
+    for group in _clashing(places, folder):
+        names = " and ".join(str(job.source) for job in group)
+        yield f"frames_out: frames of {names} would both go to {places[group[0]]}; restore them one by one"
 
 
 def frames_place(job: Job, folder: Path) -> Path:
     """Return the folder for the frames of a video, below the folder of all frames."""
     return folder / job.relative.with_name(job.target.stem)
+
+
+def alike(path: Path) -> str:
+    """Return a key that is equal for paths which are one on disks that ignore case, or how accents are stored."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
+
+
+def ignores_case(folder: Path) -> bool:
+    """Return whether the disk of a folder, which need not exist, opens files by names in the other case."""
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    try:
+        with NamedTemporaryFile(dir=existing, prefix=".case") as file:
+            return Path(file.name).with_name(Path(file.name).name.upper()).exists()
+    except OSError:
+        return False  # nothing can be written there, which will be said
+
+
+def _clashing(places: Mapping[Job, Path], folder: Path) -> Iterator[list[Job]]:
+    """Yield the jobs that share a place on the disk of a folder."""
+    groups, by_alike = _grouped(places, str), _grouped(places, alike)
+    if len(by_alike) < len(groups) and ignores_case(folder):
+        groups = by_alike
+    yield from (group for group in groups if len(group) > 1)
+
+
+def _grouped(places: Mapping[Job, Path], key: Callable[[Path], str]) -> list[list[Job]]:
+    groups: dict[str, list[Job]] = defaultdict(list)
+    for job, place in places.items():
+        groups[key(place)].append(job)
+    return list(groups.values())
 
 
 def _dotted(ext: str) -> str:

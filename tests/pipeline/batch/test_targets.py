@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.batch.job import LeftOut
 from pipeline.batch.search import Found
-from pipeline.batch.targets import entry_for
+from pipeline.batch.targets import entry_for, ignores_case
 from pipeline.video.options import VideoOptions
 from tests.pipeline.batch.planning import jobs_of, problems, targets, touch
 
@@ -52,6 +52,33 @@ def test_a_name_with_both_suffixes_that_is_taken_is_refused(tmp_path: Path) -> N
     assert problems(tmp_path, "in") == [
         "in/a.gif and in/a.png would both be written to out/a.png; restore them into different folders"
     ]
+
+
+def test_results_that_differ_in_case_keep_the_suffix_of_their_source(tmp_path: Path) -> None:
+    touch(tmp_path, "in/A.JPG", "in/a.png", "in/B.gif", "in/b.bmp", "in/\u00e9.gif", "in/e\u0301.png", "in/c.gif")
+    assert list(targets(tmp_path, "in", ext="png").values()) == [
+        *("A.JPG.png", "B.gif.png", "a.png", "b.bmp.png", "c.png", "e\u0301.png", "\u00e9.gif.png"),
+    ]
+
+
+def test_results_that_differ_in_case_are_refused_on_disks_that_ignore_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "in/x.jpg", "in/X.jpg", "in/y.jpg")
+    assert not ignores_case(tmp_path / "out")
+    assert list(targets(tmp_path, "in").values()) == ["X.jpg", "x.jpg", "y.jpg"]
+    monkeypatch.setattr("pipeline.batch.targets.ignores_case", lambda folder: True)
+    assert problems(tmp_path, "in") == [
+        "in/X.jpg and in/x.jpg would both be written to out/X.jpg, on a disk that ignores case; "
+        "restore them into different folders"
+    ]
+
+
+def test_a_disk_that_ignores_case_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exists = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: exists(path) or exists(path.with_name(path.name.lower())))
+    assert ignores_case(tmp_path / "out" / "below")
+    assert not list(tmp_path.iterdir())
 
 
 def test_inputs_are_never_written_over(tmp_path: Path) -> None:
