@@ -8,10 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.images.gif_parts import gif_parts
-from pipeline.images.kinds import png_chunks, png_end
+from pipeline.images.kinds import Header, png_chunks, png_end
 
 CREDENTIALS = "C2PA or JUMBF data (content credentials)"
 _BOXES = 2**20
+_BLANK_LINES = 2
 # Of PNG: what is read elsewhere, what describes the original's coding or its file, and what editors make up.
 _CODING = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"sBIT", b"bKGD", b"hIST", b"sPLT", b"iDOT", b"tIME", b"pHYs"}
 _CODING |= {b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM", b"vpAg", b"orNT", b"caNv"}
@@ -23,6 +24,13 @@ def beside_the_image(path: Path, name: str) -> tuple[str, ...]:
     """Return names of what a file of the format ``name`` holds besides its image and metadata."""
     find = _FINDERS.get(name)
     return tuple(find(path)) if find else ()
+
+
+def beside_raster(path: Path, header: Header) -> tuple[str, ...]:
+    """Return a line on what follows the pixels, such as a second image; blank lines may."""
+    if header.end is None or (after := path.stat().st_size - header.end) <= _BLANK_LINES:
+        return ()
+    return (f"the data of {after} bytes after the image in the file is not carried",)
 
 
 def _beside_png(path: Path) -> Iterator[str]:

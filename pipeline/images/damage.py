@@ -104,12 +104,8 @@ def _points_behind_end(file: BinaryIO, size: int) -> bool:
 
 
 def _is_shorter_than_pnm(file: BinaryIO, size: int) -> bool:
-    head = file.read(_LOOKED_AT)
-    header = raw_header("PNM", head)
-    if header is None or head[1:2] not in b"56":
-        return False
-    samples = header.width * header.height * (3 if head[1:2] == b"6" else 1)
-    return samples * (2 if (header.maximum or 0) > 255 else 1) > size
+    header = raw_header("PNM", file.read(_LOOKED_AT))
+    return header is not None and header.end is not None and header.end > size
 
 
 _CHECKS: Mapping[str, Callable[[BinaryIO, int], bool]] = MappingProxyType(

@@ -117,6 +117,12 @@ _AVIF = Encoder(
 FORMATS = (
     # libvips itself would pick another loader for a JPEG with a gain map.
     Format("JPEG", rb"\xff\xd8\xff", (".jfif", ".jpe", ".jpeg", ".jpg"), (".mpo",), "jpegload", encoder=_JPEG),
+    Format(
+        "PNG of Xcode",
+        rb"\x89PNG\r\n\x1a\n....CgBI",
+        refusal="is a PNG for iPhones (CgBI), for which no decoder is included; "
+        "convert it by `pngcrush -revert-iphone-optimizations` first",
+    ),
     Format("PNG", rb"\x89PNG\r\n\x1a\n", (".png",), (".apng",), "pngload", encoder=_PNG),
     Format("GIF", rb"GIF8[79]a", (".gif",), loader="gifload"),
     Format("WebP", rb"RIFF....WEBP", (".webp",), loader="webpload", encoder=_WEBP),

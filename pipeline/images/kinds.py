@@ -23,12 +23,14 @@ class Header(NamedTuple):
         height: Likewise.
         maximum: The value of white where the file chooses it (PNM, JPEG 2000).
         unusual: Valid, but rare, so that a decoder may lack it; empty if nothing is.
+        end: Where the pixels end, if the header says so (PNM in binary).
     """
 
     width: int
     height: int
     maximum: int | None = None
     unusual: str = ""
+    end: int | None = None
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
@@ -78,11 +80,15 @@ def _pnm_header(head: bytes) -> Header | None:
     found = re.match(rb"P(.)" + _BLANK + rb"(\d{1,9})" + _BLANK + rb"(\d{1,9})\s", head)
     if found is None:
         return None
-    width, height = int(found[2]), int(found[3])
-    if found[1] not in b"2356":
-        return Header(width, height)
+    kind, width, height = found[1], int(found[2]), int(found[3])
+    if kind not in b"2356":
+        end = found.end() + -(-width // 8) * height if kind == b"4" else None
+        return Header(width, height, end=end)
     white = re.match(rb"(?:\s|#[^\n]*\n)*(\d{1,5})\s", head[found.end() :])
-    return Header(width, height, int(white[1])) if white and int(white[1]) else None
+    if not white or not int(white[1]):
+        return None
+    size = width * height * (3 if kind == b"6" else 1) * (1 if int(white[1]) < 2**8 else 2)
+    return Header(width, height, int(white[1]), end=found.end() + white.end() + size if kind in b"56" else None)
 
 
 def _pfm_header(head: bytes) -> Header | None:

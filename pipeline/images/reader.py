@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import BrokenImage, RefusedImage
-from pipeline.images.beside import beside_the_image
+from pipeline.images.beside import beside_raster, beside_the_image
 from pipeline.images.colour import FileColour, exif_colour, find_colour
 from pipeline.images.damage import broken_image
 from pipeline.images.formats import Format
@@ -104,6 +104,8 @@ def _identify(path: Path) -> tuple[Format, bytes]:
         head = file.read(_HEAD_BYTES)
     if not head:
         raise BrokenImage("is empty", "cut off")
+    if not any(head):
+        raise BrokenImage("begins with nothing but zeros, as after a failed copy or recovery; take it from a backup")
     source = format_of(head)
     if source is None:
         raise BrokenImage(f"is not an image of a known format, it begins with {head[:16]!r}", "unsupported")
@@ -116,7 +118,8 @@ def _read_by_opencv(path: Path, name: str, head: bytes, max_pixels: int) -> Imag
     header = header_of(name, head)
     check_size(header.width, header.height, max_pixels)
     pixels = decode(path, name, header)
-    losses = ("the metadata of a JPEG 2000 file is not carried",) if name == "JPEG 2000" else ()
+    unread = ("the metadata of a JPEG 2000 file is not carried",) if name == "JPEG 2000" else ()
+    losses = (*unread, *beside_raster(path, header))
     gray = pixels.ndim == 2
     metadata, notes, lost_colours = _with_colour(Metadata(), find_colour(path, name, gray=gray))
     return _image_file(np.atleast_3d(pixels), metadata, notes, losses + lost_colours)

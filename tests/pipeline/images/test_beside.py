@@ -49,3 +49,14 @@ def test_layers_of_photoshop_are_named(tmp_path: Path) -> None:
     tags = [(37724, 7, len(layers), layers, True)]
     tifffile.imwrite(tmp_path / "a.tif", photo(8, 8, 3), photometric="rgb", extratags=tags)
     assert read_image(tmp_path / "a.tif").losses == ("the layer data of Photoshop in the file is not carried",)
+
+
+@pytest.mark.parametrize("kind", [4, 5, 6])
+@pytest.mark.parametrize("images", [1, 2])
+def test_a_second_image_in_a_raw_pnm_is_named(tmp_path: Path, kind: int, images: int) -> None:
+    head = b"P%d\n# a comment\n9 2\n" % kind + (b"" if kind == 4 else b"255\n")
+    one = head + bytes({4: 4, 5: 18, 6: 54}[kind])
+    (tmp_path / "a.pnm").write_bytes(one * images + b"\n")
+    losses = read_image(tmp_path / "a.pnm").losses
+    expected = f"the data of {len(one) + 1} bytes after the image in the file is not carried"
+    assert losses == (() if images == 1 else (expected,))

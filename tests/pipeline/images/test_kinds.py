@@ -20,6 +20,8 @@ from tests.pipeline.images.samples import photo, png_chunk, saved
         (b"\x89PNG\r\n\x1a\n" + bytes(50), BrokenImage, "is cut off"),
         (b"P6 nonsense", BrokenImage, "damaged PNM header"),
         (b"\0\0\1\0\1\0" + bytes(40), RefusedImage, "Windows icon"),
+        (bytes(1000), BrokenImage, "nothing but zeros"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI" + bytes(40), RefusedImage, "PNG for iPhones"),
         (b"\0\0\0\x1cftypheic" + bytes(40), RefusedImage, "HEIC"),
         (b"\0\0\0\x1cftypavis" + bytes(40), RefusedImage, "animated AVIF"),
     ],
