@@ -113,8 +113,9 @@ def _av1_colour(path: Path, gray: bool) -> FileColour | None:
     """Return what the AV1 data of an AVIF say where its boxes say nothing."""
     import av
 
+    only = {"format_whitelist": "mov", "protocol_whitelist": "file"}
     try:
-        with av.open(str(path.absolute()), options={"format_whitelist": "mov", "protocol_whitelist": "file"}) as file:
+        with av.open(str(path.absolute()), options=only, metadata_errors="replace") as file:
             context = file.streams.video[0].codec_context
             codes = int(context.color_primaries), int(context.color_trc)
     except (av.FFmpegError, IndexError):
