@@ -42,6 +42,25 @@ def test_something_else_lends_no_detail() -> None:
     assert psnr(restored(frames), frames[2]) > 45
 
 
+def test_a_fade_lends_no_contrast() -> None:
+    title = (texture()[:1] > 0.6).float().expand(3, -1, -1)
+    frames = torch.stack([title * (0.1 + 0.05 * at) for at in range(5)])
+    assert psnr(restored(frames), frames[2]) > 60
+
+
+def test_other_detail_at_the_same_place_is_not_taken() -> None:
+    """As of water: what blur leaves of a place is the same, and the finest detail is stronger, but not the same."""
+    place = torch.nn.functional.interpolate(texture(12, 16)[None], (96, 128), mode="bicubic")[0]
+    frames = torch.stack([noisy(place, 12 if at != 2 else 8, seed=at) for at in range(5)])
+    assert psnr(restored(frames), frames[2]) > 42
+
+
+def test_a_frame_with_one_soft_corner_stays_as_it_is() -> None:
+    frames = pan(5)
+    frames[2, :, :24, :24] = blurred(frames[2, :, :24, :24], 7)
+    assert psnr(restored(frames), frames[2]) > 55
+
+
 def test_noise_is_not_taken_for_detail_of_the_noisier() -> None:
     clean = texture().expand(3, -1, -1, -1)
     frames = noisy(clean, 3)
