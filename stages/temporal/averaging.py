@@ -1,13 +1,13 @@
 """Average a video's frame with its neighbours where they differ by no more than noise does.
 
     mean = (frame + sum_i w_i neighbour_i) / (1 + sum_i w_i),   result = mean - lift(mean, sigma)
-    w_i = inside_i exp(-max(0, d_i / (1.1 v) - 1) - max(0, s_i / (1.3 u) - 1) / 2)
+    w_i = inside_i exp(-max(0, d_i / (v + 0.1 c v) - 1) - max(0, s_i / 1.3 u - 1) / 2)
 
 d_i is the local mean of the squared difference; s_i is that of the smoothed difference in gray, in which a small shift
 or a change of light shows below the noise. v and u are what noise makes of them: given, or what neighbours differ by in
-most places of the same brightness, so that a camera's correlated noise counts as what it is. A video without noise
-comes back nearly as it was. Near black and white, where noise is clipped, the mean is put right; a network could not
-see any more that it is wrong.
+most places of the same brightness, so that a camera's noise counts as what it is. If its pixels vary c together, local
+means scatter more. Where frames differ by no more than compression makes them, they come back nearly as they were. Near
+black and white, where noise is clipped, the mean is put right; a network could not see any more that it is wrong.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ _SMOOTHING = 1.0  # sigma in pixels
 _SMOOTHED_NOISE = 1 / (3 * 4 * math.pi * _SMOOTHING**2)  # share of white noise's variance that is left in gray
 _USUAL = 0.4  # quantile of the differences that noise alone explains
 _SEEN = 0.9  # share of a deviation that is estimated: usual is less than the mean, and interpolation smooths
-_TOLERANCE, _SMOOTHED_TOLERANCE = 1.1, 1.3  # by which the local means of noise scatter
-_UNNOTICED = 1 / 255  # standard deviation of what rounding and compression do to videos without noise
+_SCATTER, _SMOOTHED_TOLERANCE = 0.1, 1.3  # of the local means of noise: for each pixel that varies together, and in all
+_TOGETHER = 1, 6  # such pixels of white noise, and at most
+_UNNOTICED = 1.5 / 255  # standard deviation of what rounding, compression and a good camera do to videos without noise
 _LEAST = 0.05 / 255
 _BRIGHTNESSES, _EVERY = 8, 3
 _GRAY = np.full((1, 3), 1 / 3, np.float32)
@@ -62,9 +63,10 @@ def averaged(window: Sequence[Array], noise_level: float | None) -> Array:
     else:
         sigma = np.full_like(brightness, max(noise_level / 255, _LEAST))
         noise = _of_white_noise(sigma)
+    tolerated = _tolerated(noise)
     total, weights = frame.copy(), np.ones(frame.shape[:2], np.float32)
     for neighbour, difference in zip(neighbours, differences, strict=True):
-        weight = neighbour.trust * _resized(_likeness(difference, noise), frame)
+        weight = neighbour.trust * _resized(_likeness(difference, tolerated), frame)
         cv2.accumulateProduct(neighbour.image, _in_colours(weight), total)
         weights += weight
     return _put_right(total / weights[..., None], sigma, np.minimum(1, weights - 1))
@@ -127,8 +129,13 @@ def _usual(squares: Array, brightness: Array, trusted: Array) -> Array:
     return np.interp(brightness, centres, usual).astype(np.float32)
 
 
-def _likeness(difference: _Difference, noise: _Difference) -> Array:
+def _tolerated(noise: _Difference) -> _Difference:
+    """Return what local means of noise hardly exceed."""
+    together = np.clip(noise.smoothed / (noise.plain * _SMOOTHED_NOISE), *_TOGETHER)
+    return _Difference(noise.plain * (1 + _SCATTER * together), noise.smoothed * _SMOOTHED_TOLERANCE)
+
+
+def _likeness(difference: _Difference, tolerated: _Difference) -> Array:
     """Return 1 where noise explains the difference, toward 0 where something else does, ``(H, W)``."""
-    excess = np.maximum(0, difference.plain / (_TOLERANCE * noise.plain) - 1)
-    smoothed = np.maximum(0, difference.smoothed / (_SMOOTHED_TOLERANCE * noise.smoothed) - 1)
-    return cv2.exp(-excess - smoothed / 2)
+    plain, smoothed = (np.maximum(0, one / most - 1) for one, most in zip(difference, tolerated, strict=True))
+    return cv2.exp(-plain - smoothed / 2)

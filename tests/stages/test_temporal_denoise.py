@@ -64,6 +64,19 @@ def test_a_clean_pan_stays_as_it_is() -> None:
     assert psnr(restored(clean), clean[2]) > 50
 
 
+def test_faint_noise_stays() -> None:
+    """Of a good camera; it would be a loss of detail, and not worth it."""
+    clean = texture().expand(5, -1, -1, -1)
+    frames = noisy(clean, 1.6)
+    assert psnr(restored(frames), frames[2]) > 55
+
+
+def test_noise_whose_pixels_vary_together_is_averaged_as_well() -> None:
+    clean = texture().expand(7, -1, -1, -1)
+    frames = clean + torch.nn.functional.avg_pool2d(noisy(torch.zeros(7, 3, 98, 130), 30), 3, stride=1)
+    assert psnr(restored(frames), clean[3]) - psnr(frames[3], clean[3]) > 7
+
+
 def test_noise_that_grows_with_the_light_is_averaged_everywhere() -> None:
     ramp = torch.linspace(0.1, 0.9, 128).expand(3, 96, -1)
     clean = (ramp + 0.2 * (texture() - 0.5)).expand(5, -1, -1, -1)
