@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import RefusedImage
+from pipeline.images.exif_block import exif_names_adobe_rgb
 from pipeline.images.gif_parts import gif_parts
 from pipeline.images.icc import SRGB_PRIMARIES, Curve, display_profile
 from pipeline.images.kinds import png_chunks
-from pipeline.images.tiff_metadata import exif_names_adobe_rgb, names_adobe_rgb, tiff_values
+from pipeline.images.tiff_metadata import names_adobe_rgb, tiff_values
 
 _D65 = (0.3127, 0.3290)
 

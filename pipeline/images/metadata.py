@@ -13,15 +13,15 @@ from typing import Any
 
 import pyvips
 
+from pipeline.images.exif_block import exif_orientation, exif_tags, updated_exif
 from pipeline.images.kinds import png_chunks
-from pipeline.images.tiff_metadata import exif_orientation, exif_tags, scaled_areas
 from pipeline.images.xmp import resized
 from pipeline.tiling import round_up
 
 _LONGEST_TEXT = 2**22
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _XMP_CHUNK = b"XML:com.adobe.xmp\0"
-_EXIF_PREFIX, _IMAGE_WIDTH = b"Exif\0\0", 0x0100
+_EXIF_PREFIX, _EXIF_HEADER, _IMAGE_WIDTH = b"Exif\0\0", 8, 0x0100
 
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)([1-8])")
 
@@ -72,6 +72,8 @@ def orientation_of(image: pyvips.Image) -> int:
 def collect(image: pyvips.Image) -> Metadata:
     """Return the metadata of an image, apart from texts of PNG files and all that libvips does not read."""
     xmp, exif = _get(image, "xmp-data"), _get(image, "exif-data")
+    if exif is not None and len(exif.removeprefix(_EXIF_PREFIX)) < _EXIF_HEADER:
+        exif = None  # which libvips would not write
     return Metadata(
         icc=_get(image, "icc-profile-data"),
         exif=exif,
@@ -141,16 +143,14 @@ def attach(image: pyvips.Image, metadata: Metadata) -> pyvips.Image:
     if metadata.iptc is not None:
         image.set_type(_BLOB, "iptc-data", _wrapped_iptc(metadata.iptc))
     if metadata.exif is not None:
-        _attach_exif(image, resized_exif(metadata, image.width, image.height), metadata.exif_has_size)
+        block = exif_for(metadata, (image.width, image.height)) or metadata.exif
+        _attach_exif(image, block, metadata.exif_has_size)
     return image
 
 
-def resized_exif(metadata: Metadata, width: int, height: int) -> bytes:
-    """Return the block of EXIF with areas of the image as they are in the new size."""
-    block = metadata.exif or b""
-    if metadata.size is None or metadata.size == (width, height):
-        return block
-    return scaled_areas(block, width / metadata.size[0], height / metadata.size[1])
+def exif_for(metadata: Metadata, size: tuple[int, int]) -> bytes | None:
+    """Return the block of EXIF of a result of this width and height; None if there is none, or a damaged one."""
+    return None if metadata.exif is None else updated_exif(metadata.exif, metadata.size or size, size)
 
 
 def _attach_exif(image: pyvips.Image, block: bytes, has_size: bool) -> None:

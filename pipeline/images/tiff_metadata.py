@@ -1,12 +1,11 @@
 """Read and write EXIF and IPTC of TIFF files: libvips 8.18 ignores the first, and cuts the second to a quarter.
 
-A block of EXIF is itself a small TIFF: directories of entries (tag, type, count, value), where a value of more than
-four bytes is replaced by its offset. In a TIFF file the image's own directory points to the same ones.
+A block of EXIF (``exif_block``) is itself a small TIFF: directories of entries (tag, type, count, value), where a value
+of more than four bytes is replaced by its offset. In a TIFF file the image's own directory points to the same ones.
 """
 
 import io
 import struct
-from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -17,8 +16,6 @@ from pipeline.tiling import round_up
 _IPTC, _EXIF, _GPS, _INTEROPERABILITY = 0x83BB, 0x8769, 0x8825, 0xA005
 _WIDTH, _HEIGHT = 0xA002, 0xA003
 _SHORT, _LONG, _RATIONAL, _UNDEFINED, _FLOAT = 3, 4, 5, 7, 11
-_AREAS = (0x9214, 0xA214)  # SubjectArea: a point, a circle or a rectangle; SubjectLocation
-_FOCAL_PLANE = (0xA20E, 0xA20F)  # pixels per inch or centimetre of the sensor, horizontal and vertical
 
 # Names of document and page, description, make, model, software, date, artist, host, rating, copyright, and the texts
 # of Windows: the others describe the pixels of the file.
@@ -26,14 +23,14 @@ ABOUT_PHOTO = (
     *(0x010D, 0x010E, 0x010F, 0x0110, 0x011D, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298),
     *(0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),
 )
-_ORIENTATION, _COLOUR_SPACE, _INDEX = 0x0112, 0xA001, 0x0001
+_COLOUR_SPACE, _INDEX = 0xA001, 0x0001
 
 # By type: bytes of one value, and of the words in it that have a byte order.
 _TYPES = {1: (1, 1), 2: (1, 1), 3: (2, 2), 4: (4, 4), 5: (8, 4), 6: (1, 1), 7: (1, 1)}
 _TYPES |= {8: (2, 2), 9: (4, 4), 10: (8, 4), 11: (4, 4), 12: (8, 8), 13: (4, 4), 16: (8, 8), 18: (8, 8)}
 
-_PREFIX = b"Exif\0\0"
-_LONGEST = 65_500  # no JPEG holds a larger block
+EXIF_PREFIX = b"Exif\0\0"
+LONGEST_EXIF = 65_500  # no JPEG holds a larger block
 _MOST_ENTRIES = 2**16
 
 
@@ -70,68 +67,14 @@ Directory = dict[int, TiffEntry]
 def read_tiff_metadata(path: Path) -> tuple[bytes | None, bytes | None]:
     """Return EXIF, as a block for other formats, and IPTC of a TIFF file; None for what it lacks."""
     with path.open("rb") as file:
-        first, exif, gps = _read(file)
+        first, exif, gps = read_directories(file)
     iptc = first[_IPTC].value if _IPTC in first else None
     photo = {tag: first[tag] for tag in ABOUT_PHOTO if tag in first}
     if not (photo or exif or gps):
         return None, iptc
     packed, start = _pack(photo, exif, gps, at=8)
-    block = _PREFIX + struct.pack("<2sHI", b"II", 42, start) + packed
-    return (block if len(block) <= _LONGEST else None), iptc
-
-
-def scaled_areas(block: bytes, across: float, down: float) -> bytes:
-    """Return a block of EXIF with what it states in pixels scaled with the image: subject, pixels of the sensor."""
-    data = bytearray(block)
-    start = len(_PREFIX) if block.startswith(_PREFIX) else 0
-    order = "<" if block[start : start + 2] == b"II" else ">"
-    try:
-        (first,) = struct.unpack_from(order + "I", data, start + 4)
-        for _, exif in _places(data, order, start, first, {_EXIF}):
-            (at,) = struct.unpack_from(order + "I", data, exif)
-            for length, place in _places(data, order, start, at, _AREAS):
-                values = struct.unpack_from(f"{order}{length}H", data, place)
-                factors = (across, down, across, down)
-                scaled = (min(0xFFFF, round(value * by)) for value, by in zip(values, factors, strict=False))
-                struct.pack_into(f"{order}{length}H", data, place, *scaled)
-            for tag, by in zip(_FOCAL_PLANE, (across, down), strict=True):
-                for _, place in _places(data, order, start, at, {tag}):
-                    (pixels,) = struct.unpack_from(order + "I", data, place)
-                    struct.pack_into(order + "I", data, place, min(2**32 - 1, round(pixels * by)))
-    except struct.error:
-        return block
-    return bytes(data)
-
-
-def _places(data: bytearray, order: str, start: int, at: int, tags: Collection[int]) -> Iterator[tuple[int, int]]:
-    """Yield the number of values, and where they lie, of entries of a directory with whole numbers or fractions."""
-    (count,) = struct.unpack_from(order + "H", data, start + at)
-    for position in range(start + at + 2, start + at + 2 + 12 * count, 12):
-        tag, kind, length = struct.unpack_from(order + "HHI", data, position)
-        if tag in tags and length <= 4 and kind in (_SHORT, _LONG, _RATIONAL):
-            inline = length * _TYPES[kind][0] <= 4
-            offset = position + 8 if inline else start + struct.unpack_from(order + "I", data, position + 8)[0]
-            yield length, offset
-
-
-def exif_tags(block: bytes) -> set[tuple[str, int]]:
-    """Return the tags of a block of EXIF, each with ``EXIF`` or ``GPS`` for its directory; none of a damaged block."""
-    try:
-        first, exif, gps = _read(io.BytesIO(block.removeprefix(_PREFIX)))
-    except (struct.error, ValueError):
-        return set()
-    named = {("EXIF", tag) for tag in (*first, *exif)} | {("GPS", tag) for tag in gps}
-    return named - {("EXIF", _INTEROPERABILITY)}
-
-
-def exif_orientation(block: bytes) -> int:
-    """Return the orientation, 1 to 8, in a block of EXIF; 1 if it has none."""
-    try:
-        entry = _read(io.BytesIO(block.removeprefix(_PREFIX)))[0].get(_ORIENTATION)
-    except (struct.error, ValueError):
-        return 1
-    value = 1 if entry is None else int.from_bytes(entry.value[:2], "little")
-    return value if 1 <= value <= 8 else 1
+    block = EXIF_PREFIX + struct.pack("<2sHI", b"II", 42, start) + packed
+    return (block if len(block) <= LONGEST_EXIF else None), iptc
 
 
 def names_adobe_rgb(file: BinaryIO) -> bool:
@@ -140,7 +83,7 @@ def names_adobe_rgb(file: BinaryIO) -> bool:
     Many cameras embed no profile with it.
     """
     layout = _layout_of(file)
-    _, exif, _ = _read(file)
+    _, exif, _ = read_directories(file)
     if _COLOUR_SPACE in exif and exif[_COLOUR_SPACE].value[:2] == b"\2\0":
         return True
     if layout is None or _INTEROPERABILITY not in exif:
@@ -149,18 +92,10 @@ def names_adobe_rgb(file: BinaryIO) -> bool:
     return index is not None and index.value.startswith(b"R03")
 
 
-def exif_names_adobe_rgb(block: bytes) -> bool:
-    """Return whether a block of EXIF means Adobe RGB, as of `names_adobe_rgb`; False for a damaged block."""
-    try:
-        return names_adobe_rgb(io.BytesIO(block.removeprefix(_PREFIX)))
-    except (struct.error, ValueError):
-        return False
-
-
 def tiff_values(path: Path, tag: int) -> tuple[float, ...]:
     """Return the fractions, floats or whole numbers under a tag of the first directory; none if it is damaged."""
     with path.open("rb") as file:
-        entry = _read(file)[0].get(tag)
+        entry = read_directories(file)[0].get(tag)
     if entry is None or entry.kind not in (_SHORT, _RATIONAL, _FLOAT):
         return ()
     if entry.kind != _RATIONAL:
@@ -174,7 +109,7 @@ def append_tiff_metadata(path: Path, block: bytes | None, iptc: bytes | None, wi
 
     The directory of the image is copied to the end of the file, where it has room to grow.
     """
-    first, exif, gps = _read(io.BytesIO((block or b"").removeprefix(_PREFIX)))
+    first, exif, gps = read_directories(io.BytesIO((block or b"").removeprefix(EXIF_PREFIX)))
     added = {tag: first[tag] for tag in ABOUT_PHOTO if tag in first}
     if iptc:
         added[_IPTC] = TiffEntry(_UNDEFINED, len(iptc), iptc)
@@ -182,7 +117,7 @@ def append_tiff_metadata(path: Path, block: bytes | None, iptc: bytes | None, wi
         if tag in exif:
             exif[tag] = TiffEntry(_LONG, 1, struct.pack("<I", side))
     with path.open("r+b") as file:
-        image, _, _ = _read(file)
+        image, _, _ = read_directories(file)
         at = round_up(file.seek(0, io.SEEK_END), 2)
         packed, start = _pack(added | image, exif, gps, at)
         file.seek(at)
@@ -191,7 +126,7 @@ def append_tiff_metadata(path: Path, block: bytes | None, iptc: bytes | None, wi
         file.write(struct.pack("<I", start))
 
 
-def _read(file: BinaryIO) -> tuple[Directory, Directory, Directory]:
+def read_directories(file: BinaryIO) -> tuple[Directory, Directory, Directory]:
     """Return the first directory, and those of EXIF and GPS that it points to."""
     layout = _layout_of(file)
     if layout is None:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from tifffile import TIFF
 
+from pipeline.images.exif_block import exif_tags
 from pipeline.images.formats import ENCODERS
 from pipeline.images.image_file import ImageFile
 from pipeline.images.metadata import Metadata, blocks
 from pipeline.images.reader import read_metadata
-from pipeline.images.tiff_metadata import exif_tags
 
 # They describe the pixels, or where blocks lie: size, resolution, orientation, sampling, offsets.
 _OF_PIXELS = frozenset({0x100, 0x101, 0x112, 0x11A, 0x11B, 0x128, 0x213, 0x8769, 0x8825, 0xA002, 0xA003, 0xA005})

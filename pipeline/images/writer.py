@@ -12,13 +12,14 @@ import pyvips
 from pipeline.errors import BrokenImage, RefusedImage, needing_space
 from pipeline.images.formats import ENCODERS, LOSSLESS_WEBP, Encoder
 from pipeline.images.image_file import ImageFile
+from pipeline.images.insertion import insert_jpeg_segments, insert_png_chunks
 from pipeline.images.libvips import run_vips, vips_errors_as
-from pipeline.images.metadata import Metadata, attach, blocks, resized_exif
-from pipeline.images.texts import insert_jpeg_comments, insert_png_texts
+from pipeline.images.metadata import Metadata, attach, blocks, exif_for
 from pipeline.images.tiff_metadata import append_tiff_metadata
 from pipeline.pixels import Pixels, white
 from stages.atomic import written_whole
 
+_EXIF_INSERTED = ("JPEG", "PNG")
 _LARGEST_TIFF = 3 * 2**30  # offsets in a classic TIFF end at 4 GiB; noise may grow under compression
 
 
@@ -49,8 +50,9 @@ def encode_image(path: Path, image: ImageFile) -> tuple[str, ...]:
         fitted = replace(fitted, metadata=replace(image.metadata, icc=None))
         losses += (f"the ICC profile does not fit the image, and is not carried into the {target.name} file",)
     prepared = attach(as_vips(fitted), fitted.metadata)
-    # Else libvips would make up EXIF for a file that had none.
-    options = target.options if image.metadata.exif else {**target.options, "keep": "xmp:iptc:icc:other"}
+    exif = exif_for(image.metadata, (prepared.width, prepared.height)) if target.name in _EXIF_INSERTED else None
+    # Else libvips would make up EXIF for a file that had none, and write anew what is inserted below.
+    options = {**target.options, "keep": "xmp:iptc:icc:other"} if exif or not image.metadata.exif else target.options
     if image.lossless and target.name == "WebP":
         options = {**options, **LOSSLESS_WEBP}
     with vips_errors_as(lambda why: BrokenImage(f"cannot be written ({why})", "cannot be written")):
@@ -58,9 +60,9 @@ def encode_image(path: Path, image: ImageFile) -> tuple[str, ...]:
             return losses + _save_tiff(prepared, path, image.metadata, options)
         run_vips(lambda: getattr(prepared, target.saver)(os.fsencode(path), **options))
     if target.name == "PNG":
-        insert_png_texts(path, image.metadata.png_texts)
+        insert_png_chunks(path, exif, image.metadata.png_texts)
     if target.name == "JPEG":
-        insert_jpeg_comments(path, image.metadata.comments)
+        insert_jpeg_segments(path, exif, image.metadata.comments)
     return losses
 
 
@@ -109,7 +111,7 @@ def _save_tiff(image: pyvips.Image, path: Path, metadata: Metadata, options: Map
     if large and (metadata.exif or metadata.iptc):
         return ("EXIF and IPTC are not carried into a BigTIFF file",)
     if metadata.exif or metadata.iptc:
-        exif = resized_exif(metadata, image.width, image.height) if metadata.exif else None
+        exif = exif_for(metadata, (image.width, image.height)) or metadata.exif
         append_tiff_metadata(path, exif, metadata.iptc, image.width, image.height)
     return ()
 

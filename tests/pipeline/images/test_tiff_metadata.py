@@ -9,10 +9,9 @@ import pyvips
 import tifffile
 from PIL import Image
 
+from pipeline.images.exif_block import exif_names_adobe_rgb, exif_tags
 from pipeline.images.tiff_metadata import (
     append_tiff_metadata,
-    exif_names_adobe_rgb,
-    exif_tags,
     names_adobe_rgb,
     read_tiff_metadata,
 )
