@@ -24,10 +24,9 @@ from stages.noise_estimator import NoiseEstimator
 from stages.registry import load_stage
 from stages.weights import read_card, resolve, save_weights
 from train.config import read_config
-from train.data.images import read_rgb
+from train.data.images import read_rgb, to_tensor
 from train.data.layouts import find_files
 from train.degradation import functions, sequence
-from train.evaluation.samples import to_tensor
 from train.losses.noise_level import NoiseLevelTraining, noise_level_of
 
 _REDUCTIONS = (

@@ -33,8 +33,9 @@ from matplotlib.axes import Axes
 from skimage import data
 
 from pipeline.evaluation.metrics import psnr_rgb
+from train.data.images import to_tensor
 from train.degradation.sequence import Degradation
-from train.evaluation.samples import SHAKEN_SMALL_NOISY, SMALL_NOISY, Sample, degraded_images, to_tensor
+from train.evaluation.samples import SHAKEN_SMALL_NOISY, SMALL_NOISY, Sample, degraded_images
 
 # The protocols' sets and degradations, by the column's name.
 _PROTOCOLS: dict[str, tuple[tuple[str, ...], Degradation]] = {

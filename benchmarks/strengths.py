@@ -30,13 +30,13 @@ from pipeline.condition.strengths import TABLES, StrengthTable, load_tables, nam
 from pipeline.engine.condition import measure_frame
 from pipeline.pixels import Pixels
 from stages.layers import bicubic_upscale
-from train.data.images import read_rgb
+from train.data.images import read_rgb, to_tensor
 from train.data.layouts import find_files
 from train.degradation import sequence
 from train.degradation.steps import Method
 from train.evaluation.h264 import compress_h264
 from train.evaluation.harm import small, spread
-from train.evaluation.samples import shallow_focus, to_tensor
+from train.evaluation.samples import shallow_focus
 
 _CONFIGS = Path(__file__).parents[1] / "configs"
 _CHAINS = ("restore_x2", "restore_x2_fast")

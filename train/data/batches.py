@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, Sampler
 from pipeline.errors import ConfigError
 from train.config import TrainingConfig
 from train.data.crops import CropBank, PairBank
-from train.data.images import ImageBlock, load_clean, load_pairs, read_clean, read_pairs, resized
+from train.data.images import ImageBlock, load_clean, load_pairs, read_clean, read_pairs, resized, to_tensor
 from train.data.layouts import Files
 from train.degradation import sequence
 from train.degradation.steps import StratifiedGenerator
@@ -186,7 +186,7 @@ def clean_middles(config: TrainingConfig, files: Files, step: int, margin: int) 
     data = config.data
     for image in read_clean(files.clean):
         if data.resize:
-            yield _to_tensor(resized(image, data.clean_size))
+            yield to_tensor(resized(image, data.clean_size))
         elif min(image.shape[:2]) >= step + 2 * margin:
             yield _cut_out(image, _middle(image, data.validation_crop_size, step, margin))
 
@@ -198,7 +198,7 @@ def pair_middles(config: TrainingConfig, files: Files, multiple_of: int) -> Iter
     for degraded, clean in read_pairs(files.pairs, scale):
         if data.resize:
             small = resized(degraded, (height // scale, width // scale))
-            yield _to_tensor(small), _to_tensor(resized(clean, (height, width)))
+            yield to_tensor(small), to_tensor(resized(clean, (height, width)))
         elif min(degraded.shape[:2]) >= multiple_of:
             window = _middle(degraded, data.validation_crop_size // scale, multiple_of)
             yield _cut_out(degraded, window), _cut_out(clean, window, scale)
@@ -230,9 +230,4 @@ def _middle(image: np.ndarray, size: int, multiple_of: int, margin: int = 0) -> 
 def _cut_out(image: np.ndarray, window: list[tuple[int, int]], scale: int = 1) -> Tensor:
     """Cut a window, its edges multiplied by ``scale``, out of ``(H, W, 3)``."""
     rows, columns = (slice(first * scale, last * scale) for first, last in window)
-    return _to_tensor(image[rows, columns].copy())
-
-
-def _to_tensor(image: np.ndarray) -> Tensor:
-    """Turn ``(H, W, 3)`` bytes into ``(1, 3, H, W)`` floats in ``[0, 1]``."""
-    return torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).float() / 255
+    return to_tensor(image[rows, columns].copy())

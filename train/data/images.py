@@ -15,6 +15,7 @@ import cv2
 import imagesize
 import numpy as np
 import torch
+from torch import Tensor
 
 from pipeline.device.memory import free_memory
 from pipeline.errors import BrokenImage, ImageError
@@ -50,6 +51,11 @@ class ImageBlock:
         self.pixels[self._filled : end] = torch.from_numpy(image.reshape(-1, 3))
         self.sizes.append((height, width))
         self._filled = end
+
+
+def to_tensor(image: np.ndarray) -> Tensor:
+    """Turn ``(H, W, 3)`` uint8 into ``(1, 3, H, W)`` in ``[0, 1]``."""
+    return torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).float() / 255
 
 
 def load_clean(paths: Sequence[Path], device: torch.device, size: Size | None = None) -> ImageBlock:

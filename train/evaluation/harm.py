@@ -11,14 +11,14 @@ from torch import Generator, Tensor
 from pipeline.chain.chain import Chain
 from pipeline.evaluation.metrics import psnr_rgb
 from stages.errors import WeightsError
-from train.data.images import read_rgb
+from train.data.images import read_rgb, to_tensor
 from train.data.layouts import find_files
 from train.degradation import sequence
 from train.degradation.steps import Method
 from train.evaluation.h264 import compress_h264
 from train.evaluation.measurement import ProtocolResult, measure
 from train.evaluation.restorers import bicubic_upscaler, chain_restorer
-from train.evaluation.samples import GRAY_NOISE, Sample, jpeg, shallow_focus, to_tensor
+from train.evaluation.samples import GRAY_NOISE, Sample, jpeg, shallow_focus
 
 # The matrix has many kinds of input and is to take minutes.
 _PHOTOS, _SIDE = 20, 256

@@ -12,8 +12,8 @@ from pipeline.chain.chain import Chain
 from pipeline.engine.engine import Engine
 from stages.layers import bicubic_upscale
 from stages.stage import Stage
+from train.data.images import to_tensor
 from train.degradation import functions
-from train.evaluation.samples import to_tensor
 
 Restore = Callable[[Tensor], Tensor]
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from train.data.images import read_rgb
+from train.data.images import read_rgb, to_tensor
 from train.data.layouts import find_files
 from train.degradation import functions, sequence
 
@@ -67,8 +66,3 @@ def pairs(folder: Path) -> Iterator[Sample]:
     """Yield every pair below a folder."""
     for degraded, clean in find_files([folder]).pairs:
         yield to_tensor(read_rgb(degraded)), to_tensor(read_rgb(clean))
-
-
-def to_tensor(pixels: np.ndarray) -> Tensor:
-    """Turn ``(H, W, 3)`` uint8 into ``(1, 3, H, W)`` in ``[0, 1]``."""
-    return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).float() / 255
