@@ -13,6 +13,8 @@ from pipeline.images.damage import broken_image
 from pipeline.images.kinds import Header, raw_header
 from pipeline.pixels import Pixels, white
 
+_HEADER_SIZE_AT, _OS2_HEADER = 14, 12
+
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
@@ -39,10 +41,12 @@ def decode(path: Path, name: str, header: Header) -> Pixels:
     if pixels is not None:
         return pixels
     content = np.fromfile(path, np.uint8)
+    # OpenCV makes gray images of all BMP files of OS/2, unless it is asked for colours.
+    flags = cv2.IMREAD_COLOR if name == "BMP" and content[_HEADER_SIZE_AT] == _OS2_HEADER else cv2.IMREAD_UNCHANGED
     if name == "PNM":
         content = np.append(content, np.uint8(ord("\n")))  # OpenCV refuses a number that ends with the file
     try:
-        decoded = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+        decoded = cv2.imdecode(content, flags)
     except cv2.error:
         decoded = None
     if header.unusual and (decoded is None or name == "PFM"):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.errors import BrokenImage, RefusedImage
 from pipeline.images import read_image
@@ -56,6 +57,18 @@ def test_alpha_that_was_never_written_is_none(tmp_path: Path, alpha: int, kept: 
     image = read_image(bmp(tmp_path / "a.bmp", values, 3, masks, header=124))
     assert (image.alpha is not None) == kept
     np.testing.assert_array_equal(image.pixels, COLOURS)
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8, 24])
+def test_files_of_os2_keep_their_colours(tmp_path: Path, bits: int) -> None:
+    random = np.random.default_rng(0)
+    colours = b"" if bits == 24 else random.bytes(3 * 2**bits)
+    fields = struct.pack("<IHHHH", 12, 8, 4, 1, bits) + colours
+    rows = random.bytes(4 * -(-8 * bits // 32) * 4)
+    head = struct.pack("<2sIII", b"BM", 14 + len(fields) + len(rows), 0, 14 + len(fields))
+    (tmp_path / "a.bmp").write_bytes(head + fields + rows)
+    with Image.open(tmp_path / "a.bmp") as seen:
+        np.testing.assert_array_equal(read_image(tmp_path / "a.bmp").pixels, seen.convert("RGB"))
 
 
 def test_an_embedded_png_is_refused_as_what_it_is(tmp_path: Path) -> None:
