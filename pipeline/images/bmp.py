@@ -12,7 +12,7 @@ from pipeline.pixels import Pixels, white
 
 _MASKS = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}
 _BITFIELDS, _WITH_ALPHA = 3, 6
-_MASKS_AT, _HEADER_WITH_ALPHA = 54, 56
+_RESOLUTION_AT, _MASKS_AT, _HEADER_WITH_ALPHA = 38, 54, 56
 
 
 def read_masked_bmp(path: Path) -> Pixels | None:
@@ -48,6 +48,14 @@ def read_masked_bmp(path: Path) -> Pixels | None:
 
 def _spans_more_than_16_bits(mask: int) -> bool:
     return mask // max(1, mask & -mask) > white(np.dtype(np.uint16))
+
+
+def resolution_of_bmp(head: bytes) -> tuple[float, float] | None:
+    """Return the pixels per millimetre, horizontal and vertical, by the first bytes of a file; None if it has none."""
+    if len(head) < _RESOLUTION_AT + 8 or head[14] < 40:
+        return None
+    across, down = struct.unpack_from("<ii", head, _RESOLUTION_AT)
+    return (across / 1000, down / 1000) if across > 0 and down > 0 else None
 
 
 def _channels(packed: Pixels, masks: tuple[int, ...]) -> Pixels:

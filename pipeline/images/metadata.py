@@ -18,6 +18,8 @@ from pipeline.images.kinds import png_chunks
 from pipeline.images.xmp import resized
 from pipeline.tiling import round_up
 
+USUAL_RESOLUTION = (72 / 25.4, 72 / 25.4)
+_NO_RESOLUTION = 1.0  # of libvips
 _LONGEST_TEXT = 2**22
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _XMP_CHUNK = b"XML:com.adobe.xmp\0"
@@ -44,7 +46,7 @@ class Metadata:
         png_texts: Chunks of a PNG file, by name and data, unchanged: compressed ones stay compressed.
         comments: Of a JPEG or GIF file, in whatever encoding they are.
         size: Width and height of the upright image, to which sizes in XMP refer; None if it was not read.
-        resolution: Pixels per millimetre, horizontal and vertical; an arbitrary value if the file has none.
+        resolution: Pixels per millimetre, horizontal and vertical; 72 per inch if the file has none.
         resolution_unit: ``in`` or ``cm``, as in the file.
     """
 
@@ -56,7 +58,7 @@ class Metadata:
     png_texts: tuple[tuple[bytes, bytes], ...] = ()
     comments: tuple[bytes, ...] = ()
     size: tuple[int, int] | None = None
-    resolution: tuple[float, float] = (1.0, 1.0)
+    resolution: tuple[float, float] = USUAL_RESOLUTION
     resolution_unit: str = "in"
 
 
@@ -80,7 +82,7 @@ def collect(image: pyvips.Image) -> Metadata:
         exif_has_size=exif is not None and ("EXIF", _IMAGE_WIDTH) in exif_tags(exif),
         xmp=None if xmp is None else upright(xmp),
         iptc=_bare_iptc(_get(image, "iptc-data")),
-        resolution=(image.xres, image.yres),
+        resolution=USUAL_RESOLUTION if image.xres == _NO_RESOLUTION else (image.xres, image.yres),
         resolution_unit=_get(image, "resolution-unit") or "in",
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.errors import BrokenImage, RefusedImage
 from pipeline.images.beside import beside_raster, beside_the_image
+from pipeline.images.bmp import resolution_of_bmp
 from pipeline.images.colour import FileColour, exif_colour, find_colour
 from pipeline.images.damage import broken_image
 from pipeline.images.formats import Format
@@ -18,7 +19,7 @@ from pipeline.images.jpeg_parts import JpegParts, jpeg_parts
 from pipeline.images.kinds import check_size, format_of, is_lossless_webp
 from pipeline.images.libvips import run_vips, vips_errors_as
 from pipeline.images.libvips_decoder import decode_still, open_image, upright_size
-from pipeline.images.metadata import Metadata, collect, read_png_texts, upright
+from pipeline.images.metadata import USUAL_RESOLUTION, Metadata, collect, read_png_texts, upright
 from pipeline.images.opencv_decoder import decode, header_of
 from pipeline.images.second_decoder import confirm_uniform
 from pipeline.images.tiff_metadata import read_tiff_metadata
@@ -121,7 +122,8 @@ def _read_by_opencv(path: Path, name: str, head: bytes, max_pixels: int) -> Imag
     unread = ("the metadata of a JPEG 2000 file is not carried",) if name == "JPEG 2000" else ()
     losses = (*unread, *beside_raster(path, header))
     gray = pixels.ndim == 2
-    metadata, notes, lost_colours = _with_colour(Metadata(), find_colour(path, name, gray=gray))
+    resolution = (resolution_of_bmp(head) if name == "BMP" else None) or USUAL_RESOLUTION
+    metadata, notes, lost_colours = _with_colour(Metadata(resolution=resolution), find_colour(path, name, gray=gray))
     return _image_file(np.atleast_3d(pixels), metadata, notes, losses + lost_colours)
 
 

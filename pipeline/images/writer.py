@@ -62,7 +62,7 @@ def encode_image(path: Path, image: ImageFile) -> tuple[str, ...]:
     if target.name == "PNG":
         insert_png_chunks(path, exif, image.metadata.png_texts)
     if target.name == "JPEG":
-        insert_jpeg_segments(path, exif, image.metadata.comments)
+        insert_jpeg_segments(path, exif, image.metadata)
     return losses
 
 

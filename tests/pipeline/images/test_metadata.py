@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pyvips
+from PIL import Image
 
 from pipeline.images import ImageFile, read_image, write_image
 from pipeline.images.reader import read_size
@@ -91,6 +92,18 @@ def test_resolution_and_png_texts_survive(tmp_path: Path) -> None:
     assert again.get("png-comment-0-Title") == "a title"
     assert again.xres == pytest.approx(11.811, rel=1e-3)
     assert write_image(tmp_path / "b.jpg", image) == ("PNG text is not carried into JPEG files",)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".bmp"])
+def test_the_resolution_is_carried_everywhere_and_72_if_there_is_none(tmp_path: Path, suffix: str) -> None:
+    for name, given in (("a", {"dpi": (300, 150)}), ("b", {})):
+        Image.fromarray(photo(4, 9, 3)).save(tmp_path / f"{name}{suffix}", **given)
+        image = read_image(tmp_path / f"{name}{suffix}")
+        for written in (".jpg", ".png", ".tif"):
+            write_image(tmp_path / f"c{written}", image)
+            with Image.open(tmp_path / f"c{written}") as seen:
+                expected = given.get("dpi", (96, 96) if suffix == ".bmp" else (72, 72))
+                assert seen.info["dpi"] == pytest.approx(expected, abs=0.1)
 
 
 def test_no_metadata_is_made_up(tmp_path: Path) -> None:
