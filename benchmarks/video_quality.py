@@ -53,12 +53,10 @@ class Case:
     Attributes:
         degrade: Takes and returns frames, ``(N, 3, H, W)``.
         weights: Of the network.
-        noise_level: That the network is given; None for one that takes none.
     """
 
     degrade: Degrade
     weights: str = "denoise_blind_fast"
-    noise_level: float | None = None
 
 
 def white(sigma: float) -> Degrade:
@@ -114,8 +112,8 @@ def h264(crf: int) -> Degrade:
 CASES = {
     "white-10": Case(white(10)),
     "white-25": Case(white(25)),
-    "camera-jpeg": Case(camera(jpeg), "denoise_camera_fast", 7.0),
-    "camera-h264": Case(camera(h264(20)), "denoise_camera_fast", 7.0),
+    "camera-jpeg": Case(camera(jpeg), "denoise_camera_fast"),
+    "camera-h264": Case(camera(h264(20)), "denoise_camera_fast"),
     "h264": Case(h264(28)),
     "clean": Case(lambda frames: frames),
 }
@@ -139,19 +137,17 @@ def main() -> None:
             continue
         for path in sorted(options.data.glob(f"video/{options.clips}")):
             case, clean = CASES[name], _read_clip(path, options.frames)
-            network = _network(case.weights, case.noise_level)
             _print(
                 f"{name}, {'_'.join(path.stem.split('_')[:2])}",
                 case.degrade(clean),
                 clean,
                 TemporalDenoiseConfig(),
-                network,
+                _network(case.weights),
             )
 
 
-def _network(weights: str, noise_level: float | None = None) -> StageConfig:
-    given = {} if noise_level is None else {"noise_level": noise_level}
-    return find_config(weights).model_copy(update={"weights": str(resolve(weights, Path())), **given})
+def _network(weights: str) -> StageConfig:
+    return find_config(weights).model_copy(update={"weights": str(resolve(weights, Path()))})
 
 
 def _chain(*stages: StageConfig) -> Chain:
