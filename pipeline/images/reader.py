@@ -12,7 +12,7 @@ from pipeline.images.bmp import resolution_of_bmp
 from pipeline.images.colour import FileColour, exif_colour, find_colour
 from pipeline.images.damage import broken_image
 from pipeline.images.formats import Format
-from pipeline.images.gif_parts import gif_parts
+from pipeline.images.gif_parts import gif_parts, transparent_around
 from pipeline.images.icc import BROKEN_PROFILE, usable_profile
 from pipeline.images.image_file import ImageFile
 from pipeline.images.jpeg_parts import JpegParts, jpeg_parts
@@ -170,6 +170,8 @@ def _read_by_libvips(path: Path, name: str, loader: str, max_pixels: int, fail_o
         notes += confirm_uniform(path, decoded.pixels)
     losses = left_behind + decoded.losses + lost_colours + (() if tiff is None else tiff.losses)
     pixels = _upright(decoded.pixels, decoded.orientation)
+    if name == "GIF" and (frame := gif_parts(path).frame):
+        pixels = transparent_around(pixels, frame)
     metadata = replace(metadata, size=(pixels.shape[1], pixels.shape[0]))
     read = _image_file(pixels, metadata, notes, losses)
     lossless = name == "WebP" and is_lossless_webp(path)

@@ -1,5 +1,6 @@
 """What a GIF file holds besides its image is carried or named."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,23 @@ def gif(tmp_path: Path) -> Path:
 
 
 def test_parts_are_found(gif: Path) -> None:
-    assert gif_parts(gif) == GifParts((b"J\xf6rg",), XMP, bytes(300), ("MAKERS  1.0",))
+    assert gif_parts(gif) == GifParts((b"J\xf6rg",), XMP, bytes(300), ("MAKERS  1.0",), (0, 0, 16, 12))
+
+
+def test_what_an_image_leaves_uncovered_is_transparent(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    Image.fromarray(photo(12, 16, 3)).quantize(16).save(path)
+    covered = read_image(path)
+    assert covered.alpha is None
+    data = path.read_bytes()
+    place = data.index(b"\x2c" + struct.pack("<4H", 0, 0, 16, 12))
+    moved = data[:6] + struct.pack("<2H", 20, 15) + data[10 : place + 1] + struct.pack("<2H", 3, 2) + data[place + 5 :]
+    path.write_bytes(moved)
+    image = read_image(path)
+    expected = np.zeros((15, 20), np.uint8)
+    expected[2:14, 3:19] = 255
+    np.testing.assert_array_equal(image.alpha, expected)
+    np.testing.assert_array_equal(image.pixels[2:14, 3:19], covered.pixels)
 
 
 def test_parts_are_carried_or_named(gif: Path, tmp_path: Path) -> None:
@@ -51,4 +68,6 @@ def test_parts_are_carried_or_named(gif: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", [5, 12, 30, 300, 700])
 def test_a_cut_off_file_has_what_is_there(gif: Path, cut: int) -> None:
     gif.write_bytes(gif.read_bytes()[:cut])
-    assert isinstance(gif_parts(gif), GifParts)
+    found = gif_parts(gif)
+    assert found.comments == ((b"J\xf6rg",) if cut > 100 else ())
+    assert found.frame is None
