@@ -21,6 +21,7 @@ _RAW = frozenset(
     | {".pef", ".raf", ".raw", ".rw2", ".rwl", ".srf", ".srw", ".x3f"}
 )
 _SOUND = frozenset({".aac", ".aif", ".aiff", ".amr", ".flac", ".m4a", ".mid", ".mp3", ".ogg", ".opus", ".wav", ".wma"})
+_ARCHIVES = frozenset({".7z", ".cb7", ".cbr", ".cbt", ".cbz", ".gz", ".rar", ".tar", ".tgz", ".zip"})
 _DOCUMENTS = frozenset(
     {".ai", ".doc", ".docx", ".eps", ".indd", ".odt", ".pdf", ".ppt", ".pptx", ".psb", ".psd", ".svg", ".xcf"}
 )
@@ -69,6 +70,10 @@ def _advice(suffix: str) -> str:
         return f"{what}, but of a camera's raw data; develop it to TIFF first"
     if known in _SOUND:
         return f"{what}, but of sound, of which nothing is restored"
+    if known in _ARCHIVES:
+        return f"{what}, but of an archive; unpack it first"
+    if not known:
+        return "has no suffix; rename it, with that of its format, such as .jpg or .mp4"
     if known in _DOCUMENTS:
         return f"{what}; export its pages or layers as PNG or TIFF first"
     return f"{what}; convert it to PNG, TIFF or MP4 first, if it is one"

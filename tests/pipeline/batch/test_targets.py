@@ -109,6 +109,8 @@ def test_videos_keep_their_container_if_it_can_be_written(tmp_path: Path) -> Non
     [
         ("a.CR2", "but of a camera's raw data; develop it to TIFF first"),
         ("a.mp3", "but of sound, of which nothing is restored"),
+        ("a.cbz", "but of an archive; unpack it first"),
+        ("a", "has no suffix; rename it, with that of its format, such as .jpg or .mp4"),
         ("a.docx", "; export its pages or layers as PNG or TIFF first"),
         ("a.txt", "; convert it to PNG, TIFF or MP4 first, if it is one"),
     ],
