@@ -5,9 +5,10 @@ reader thread: hash, skip, decode -> main thread: compute -> writer thread: enco
 
 from __future__ import annotations
 
+from pipeline.batch.final_step import FinalStep, Listener, Recorder
 from pipeline.batch.job import Job, LeftOut, ObjectJob
 from pipeline.batch.job_kind import Watch
-from pipeline.batch.job_steps import FinalStep, Listener, Recorder, Steps, Work
+from pipeline.batch.job_steps import Steps, Work
 from pipeline.batch.prefetch import Spans, ahead, worker
 from pipeline.batch.record import Record
 from pipeline.batch.runner import Inputs, Report, unwatched

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.batch.final_step import Recorder
 from pipeline.batch.job import Job, LeftOut, ObjectJob
 from pipeline.batch.job_kind import Watch
-from pipeline.batch.job_steps import Recorder
 from pipeline.batch.record import Record
 
 Inputs = Iterable[Job | ObjectJob | LeftOut]

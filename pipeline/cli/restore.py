@@ -16,7 +16,7 @@ from pipeline.cli.outcome import run_batch
 from pipeline.cli.terminal import OUT
 
 if TYPE_CHECKING:
-    from pipeline.batch.job_steps import Recorder
+    from pipeline.batch.final_step import Recorder
     from pipeline.batch.runner import BatchRunner
     from pipeline.batch.settings import RestoreSettings
     from pipeline.cli.chain_choice import ChosenChains

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
 
+from pipeline.batch.final_step import FinalStep, Listener, Recorder
 from pipeline.batch.job import Job, LeftOut, ObjectJob
 from pipeline.batch.job_kind import Watch
-from pipeline.batch.job_steps import FinalStep, Listener, Recorder, Steps, Work
+from pipeline.batch.job_steps import Steps, Work
 from pipeline.batch.record import Record
 from pipeline.batch.runner import Inputs, Report, unwatched
 from pipeline.batch.settings import RestoreSettings
