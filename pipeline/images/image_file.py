@@ -18,6 +18,7 @@ class ImageFile:
         notes: What was converted or carried in another form, for the run log.
         losses: What of the file is left behind, likewise.
         luma_table: Of a JPEG file: the 64 steps by which its luma was quantised.
+        bits: Of a channel in the file, where its type in memory has more (AVIF of 10 or 12 bits); else None.
         lossless: Whether its file holds it exactly though the format could do otherwise (WebP).
     """
 
@@ -26,6 +27,7 @@ class ImageFile:
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
+    bits: int | None = None
     lossless: bool = False
     luma_table: tuple[int, ...] = ()
 

@@ -26,6 +26,7 @@ class Decoded(NamedTuple):
         orientation: Of EXIF, 1 to 8.
         notes: On what was converted.
         losses: What is left behind.
+        bits: Of a channel in the file; None if libvips does not say.
     """
 
     pixels: Pixels
@@ -33,6 +34,7 @@ class Decoded(NamedTuple):
     orientation: int
     notes: tuple[str, ...]
     losses: tuple[str, ...]
+    bits: int | None
 
 
 def decode_still(path: Path, name: str, loader: str, fail_on: str, max_pixels: int, tiff: TiffImage | None) -> Decoded:
@@ -48,9 +50,10 @@ def decode_still(path: Path, name: str, loader: str, fail_on: str, max_pixels: i
         _check_still(path, name, image)
     elif tiff.extra and image.bands > 1:
         image = image.extract_band(0, n=image.bands - tiff.extra)
+    bits = image.get("bits-per-sample") if image.get_typeof("bits-per-sample") else None
     image, notes, losses = _to_srgb(image)
     pixels = image.numpy().reshape(image.height, image.width, image.bands)
-    return Decoded(pixels, collect(image), orientation_of(image), notes, losses)
+    return Decoded(pixels, collect(image), orientation_of(image), notes, losses, bits)
 
 
 def upright_size(path: Path, loader: str) -> tuple[int, int]:

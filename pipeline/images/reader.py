@@ -175,7 +175,7 @@ def _read_by_libvips(path: Path, name: str, loader: str, max_pixels: int, fail_o
     metadata = replace(metadata, size=(pixels.shape[1], pixels.shape[0]))
     read = _image_file(pixels, metadata, notes, losses)
     lossless = name == "WebP" and is_lossless_webp(path)
-    return replace(read, lossless=lossless, luma_table=parts.luma_table if parts else ())
+    return replace(read, bits=decoded.bits, lossless=lossless, luma_table=parts.luma_table if parts else ())
 
 
 def _with_parts(path: Path, name: str, metadata: Metadata, parts: JpegParts | None) -> tuple[Metadata, tuple[str, ...]]:
@@ -226,6 +226,8 @@ def _image_file(pixels: Pixels, metadata: Metadata, notes: tuple[str, ...], loss
 def _in_range(pixels: Pixels) -> Pixels:
     """Return floats in [0, 1] as float32; others are refused, because no file says what their white is."""
     low, high = pixels.min(), pixels.max()
+    if not np.isfinite([low, high]).all():
+        raise RefusedImage("holds floats that are no numbers (NaN) or infinite; replace them first")
     if not (low >= 0 and high <= 1):
         raise RefusedImage(
             f"holds floats from {low:g} to {high:g}, expected 0 to 1 in the brightness curve of a display; "

@@ -120,12 +120,13 @@ def _fit(image: ImageFile, target: Encoder) -> tuple[ImageFile, tuple[str, ...]]
     """Reduce what the format cannot hold, and return a line on each."""
     losses = []
     dtype = image.pixels.dtype
+    bits = image.bits or 8 * dtype.itemsize
     if target.bits < 32 and dtype.kind == "f":
         dtype = np.dtype(np.uint16)
     if target.bits == 8:
         dtype = np.dtype(np.uint8)
-    if dtype != image.pixels.dtype or (dtype == np.uint16 and target.bits < 16):
-        came = "floats" if image.pixels.dtype.kind == "f" else f"{8 * image.pixels.dtype.itemsize} bit"
+    if dtype != image.pixels.dtype or (dtype == np.uint16 and target.bits < bits):
+        came = "floats" if image.pixels.dtype.kind == "f" else f"{bits} bit"
         losses.append(f"{came} reduced to {min(target.bits, 8 * dtype.itemsize)} bit, the most {target.name} holds")
     if lost := blocks(image.metadata) - target.metadata:
         losses.append(f"{', '.join(sorted(lost))} is not carried into {target.name} files")

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import BrokenImage, RefusedImage
 from pipeline.images import ImageFile, check_target, read_image, write_image
-from tests.pipeline.images.samples import photo
+from tests.pipeline.images.samples import photo, saved
 
 LOSSLESS = [".png", ".tif"]
 
@@ -79,3 +79,10 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         write_image(path, ImageFile(photo(9, 9)))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_what_avif_holds_is_not_called_reduced(tmp_path: Path, bits: int) -> None:
+    image = read_image(saved(tmp_path / "a.avif", photo(16, 16, 3, dtype=np.uint16), bitdepth=bits))
+    assert write_image(tmp_path / "b.avif", image) == ()
+    assert write_image(tmp_path / "b.jpg", image) == (f"{bits} bit reduced to 8 bit, the most JPEG holds",)
