@@ -48,25 +48,20 @@ def main() -> None:
 def measured(name: str, pairs: Pairs, score: Callable[[Tensor, Tensor], float]) -> str:
     """Return a row of the table; after each photo, print its gain and the row so far to the error stream."""
     stage = BlindDeconvolutionConfig().build().eval()
-    before, after, untouched, row = [], [], 0, ""
+    scores, untouched, row = [], 0, ""
     for image, clean in pairs:
         with collected_findings() as found:
             result = functions.quantise(stage(image[None])[0])
         untouched += torch.equal(result, image)
-        before.append(score(image, clean))
-        after.append(score(result, clean))
-        row = _row(name, torch.tensor(before), torch.tensor(after), untouched)
-        print(f"{row} {after[-1] - before[-1]:+.2f}: {found[0].text}", file=sys.stderr, flush=True)
+        scores.append([score(image, clean), score(result, clean)])
+        before, after = torch.tensor(scores).unbind(1)
+        gains = (after - before).nan_to_num()  # equal images
+        row = (
+            f"| {name} | {len(gains)} | {before.mean():.2f} | {after.mean():.2f} | {gains.mean():+.2f} "
+            f"| {(gains > 0).float().mean():.0%} | {gains.min():+.2f} | {untouched} |"
+        )
+        print(f"{row} {gains[-1]:+.2f}: {found[0].text}", file=sys.stderr, flush=True)
     return row
-
-
-def _row(name: str, before: Tensor, after: Tensor, untouched: int) -> str:
-    gains = (after - before).nan_to_num()  # equal images
-    better = (gains > 0).float().mean()
-    return (
-        f"| {name} | {len(gains)} | {before.mean():.2f} | {after.mean():.2f} | {gains.mean():+.2f} | {better:.0%} "
-        f"| {gains.min():+.2f} | {untouched} |"
-    )
 
 
 def levin(data: Path, every: int) -> Pairs:
