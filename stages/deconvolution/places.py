@@ -17,8 +17,9 @@ from stages.light import to_linear_light
 _PLACES, _LARGEST_CROP, _SMOOTHNESS = 3, 320, 1e-3
 # A place's crop has this many times the kernel's side, and its kernel may become larger than the photo's by the other.
 _ROOM, _GROWTH = 6, 1.5
-# A kernel that resembles none of its neighbours by this is replaced by the photo's; most have to.
-_LEAST_LIKENESS, _MOST_REPLACED = 0.75, 3
+# A kernel that resembles none of its neighbours by this is replaced by the photo's; if more have to be, the others are
+# no evidence of a turn.
+_LEAST_LIKENESS, _MOST_REPLACED = 0.75, 2
 # Kernels differ from place to place if neighbours resemble each other by this much more than kernels far from each
 # other do, and than each resembles the photo's.
 _LEAST_DIFFERENCE = 0.01
