@@ -14,6 +14,8 @@ from pipeline.images.kinds import raw_header
 _ENDED = re.compile(
     r"premature|truncat|unexpected end|end of (?:file|image|stream)|out of (?:data|bytes)", re.IGNORECASE
 )
+# What tifffile raises for damaged files.
+TIFF_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, struct.error)
 _END_OF_JPEG, _LOOKED_AT = b"\xff\xd9", 2**16
 
 
@@ -97,7 +99,7 @@ def _points_behind_end(file: BinaryIO, size: int) -> bool:
             page = tiff.pages[0]
             ends = (at + length for at, length in zip(page.dataoffsets, page.databytecounts, strict=False))
             return max(ends, default=0) > size
-    except (ValueError, LookupError, TypeError, AttributeError, struct.error):
+    except TIFF_DAMAGE:
         file.seek(0)
         head = file.read(8)
         return len(head) < 8 or int.from_bytes(head[4:8], "little" if head[:2] == b"II" else "big") >= size

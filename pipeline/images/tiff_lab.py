@@ -2,13 +2,13 @@
 
 import io
 import logging
-import struct
 from pathlib import Path
 from typing import Any
 
 import pyvips
 
 from pipeline.errors import BrokenImage
+from pipeline.images.damage import TIFF_DAMAGE
 
 _RGB = 2
 
@@ -29,7 +29,7 @@ def open_tiff_lab(path: Path, **options: Any) -> pyvips.Image:
     try:
         with TiffFile(relabelled) as tiff:
             tiff.pages.first.tags["PhotometricInterpretation"].overwrite(_RGB)
-    except (ValueError, LookupError, struct.error) as error:
+    except TIFF_DAMAGE as error:
         raise BrokenImage(f"is damaged: its TIFF directory cannot be read ({error})") from error
     image = pyvips.Image.tiffload_buffer(relabelled.getvalue(), **options)
     signed = [image[band].copy(format="char") for band in (1, 2)]

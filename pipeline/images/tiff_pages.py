@@ -1,7 +1,6 @@
 """Read the directories of a TIFF file: which page is the image, and what libvips would decode wrongly."""
 
 import logging
-import struct
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pipeline.errors import RefusedImage
 from pipeline.images.beside import CREDENTIALS
+from pipeline.images.damage import TIFF_DAMAGE
 
 # None, CCITT (three kinds), LZW, JPEG, deflate (two numbers), PackBits, WebP.
 _COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 50001)
@@ -58,7 +58,7 @@ def find_tiff_image(path: Path) -> TiffImage | None:
     try:
         with TiffFile(path) as tiff:
             pages = [_tags(page) for page, _ in zip(tiff.pages, range(_MOST_PAGES), strict=False)]
-    except (ValueError, LookupError, TypeError, AttributeError, struct.error):
+    except TIFF_DAMAGE:
         return None
     if not pages:
         return None

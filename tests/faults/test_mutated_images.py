@@ -74,10 +74,12 @@ def _wrong(file: Damaged, target: Path, record: dict[str, list[int]]) -> Iterato
 
 
 def _size_by_pillow(path: Path) -> tuple[int, int] | None:
+    """Return the size of what Pillow can decode too; of a tag that comes twice it takes the last, libtiff the first."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with PIL.Image.open(path) as image:
+                image.load()
                 return image.size
     except Exception:
         return None

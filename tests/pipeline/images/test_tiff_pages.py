@@ -1,5 +1,6 @@
 """Of a TIFF file with several pages or odd channels the one full image is read, or the file is refused."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import tifffile
 
 from pipeline.errors import RefusedImage
 from pipeline.images import read_image, write_image
+from pipeline.images.tiff_pages import find_tiff_image
 from tests.pipeline.images.samples import photo
 
 
@@ -106,6 +108,15 @@ def test_a_damaged_tag_of_several_values_is_passed_over(tmp_path: Path) -> None:
     tags = [(254, "I", 2, (0, 0), True)]
     tifffile.imwrite(tmp_path / "a.tif", photo(8, 12, 3), photometric="rgb", metadata=None, extratags=tags)
     assert read_image(tmp_path / "a.tif").pixels.shape == (8, 12, 3)
+
+
+def test_a_directory_that_tifffile_cannot_compute_with_is_left_to_the_decoder(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, photo(8, 12, 3), photometric="rgb", metadata=None, bigtiff=True)
+    rows = struct.pack("<HHQQ", 278, 4, 1, 8)  # of a strip
+    assert rows in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(rows, struct.pack("<HHQd", 278, 12, 1, 5e-324)))
+    assert find_tiff_image(path) is None
 
 
 def relabel(path: Path, tag: int, value: int) -> None:
