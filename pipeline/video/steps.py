@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -64,6 +65,48 @@ class _EndOfItems:
         self.error = error
 
 
+class _Producer(Generic[Item]):
+    """Puts items into a bounded queue, in a thread, until it is stopped."""
+
+    def __init__(self, items: Iterable[Item], ahead: int, load: StepLoad) -> None:
+        self.ready: queue.Queue[Item | _EndOfItems] = queue.Queue(ahead)
+        self.stopped = threading.Event()
+        self._items = items
+        self._load = load
+
+    def run(self) -> None:
+        iterator = iter(self._items)
+        try:
+            while self._put(self._next(iterator)):
+                pass
+        except StopIteration:
+            self._put(_EndOfItems(None))
+        except BaseException as error:
+            self._put(_EndOfItems(error))
+        finally:
+            if hasattr(iterator, "close"):
+                iterator.close()
+
+    def _next(self, iterator: Iterator[Item]) -> Item:
+        started, starved = time.perf_counter(), self._load.starved
+        try:
+            return next(iterator)
+        finally:
+            self._load.busy += time.perf_counter() - started - (self._load.starved - starved)
+
+    def _put(self, item: Item | _EndOfItems) -> bool:
+        """Return whether there was space before the end."""
+        started = time.perf_counter()
+        try:
+            while not self.stopped.is_set():
+                with suppress(queue.Full):
+                    self.ready.put(item, timeout=0.1)
+                    return True
+            return False
+        finally:
+            self._load.blocked += time.perf_counter() - started
+
+
 def in_background(items: Iterable[Item], ahead: int, load: StepLoad) -> Generator[Item, None, None]:
     """Iterate over ``items`` in a background thread, up to ``ahead`` of them before they are requested.
 
@@ -74,48 +117,14 @@ def in_background(items: Iterable[Item], ahead: int, load: StepLoad) -> Generato
         ahead: Size of the queue.
         load: Receives the times of the step in the thread; ``starved`` is left to ``items`` (``TimedIterator``).
     """
-    ready: queue.Queue[Item | _EndOfItems] = queue.Queue(ahead)
-    stopped = threading.Event()
-
-    def put(item: Item | _EndOfItems) -> bool:
-        started = time.perf_counter()
-        try:
-            while not stopped.is_set():
-                try:
-                    ready.put(item, timeout=0.1)
-                except queue.Full:
-                    continue
-                return True
-            return False
-        finally:
-            load.blocked += time.perf_counter() - started
-
-    def run() -> None:
-        iterator = iter(items)
-        try:
-            while True:
-                started, starved = time.perf_counter(), load.starved
-                try:
-                    item = next(iterator)
-                finally:
-                    load.busy += time.perf_counter() - started - (load.starved - starved)
-                if not put(item):
-                    break
-        except StopIteration:
-            put(_EndOfItems(None))
-        except BaseException as error:
-            put(_EndOfItems(error))
-        finally:
-            if hasattr(iterator, "close"):
-                iterator.close()
-
-    thread = threading.Thread(target=run, daemon=True)
+    producer = _Producer(items, ahead, load)
+    thread = threading.Thread(target=producer.run, daemon=True)
     thread.start()
     try:
-        while not isinstance(item := ready.get(), _EndOfItems):
+        while not isinstance(item := producer.ready.get(), _EndOfItems):
             yield item
         if item.error is not None:
             raise item.error
     finally:
-        stopped.set()
+        producer.stopped.set()
         thread.join()
