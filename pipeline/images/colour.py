@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import RefusedImage
-from pipeline.images.exif_block import exif_names_adobe_rgb
+from pipeline.images.exif_block import exif_colour_space
 from pipeline.images.gif_parts import gif_parts
 from pipeline.images.icc import SRGB_PRIMARIES, Curve, display_profile
 from pipeline.images.kinds import png_chunks
-from pipeline.images.tiff_metadata import names_adobe_rgb, tiff_values
+from pipeline.images.tiff_metadata import ColourSpace, colour_space_of, tiff_values
 
 _D65 = (0.3127, 0.3290)
 
@@ -46,12 +46,14 @@ class FileColour(NamedTuple):
         icc: As a profile; None where it is sRGB, or cannot be one.
         overrides: Whether it counts more than an ICC profile beside it.
         problem: Why it cannot be a profile.
+        note: What else is to be said.
     """
 
     source: str
     icc: bytes | None = None
     overrides: bool = False
     problem: str = ""
+    note: str = ""
 
 
 def find_colour(path: Path, name: str, *, gray: bool) -> FileColour | None:
@@ -74,12 +76,16 @@ def find_colour(path: Path, name: str, *, gray: bool) -> FileColour | None:
 
 
 def exif_colour(exif: bytes | None, *, gray: bool) -> FileColour | None:
-    """Return Adobe RGB where a block of EXIF names it."""
-    return _adobe_rgb(gray) if exif and exif_names_adobe_rgb(exif) else None
+    """Return what a block of EXIF says of the colours, if they are not sRGB."""
+    return _named(exif_colour_space(exif), gray) if exif else None
 
 
-def _adobe_rgb(gray: bool) -> FileColour:
-    return _measured("EXIF, Adobe RGB", _ADOBE_RGB, _ADOBE_GAMMA, gray)
+def _named(space: ColourSpace, gray: bool) -> FileColour | None:
+    if space == "Adobe RGB":
+        return _measured("EXIF, Adobe RGB", _ADOBE_RGB, _ADOBE_GAMMA, gray)
+    if space == "uncalibrated" and not gray:
+        return FileColour("EXIF", note="EXIF says that the colours are not sRGB, not which; they are taken for sRGB")
+    return None
 
 
 def _png_colour(path: Path, gray: bool) -> FileColour | None:
@@ -91,7 +97,7 @@ def _png_colour(path: Path, gray: bool) -> FileColour | None:
     if b"iCCP" in chunks:
         return FileColour("iCCP", problem="its ICC profile is broken, or for other channels")  # libvips finds none
     if b"sRGB" in chunks:
-        return None
+        return FileColour("sRGB")  # whatever EXIF says
     gamma = int.from_bytes(chunks.get(b"gAMA", b"")[:4], "big") / 100_000
     found = chunks.get(b"cHRM", b"")
     white_first = [value / 100_000 for value in struct.unpack(">8I", found)] if len(found) == 32 else []
@@ -163,7 +169,7 @@ def _tiff_colour(path: Path, gray: bool) -> FileColour | None:
     if measured or len(curve) == 2**8:
         return _measured("TIFF chromaticities", measured, curve if len(curve) == 2**8 else None, gray)
     with path.open("rb") as file:
-        return _adobe_rgb(gray) if names_adobe_rgb(file) else None
+        return _named(colour_space_of(file), gray)
 
 
 def _gif_colour(path: Path, gray: bool) -> FileColour | None:

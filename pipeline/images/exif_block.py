@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from pipeline.images.tiff_metadata import EXIF_PREFIX, names_adobe_rgb, read_directories
+from pipeline.images.tiff_metadata import EXIF_PREFIX, ColourSpace, colour_space_of, read_directories
 
 _EXIF, _INTEROPERABILITY, _ORIENTATION = 0x8769, 0xA005, 0x0112
 _IMAGE_SIZE, _PIXEL_SIZE = (0x0100, 0x0101), (0xA002, 0xA003)
@@ -40,12 +40,12 @@ def exif_orientation(block: bytes) -> int:
     return value if 1 <= value <= 8 else 1
 
 
-def exif_names_adobe_rgb(block: bytes) -> bool:
-    """Return whether a block of EXIF means Adobe RGB, as of `names_adobe_rgb`; False for a damaged block."""
+def exif_colour_space(block: bytes) -> ColourSpace:
+    """Return the colour space that a block of EXIF names, as of `colour_space_of`; None of a damaged block."""
     try:
-        return names_adobe_rgb(io.BytesIO(block.removeprefix(EXIF_PREFIX)))
+        return colour_space_of(io.BytesIO(block.removeprefix(EXIF_PREFIX)))
     except (struct.error, ValueError):
-        return False
+        return None
 
 
 def updated_exif(block: bytes, old: tuple[int, int], new: tuple[int, int]) -> bytes | None:

@@ -139,6 +139,8 @@ def _with_colour(metadata: Metadata, colour: FileColour | None) -> tuple[Metadat
             losses.append(f"the colour space ({colour.source}) is not carried: {colour.problem}")
         elif colour.icc:
             notes.append(f"the colour space ({colour.source}) is carried as an ICC profile")
+        elif colour.note:
+            notes.append(colour.note)
     usable = None if icc is None else usable_profile(icc)
     if icc is not None and usable is None:
         notes, losses = [], [*losses, BROKEN_PROFILE]

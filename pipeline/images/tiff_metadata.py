@@ -7,7 +7,7 @@ of more than four bytes is replaced by its offset. In a TIFF file the image's ow
 import io
 import struct
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
@@ -32,6 +32,8 @@ _TYPES |= {8: (2, 2), 9: (4, 4), 10: (8, 4), 11: (4, 4), 12: (8, 8), 13: (4, 4),
 EXIF_PREFIX = b"Exif\0\0"
 LONGEST_EXIF = 65_500  # no JPEG holds a larger block
 _MOST_ENTRIES = 2**16
+
+ColourSpace = Literal["Adobe RGB", "uncalibrated"] | None
 
 
 class _Layout(NamedTuple):
@@ -77,19 +79,21 @@ def read_tiff_metadata(path: Path) -> tuple[bytes | None, bytes | None]:
     return (block if len(block) <= LONGEST_EXIF else None), iptc
 
 
-def names_adobe_rgb(file: BinaryIO) -> bool:
-    """Return whether the EXIF of a TIFF file means Adobe RGB: by the index R03 (DCF 2.0), or by colour space 2.
+def colour_space_of(file: BinaryIO) -> ColourSpace:
+    """Return which colour space the EXIF of a TIFF file names: Adobe RGB by the index R03 (DCF 2.0), or by number 2.
 
-    Many cameras embed no profile with it.
+    Many cameras embed no profile with it. sRGB is none.
     """
     layout = _layout_of(file)
     _, exif, _ = read_directories(file)
-    if _COLOUR_SPACE in exif and exif[_COLOUR_SPACE].value[:2] == b"\2\0":
-        return True
-    if layout is None or _INTEROPERABILITY not in exif:
-        return False
-    index = _read_directory(file, layout, _offset(exif[_INTEROPERABILITY])).get(_INDEX)
-    return index is not None and index.value.startswith(b"R03")
+    space = exif[_COLOUR_SPACE].value[:2] if _COLOUR_SPACE in exif else b""
+    index = b""
+    if layout is not None and _INTEROPERABILITY in exif:
+        directory = _read_directory(file, layout, _offset(exif[_INTEROPERABILITY]))
+        index = directory[_INDEX].value[:3] if _INDEX in directory else b""
+    if space == b"\2\0" or index == b"R03":
+        return "Adobe RGB"
+    return "uncalibrated" if space == b"\xff\xff" and index != b"R98" else None
 
 
 def tiff_values(path: Path, tag: int) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ import pytest
 import pyvips
 import tifffile
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from pipeline.errors import RefusedImage
 from pipeline.images import ImageFile, read_image, write_image
@@ -194,6 +195,19 @@ def test_the_colour_space_that_only_exif_names_is_carried(tmp_path: Path, suffix
         red, green, _ = shown(image, (100, 200, 100))
         assert red < 40
         assert green > 195
+
+
+@pytest.mark.parametrize(("suffix", "notes"), [(".jpg", 1), (".png", 0)])
+def test_colours_that_exif_does_not_name_are_noted(tmp_path: Path, suffix: str, notes: int) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA001] = 0xFFFF
+    path = tmp_path / f"a{suffix}"
+    info = PngInfo()
+    info.add(b"sRGB", b"\0")  # which counts more
+    Image.fromarray(photo(8, 8, 3)).save(path, exif=exif, pnginfo=info)
+    found = read_image(path).notes
+    assert len(found) == notes
+    assert all("are taken for sRGB" in note for note in found)
 
 
 def test_colours_that_only_the_av1_data_state_are_carried(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import pyvips
 import tifffile
 from PIL import Image
 
-from pipeline.images.exif_block import exif_names_adobe_rgb, exif_tags
+from pipeline.images import read_image
+from pipeline.images.exif_block import exif_colour_space, exif_tags
 from pipeline.images.tiff_metadata import (
     append_tiff_metadata,
-    names_adobe_rgb,
+    colour_space_of,
     read_tiff_metadata,
 )
 from tests.pipeline.images.samples import IPTC, photo, saved
@@ -46,12 +47,32 @@ def test_texts_of_every_kind_of_tiff_are_read(tmp_path: Path, layout: dict[str, 
     assert b"a longer name of an artist" in exif
 
 
-@pytest.mark.parametrize(("values", "named"), [({0xA001: 2}, True), ({0xA001: 1}, False), ({0xA005: b"R03"}, True)])
-def test_adobe_rgb_is_known_by_exif(values: dict[int, object], named: bool) -> None:
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({0xA001: 2}, "Adobe RGB"),
+        ({0xA001: 1}, None),
+        ({0xA005: b"R03"}, "Adobe RGB"),
+        ({0xA001: 0xFFFF}, "uncalibrated"),
+        ({0xA001: 0xFFFF, 0xA005: b"R03"}, "Adobe RGB"),
+        ({0xA001: 0xFFFF, 0xA005: b"R98"}, None),
+    ],
+)
+def test_colour_spaces_are_known_by_exif(values: dict[int, object], named: str | None) -> None:
     exif = Image.Exif()
     for tag, value in values.items():
         exif.get_ifd(0x8769)[tag] = {1: value} if tag == 0xA005 else value
     block = exif.tobytes()
-    assert exif_names_adobe_rgb(block) == named
-    assert exif_names_adobe_rgb(block[: len(block) // 2]) is False
-    assert names_adobe_rgb(io.BytesIO(block[6:])) == named
+    assert exif_colour_space(block) == named
+    assert exif_colour_space(block[:20]) is None
+    assert colour_space_of(io.BytesIO(block[6:])) == named
+
+
+def test_adobe_rgb_of_the_exif_of_a_tiff_becomes_a_profile(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA001] = 2
+    path = saved(tmp_path / "a.tif", photo(4, 6, 3))
+    append_tiff_metadata(path, exif.tobytes(), None, width=6, height=4)
+    image = read_image(path)
+    assert image.notes == ("the colour space (EXIF, Adobe RGB) is carried as an ICC profile",)
+    assert image.metadata.icc is not None
