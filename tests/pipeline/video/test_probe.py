@@ -6,6 +6,7 @@ import av
 import pytest
 
 from pipeline.errors import RefusedVideo
+from pipeline.video.damage import DAMAGED
 from pipeline.video.probe import _first_frame
 from tests.pipeline.batch.video_batch import restore_batch
 from tests.pipeline.video import clips
@@ -36,7 +37,7 @@ class Unreadable:
         raise self.error(1, "broken")
 
 
-@pytest.mark.parametrize("error", [av.error.InvalidDataError, av.error.ArgumentError, av.error.MemoryError])
+@pytest.mark.parametrize("error", DAMAGED)
 def test_a_container_without_a_readable_packet_is_refused(error):
     with pytest.raises(RefusedVideo, match="no frame that can be decoded"):
         _first_frame(Unreadable(error), None)
