@@ -29,7 +29,7 @@ _SHARPER = 1.15  # times the energy from which a neighbour counts
 _FAINT = 2e-6  # energy that noise and rounding have
 _SUM = np.ones((1, 3), np.float32)  # of colours
 _DIFFERENT = (4 / 255) ** 2  # difference of coarsest levels that always passes
-_CORRELATED = 0.7, 0.9  # correlation from which bands may show the same, and surely do
+_CORRELATED = 0.6, 0.8  # correlation from which bands may show the same, and surely do
 _BLURRED = 0.05, 0.15  # share that is sharper in a neighbour by chance, and of a frame that is blurred as a whole
 _DETAIL = 1e-5  # energy of places that have detail
 
