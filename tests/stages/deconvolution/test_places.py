@@ -52,6 +52,13 @@ def test_a_kernel_unlike_its_neighbours_is_replaced(monkeypatch: pytest.MonkeyPa
     torch.testing.assert_close(replaced[1, 1], kernels[4])
 
 
+def test_where_a_third_is_unlike_its_neighbours_one_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = turned()
+    for place in (0, 4, 8):
+        kernels[place] = point_kernel(15)
+    assert found(kernels, monkeypatch).kernels is None
+
+
 def test_where_most_are_unlike_their_neighbours_one_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = [motion_kernel(13, 90.0 * index) for index in range(9)]
     unlike = found(kernels, monkeypatch)
