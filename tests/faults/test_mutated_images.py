@@ -74,12 +74,15 @@ def _wrong(file: Damaged, target: Path, record: dict[str, list[int]]) -> Iterato
 
 
 def _size_by_pillow(path: Path) -> tuple[int, int] | None:
-    """Return the size of what Pillow can decode too; of a tag that comes twice it takes the last, libtiff the first."""
+    """Return the size of what Pillow can decode too, and takes for the same image.
+
+    Of a TIFF tag that comes twice Pillow takes the last, libtiff the first; libnsgif takes no canvas above 2048 pixels.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with PIL.Image.open(path) as image:
                 image.load()
-                return image.size
+                return None if image.format == "GIF" and max(image.size) > 2048 else image.size
     except Exception:
         return None
