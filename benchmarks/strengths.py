@@ -3,7 +3,8 @@
 Sharp photos are degraded in many ways and go through the shipped chains, stage by stage. At strength s, a stage leaves
 the squared error |e - s d|^2, where e is the error that it is given and d what it changes. Each stage's table is the
 least-squares fit of that error by the measured condition, relative to what is left of it, so that decibels count; an
-image that a stage makes worse counts three times. Stages before it run at the strengths found for them.
+image that a stage makes worse counts three times. Stages before it run at the strengths found for them, or at those of
+the chain.
 
 Errors at the size of the input are those against the undegraded photo, reduced in the same way. Photos of shallow
 focus, sharp in one place, have to stay so; one that is soft everywhere is blurred.
@@ -147,22 +148,23 @@ def _middle(photo: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def fit_chain(chain: Chain, samples: Sequence[Sample], tables: dict[str, StrengthTable]) -> None:
-    """Add the tables of a chain's stages that have none yet, first to last."""
+    """Add the tables of a chain's stages with ``strength: auto`` that have none yet, first to last."""
     conditions = [sample.condition for sample in samples]
-    last = max(index for index, config in enumerate(chain.config.stages) if name_of(config) not in tables)
-    for stage, config in list(zip(chain.stages, chain.config.stages, strict=True))[: last + 1]:
+    automatic = [index for index, config in enumerate(chain.config.stages) if config.strength == "auto"]
+    for stage, config in list(zip(chain.stages, chain.config.stages, strict=True))[: max(automatic) + 1]:
         befores = [bicubic_upscale(sample.image, stage.scale).clamp(0, 1) for sample in samples]
         changes = [stage(sample.image).clamp(0, 1) - before for sample, before in zip(samples, befores, strict=True)]
-        if name_of(config) not in tables:
+        if config.strength == "auto" and name_of(config) not in tables:
             parabolas = [
                 parabola(sample, before, change)
                 for sample, before, change in zip(samples, befores, changes, strict=True)
             ]
             tables[name_of(config)] = table = fit(_AXES[config.stage], conditions, np.array(parabolas))
             print(report(name_of(config), table, conditions, np.array(parabolas)), flush=True)
-        table = tables[name_of(config)]
         for sample, before, change in zip(samples, befores, changes, strict=True):
-            sample.image = before + table.strength(sample.condition) * change
+            fixed = config.strength
+            strength = tables[name_of(config)].strength(sample.condition) if fixed == "auto" else fixed
+            sample.image = before + strength * change
 
 
 def parabola(sample: Sample, before: Tensor, change: Tensor) -> tuple[float, float, float]:
