@@ -108,6 +108,7 @@ def tracing(stage: Stage, engine: str) -> Iterator[Tensor]:
         raise ConversionError(f"{engine} cannot convert it ({first_line(error)})") from error
 
 
+@torch.no_grad()
 def with_measures(stage: Stage, photo: Tensor) -> Tensor:
     """Return a photo as the engine gives it to a stage: with what that has to know of it as planes."""
     return with_planes(photo, stage.measure(photo)) if stage.measures else photo
