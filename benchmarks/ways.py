@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import torch
 
-from pipeline.backends.conversion import ConvertedStage
+from pipeline.backends.conversion import ConvertedStage, with_measures
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
 from pipeline.device.process import keep_freed_memory
@@ -68,8 +68,9 @@ def by_opencv(stage: Stage) -> Stage:
             return cv2.dnn.readNetFromONNX(str(file))
 
     def run(images: np.ndarray) -> np.ndarray:
-        network(images.shape).setInput(images)
-        return network(images.shape).forward()
+        given = with_measures(stage, torch.from_numpy(images)).numpy()  # quantiles cannot be exported
+        network(given.shape).setInput(given)
+        return network(given.shape).forward()
 
     return ConvertedStage(stage, run, "OpenCV")
 
