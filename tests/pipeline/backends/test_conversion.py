@@ -13,7 +13,7 @@ import torch
 from skimage import data
 from torch import Tensor, nn
 
-from pipeline.backends.conversion import model_key
+from pipeline.backends.conversion import model_key, with_measures
 from pipeline.chain.chain import Chain
 from pipeline.chain.config import ChainConfig
 from pipeline.engine.engine import Engine, named_stages
@@ -166,3 +166,10 @@ def test_a_model_belongs_to_its_code_and_processor(monkeypatch: pytest.MonkeyPat
     monkeypatch.undo()
     monkeypatch.setattr("pipeline.backends.wrapper.layers", torch.nn)
     assert key() != first
+
+
+def test_measured_photos_have_no_gradients_so_that_engines_can_take_them() -> None:
+    config = DnCNNConfig(depth=3, width=4, batch_norm=False, noise_level_input=True, estimator=4)
+    given = with_measures(config.build(), torch.rand(1, 3, 64, 64))
+    assert given.shape == (1, 4, 64, 64)
+    assert not given.requires_grad

@@ -65,13 +65,6 @@ def test_where_int8_loses_too_much_another_way_is_found(
     assert difference.square().mean().sqrt() < 10 ** (-openvino.NEAR / 20)
 
 
-def test_a_network_that_measures_the_noise_runs_in_int8(openvino: Any, tmp_path: Path) -> None:
-    chain = chain_of(DNCNN.model_copy(update={"noise_level_input": True, "estimator": 4}), gain=0.5)
-    chain.stages[0].get_submodule("model")[-1].weight.data *= 0.1
-    (stage,) = openvino.convert(named_stages(chain), int8=True, folder=tmp_path)
-    assert stage.label == "openvino int8"
-
-
 def noisy(clean: Tensor) -> Tensor:
     return clean + 25 / 255 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
 
