@@ -15,6 +15,7 @@ import pyvips
 
 from pipeline.images.exif_block import exif_orientation, exif_tags, updated_exif
 from pipeline.images.kinds import png_chunks
+from pipeline.images.tiff_metadata import EXIF_PREFIX
 from pipeline.images.xmp import resized
 from pipeline.tiling import round_up
 
@@ -23,7 +24,7 @@ _NO_RESOLUTION = 1.0  # of libvips
 _LONGEST_TEXT = 2**22
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _XMP_CHUNK = b"XML:com.adobe.xmp\0"
-_EXIF_PREFIX, _EXIF_HEADER, _IMAGE_WIDTH = b"Exif\0\0", 8, 0x0100
+_EXIF_HEADER, _IMAGE_WIDTH = 8, 0x0100
 
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)([1-8])")
 
@@ -74,7 +75,7 @@ def orientation_of(image: pyvips.Image) -> int:
 def collect(image: pyvips.Image) -> Metadata:
     """Return the metadata of an image, apart from texts of PNG files and all that libvips does not read."""
     xmp, exif = _get(image, "xmp-data"), _get(image, "exif-data")
-    if exif is not None and len(exif.removeprefix(_EXIF_PREFIX)) < _EXIF_HEADER:
+    if exif is not None and len(exif.removeprefix(EXIF_PREFIX)) < _EXIF_HEADER:
         exif = None  # which libvips would not write
     return Metadata(
         icc=_get(image, "icc-profile-data"),
@@ -100,7 +101,7 @@ def with_late_chunks(path: Path, image: pyvips.Image) -> pyvips.Image:
     image = image.copy()
     for name, data in png_chunks(path, (b"eXIf", b"iTXt"), _LONGEST_TEXT):
         if name == b"eXIf" and not found["exif-data"]:
-            image.set_type(_BLOB, "exif-data", _EXIF_PREFIX + data)
+            image.set_type(_BLOB, "exif-data", EXIF_PREFIX + data)
             image.set_type(pyvips.GValue.gint_type, "orientation", exif_orientation(data))
         elif data.startswith(_XMP_CHUNK) and not found["xmp-data"] and (xmp := _text_of(data)):
             image.set_type(_BLOB, "xmp-data", xmp)
