@@ -28,7 +28,9 @@ _SAMPLES = {"u8": "s16"}
 
 def is_decodable(stream: Stream) -> bool:
     """Return whether a stream is sound that can be stored as PCM."""
-    return isinstance(stream, AudioStream) and stream.codec_context is not None and _sample_format(stream) in _PCM
+    if not isinstance(stream, AudioStream) or stream.codec_context is None:
+        return False
+    return _sample_format(stream) in _PCM and stream.codec_context.layout.nb_channels > 0
 
 
 def add_pcm(out: OutputContainer, stream: AudioStream) -> AudioStream:

@@ -1,12 +1,13 @@
 """Sound is never lost: another container stores it unchanged, or it is decoded to PCM."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import pytest
 
 from pipeline.video.damage import DAMAGED
-from pipeline.video.sound import decoded_samples
+from pipeline.video.sound import decoded_samples, is_decodable
 from tests.pipeline.batch.video_batch import restore_batch
 from tests.pipeline.video import clips
 
@@ -70,3 +71,13 @@ def test_a_packet_that_cannot_be_decoded_is_left_out(error: type[av.FFmpegError]
             raise error(1, "broken")
 
     assert list(decoded_samples(Damaged(), None)) == []
+
+
+@pytest.mark.parametrize(("channels", "decodable"), [(0, False), (2, True)])
+def test_sound_without_channels_is_not_decodable(
+    channels: int, decodable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.video.sound.AudioStream", SimpleNamespace)
+    layout, samples = SimpleNamespace(nb_channels=channels), SimpleNamespace(name="s16p")
+    stream = SimpleNamespace(codec_context=SimpleNamespace(layout=layout, format=samples))
+    assert is_decodable(stream) == decodable
